@@ -1,0 +1,202 @@
+/**
+ * A graph as a plan: kernels in an order that keeps few values alive, and scratch memory shared by
+ * values that are not alive together.
+ * @module
+ */
+
+import { bytesPerElement } from "../kernels/dtype.js";
+import type { Expression, Kernel, Plan, PlanBuffer, Step } from "../kernels/kernel.js";
+import { sizeOf } from "../tensor/shape.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { type LoweredKernel, lower } from "./lower.js";
+import { isGiven, type Part, partition } from "./partition.js";
+
+/** Buffers start at multiples of this many bytes. */
+const ALIGNMENT = 64;
+
+/** What a plan is compiled from. */
+export interface Graph {
+  /** Every node, inputs before their users; a node's `position` is its place here. */
+  readonly nodes: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  /** Nodes whose elements are given, and constants, in the order the plan takes them. */
+  readonly inputs: readonly Tensor[];
+  readonly constants: readonly Tensor[];
+}
+
+/** Compiles a graph. */
+export function compile(graph: Graph): Plan {
+  const parts = partition(graph.nodes, new Set(graph.outputs));
+  const kernels = schedule(graph, parts);
+  const buffers: { dtype: Tensor["dtype"]; size: number; role: PlanBuffer["role"] }[] = [];
+  const numbers = new Map<Tensor, number>();
+  const add = (node: Tensor, role: PlanBuffer["role"]): number => {
+    numbers.set(node, buffers.length);
+    return buffers.push({ dtype: node.dtype, size: sizeOf(node.shape), role }) - 1;
+  };
+  const inputs = graph.inputs.map((node) => add(node, "input"));
+  const outputs = graph.outputs.map((node) => add(node, "output"));
+  for (const { root } of kernels) if (!numbers.has(root)) add(root, "temporary");
+  const constantNumbers = new Map(graph.constants.map((node, i) => [node, i]));
+  const steps = kernels
+    .filter(({ root }) => sizeOf(root.shape) > 0)
+    .map(
+      ({ root, kernel, reads, constants, operations }): Step => ({
+        kernel,
+        key: JSON.stringify(kernel),
+        buffers: [root, ...reads].map((node) => numbers.get(node)!),
+        constants: constants.map((node) => constantNumbers.get(node)!),
+        operations,
+      }),
+    );
+  const { offsets, scratchBytes } = assignScratch(buffers, steps);
+  return {
+    buffers: buffers.map((buffer, i) => ({ ...buffer, offset: offsets[i]! })),
+    steps,
+    inputs,
+    outputs,
+    scratchBytes,
+  };
+}
+
+/** Longest path from a leaf, by node position. */
+function depths(nodes: readonly Tensor[]): Uint32Array {
+  const depth = new Uint32Array(nodes.length);
+  for (const node of nodes) {
+    if (isGiven(node)) continue;
+    let deepest = 0;
+    for (const input of node.inputs) deepest = Math.max(deepest, depth[input.position]!);
+    depth[node.position] = deepest + 1;
+  }
+  return depth;
+}
+
+/**
+ * Kernels in execution order. Of a kernel's inputs the one with the longest history is computed
+ * first: what can be had quickly is made when it is needed and not kept in the meantime. That is
+ * what lets a checkpointed function be computed again late.
+ */
+function schedule(
+  graph: Graph,
+  parts: readonly Part[],
+): (LoweredKernel & { root: Tensor })[] {
+  const depth = depths(graph.nodes);
+  const done = new Set<Tensor>();
+  const lowered = new Map<Tensor, LoweredKernel>();
+  const order: (LoweredKernel & { root: Tensor })[] = [];
+  const stack = [...graph.outputs].sort((a, b) => depth[b.position]! - depth[a.position]!).reverse();
+  while (stack.length > 0) {
+    const root = stack[stack.length - 1]!;
+    if (done.has(root) || isGiven(root)) {
+      stack.pop();
+      continue;
+    }
+    const known = lowered.get(root);
+    if (known) {
+      done.add(root);
+      order.push({ root, ...known });
+      stack.pop();
+      continue;
+    }
+    const kernel = lower(parts[root.position]!, parts);
+    lowered.set(root, kernel);
+    const needed = kernel.reads.filter((node) => !isGiven(node) && !done.has(node));
+    needed.sort((a, b) => depth[a.position]! - depth[b.position]!);
+    stack.push(...needed);
+  }
+  return order;
+}
+
+function align(bytes: number): number {
+  return Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+}
+
+/** Byte offsets of the temporaries: best fit among the gaps left by values no longer needed. */
+function assignScratch(
+  buffers: readonly Omit<PlanBuffer, "offset">[],
+  steps: readonly Step[],
+): { offsets: number[]; scratchBytes: number } {
+  const lastUse = new Int32Array(buffers.length).fill(-1);
+  steps.forEach((step, time) => {
+    for (const buffer of step.buffers) lastUse[buffer] = time;
+  });
+  const bytesOf = (buffer: number): number => {
+    const { size, dtype } = buffers[buffer]!;
+    return align(size * bytesPerElement(dtype));
+  };
+  const offsets: number[] = new Array(buffers.length).fill(0);
+  const gaps: { offset: number; bytes: number }[] = [];
+  let scratchBytes = 0;
+  const allocate = (bytes: number): number => {
+    let best = -1;
+    gaps.forEach((gap, i) => {
+      if (gap.bytes >= bytes && (best < 0 || gap.bytes < gaps[best]!.bytes)) best = i;
+    });
+    if (best >= 0) {
+      const gap = gaps[best]!;
+      const { offset } = gap;
+      if (gap.bytes === bytes) gaps.splice(best, 1);
+      else gaps[best] = { offset: offset + bytes, bytes: gap.bytes - bytes };
+      return offset;
+    }
+    // Nothing fits: extend the end, starting in a gap that reaches it.
+    const last = gaps.findIndex((gap) => gap.offset + gap.bytes === scratchBytes);
+    const offset = last >= 0 ? gaps.splice(last, 1)[0]!.offset : scratchBytes;
+    scratchBytes = offset + bytes;
+    return offset;
+  };
+  const release = (offset: number, bytes: number): void => {
+    const freed = { offset, bytes };
+    for (let i = gaps.length - 1; i >= 0; i--) {
+      const gap = gaps[i]!;
+      if (gap.offset + gap.bytes === freed.offset) freed.offset = gap.offset;
+      else if (freed.offset + freed.bytes !== gap.offset) continue;
+      freed.bytes += gap.bytes;
+      gaps.splice(i, 1);
+    }
+    gaps.push(freed);
+  };
+  steps.forEach((step, time) => {
+    const [output, ...reads] = step.buffers as [number, ...number[]];
+    const ends = new Set(
+      reads.filter((b) => buffers[b]!.role === "temporary" && lastUse[b] === time),
+    );
+    if (buffers[output]!.role === "temporary" && bytesOf(output) > 0) {
+      const inPlace = [...ends].find(
+        (b) => bytesOf(b) === bytesOf(output) && overwritable(step.kernel, step.buffers.indexOf(b)),
+      );
+      if (inPlace !== undefined) {
+        offsets[output] = offsets[inPlace]!;
+        ends.delete(inPlace);
+      } else {
+        offsets[output] = allocate(bytesOf(output));
+      }
+    }
+    for (const b of ends) if (bytesOf(b) > 0) release(offsets[b]!, bytesOf(b));
+    // A value nobody reads: its kernel was scheduled for an output of the same step only.
+    if (buffers[output]!.role === "temporary" && lastUse[output] === time && bytesOf(output) > 0) {
+      release(offsets[output]!, bytesOf(output));
+    }
+  });
+  return { offsets, scratchBytes };
+}
+
+/** Whether each element of a read buffer is needed only for the output element at the same place. */
+function overwritable(kernel: Kernel, buffer: number): boolean {
+  if (kernel.kind !== "loop" || kernel.reduce !== null) return false;
+  const strides: number[] = [];
+  let stride = 1;
+  for (let d = kernel.axes.length - 1; d >= 0; d--) {
+    strides[d] = stride;
+    stride *= kernel.axes[d]!;
+  }
+  return kernel.expressions.every(
+    (e: Expression) =>
+      e.kind !== "load" ||
+      e.buffer !== buffer ||
+      (e.conditions.length === 0 &&
+        bytesPerElement(e.dtype) === bytesPerElement(kernel.dtype) &&
+        e.index.offset === 0 &&
+        e.index.strides.every((s, d) => s === (strides[d] ?? 0))),
+  );
+}

@@ -1,0 +1,244 @@
+/**
+ * Which values of a graph get a buffer. Everything else is computed inside the kernels that need it.
+ *
+ * A kernel has one root, the value it stores. Reductions, matrix products, scatters and sorts must
+ * store their result, or the result of the elementwise operations that follow them (an epilogue).
+ * An elementwise value that several kernels need is stored unless computing it again is cheaper
+ * than writing and reading it.
+ * @module
+ */
+
+import { axis, delinearize, type Index, along, linearize, ZERO } from "../kernels/indexing.js";
+import { sameShape, type Shape, sizeOf } from "../tensor/shape.js";
+import type { Tensor } from "../tensor/tensor.js";
+
+/** Largest number of operations fused into one kernel. */
+const LARGEST_KERNEL = 64;
+/** Work, in simple operations per element, up to which a shared value is computed again. */
+const CHEAP = 18;
+/** The same where the value is repeated by broadcasting. */
+const CHEAP_IF_REPEATED = 3;
+/** How far to look ahead for the point where the users of a result come together. */
+const LOOK_AHEAD = 24;
+
+/** Cost of scalar operations in units of one addition; others cost 1. */
+const COST: Readonly<Record<string, number>> = {
+  exp: 6,
+  log: 8,
+  log1p: 10,
+  expm1: 10,
+  tanh: 10,
+  erf: 14,
+  pow: 30,
+  div: 2,
+  sqrt: 2,
+};
+
+/** What the partition says of a node. */
+export interface Part {
+  readonly node: Tensor;
+  readonly users: number[];
+  /** The node has a buffer. */
+  stored: boolean;
+  /** For a stored elementwise node that is the epilogue of a reduction or product: that node. */
+  source: Tensor | null;
+  /** For a reduction or product that ends in an epilogue: the stored node. */
+  epilogue: Part | null;
+}
+
+/** Whether the node's value exists before the plan runs. */
+export function isGiven(node: Tensor): boolean {
+  return node.buffer !== null || node.primitive.lowering.kind === "leaf";
+}
+
+function isHeavy(node: Tensor): boolean {
+  const { kind } = node.primitive.lowering;
+  return kind === "reduce" || kind === "matmul" || kind === "scatter" || kind === "sort";
+}
+
+/** Whether every output element is one input element, without conditions or lookups. */
+function isView(node: Tensor): boolean {
+  const { lowering } = node.primitive;
+  if (lowering.kind === "reshape") return true;
+  if (lowering.kind !== "read") return false;
+  let plain = true;
+  const scope = {
+    require: () => {
+      plain = false;
+    },
+    lookup: (): Index => {
+      plain = false;
+      return ZERO;
+    },
+  };
+  lowering.source(
+    node.shape.map(() => ZERO),
+    node,
+    scope,
+  );
+  return plain;
+}
+
+/** Whether elements of the two shapes correspond in row-major order by an affine index. */
+function relabels(from: Shape, to: Shape): boolean {
+  if (sameShape(from, to)) return true;
+  const at = from.map((extent) => along(axis(extent)));
+  return sizeOf(from) === sizeOf(to) && delinearize(linearize(at, from), to) !== null;
+}
+
+/**
+ * Decides for every node that is not given. `nodes` is in topological order, and each node's
+ * `position` is its place there.
+ */
+export function partition(nodes: readonly Tensor[], outputs: ReadonlySet<Tensor>): Part[] {
+  const parts: Part[] = nodes.map((node) => ({
+    node,
+    users: [],
+    stored: isGiven(node) || outputs.has(node),
+    source: null,
+    epilogue: null,
+  }));
+  const partOf = (node: Tensor): Part => parts[node.position]!;
+  for (const { node } of parts) {
+    if (isGiven(node)) continue;
+    for (const input of node.inputs) {
+      const { users } = partOf(input);
+      if (users[users.length - 1] !== node.position) users.push(node.position);
+    }
+  }
+  storeOperands(parts, partOf);
+  const cost = costs(parts, partOf);
+  for (const part of parts) {
+    const { kind } = part.node.primitive.lowering;
+    if (part.stored || isGiven(part.node)) continue;
+    if (kind === "reduce" || kind === "matmul") attachEpilogue(part, parts, outputs);
+    if (isHeavy(part.node) && part.epilogue === null) part.stored = true;
+  }
+  storeShared(parts, cost);
+  return parts;
+}
+
+/** Products read strided buffers and sorts contiguous ones, so their operands are stored. */
+function storeOperands(parts: readonly Part[], partOf: (node: Tensor) => Part): void {
+  for (const { node } of parts) {
+    if (isGiven(node)) continue;
+    const { kind } = node.primitive.lowering;
+    if (kind === "sort") partOf(node.inputs[0]!).stored = true;
+    if (kind !== "matmul") continue;
+    for (const operand of node.inputs) {
+      let base = operand;
+      while (!isGiven(base) && !partOf(base).stored && isView(base)) base = base.inputs[0]!;
+      if (!isHeavy(base)) partOf(base).stored = true;
+    }
+  }
+}
+
+/** Work per element of each node when it is computed inside a kernel; long chains are cut. */
+function costs(parts: readonly Part[], partOf: (node: Tensor) => Part): Float64Array {
+  const cost = new Float64Array(parts.length);
+  const length = new Uint32Array(parts.length);
+  for (const [position, part] of parts.entries()) {
+    const { node } = part;
+    const { lowering } = node.primitive;
+    if (lowering.kind === "constant" || lowering.kind === "iota") continue;
+    if (isGiven(node) || isHeavy(node)) {
+      cost[position] = 1;
+      continue;
+    }
+    const own = lowering.kind === "map" ? (COST[lowering.operation] ?? 1) : 0;
+    let total = own;
+    let count = 1;
+    for (const input of new Set(node.inputs)) {
+      const inside = !partOf(input).stored;
+      total += inside ? cost[input.position]! : 1;
+      count += inside ? length[input.position]! : 0;
+    }
+    if (count > LARGEST_KERNEL) part.stored = true;
+    cost[position] = total;
+    length[position] = count;
+  }
+  return cost;
+}
+
+/** Moves the store of a reduction or product to the last elementwise operation that only it leads to. */
+function attachEpilogue(part: Part, parts: readonly Part[], outputs: ReadonlySet<Tensor>): void {
+  const { node } = part;
+  const size = sizeOf(node.shape);
+  let current = part;
+  for (;;) {
+    if (outputs.has(current.node) && current !== part) break;
+    if (outputs.has(part.node)) break;
+    const next = meetingPoint(current, parts, (p) => {
+      const { kind } = p.node.primitive.lowering;
+      return (
+        p.source === null &&
+        sizeOf(p.node.shape) === size &&
+        (kind === "map" || isView(p.node)) &&
+        (kind === "map" || relabels(node.shape, p.node.shape))
+      );
+    }, outputs);
+    if (next === null) break;
+    if (next.node.primitive.lowering.kind === "map" && relabels(node.shape, next.node.shape)) {
+      part.epilogue = next;
+    }
+    current = next;
+    if (next.stored) break;
+  }
+  if (part.epilogue) {
+    part.epilogue.source = node;
+    part.epilogue.stored = true;
+  }
+}
+
+/**
+ * The first node through which every path from `from` goes, if all nodes up to there are
+ * admissible: the sole user, or where several users come together again.
+ */
+function meetingPoint(
+  from: Part,
+  parts: readonly Part[],
+  admissible: (part: Part) => boolean,
+  outputs: ReadonlySet<Tensor>,
+): Part | null {
+  const open = new Set(from.users);
+  for (let steps = 0; steps < LOOK_AHEAD; steps++) {
+    if (open.size === 0) return null;
+    const first = Math.min(...open);
+    const part = parts[first]!;
+    if (!admissible(part)) return null;
+    if (open.size === 1) return part;
+    if (part.stored || outputs.has(part.node)) return null;
+    open.delete(first);
+    for (const user of part.users) open.add(user);
+  }
+  return null;
+}
+
+const NOWHERE = -1;
+const SEVERAL = -2;
+
+/** Stores what several kernels need, unless it is cheap. */
+function storeShared(parts: readonly Part[], cost: Float64Array): void {
+  // The kernel each node is computed in, named by the position of its root.
+  const home = new Int32Array(parts.length).fill(NOWHERE);
+  for (let position = parts.length - 1; position >= 0; position--) {
+    const part = parts[position]!;
+    if (isGiven(part.node)) continue;
+    let kernel = NOWHERE;
+    let repeated = false;
+    for (const user of part.users) {
+      const using = parts[user]!;
+      const where = home[user]!;
+      kernel = kernel === NOWHERE || kernel === where ? where : SEVERAL;
+      repeated ||= sizeOf(using.node.shape) > sizeOf(part.node.shape) && !isHeavy(using.node);
+    }
+    if (part.epilogue) kernel = part.epilogue.node.position;
+    const { kind } = part.node.primitive.lowering;
+    if (!part.stored && (kind === "map" || kind === "read")) {
+      const limit = repeated ? CHEAP_IF_REPEATED : kernel === SEVERAL ? CHEAP : Infinity;
+      const isSmall = kind === "read" && isView(part.node);
+      if (cost[position]! > limit && !isSmall && kernel !== NOWHERE) part.stored = true;
+    }
+    home[position] = part.stored ? position : kernel;
+  }
+}

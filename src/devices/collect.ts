@@ -1,0 +1,67 @@
+/**
+ * Keeps memory that only garbage still refers to from piling up. Tensors are small JavaScript
+ * objects, so the engine sees no reason to collect them, however large their buffers are; and what
+ * it has collected is given back in a task of its own, which a loop that only awaits settled
+ * promises never lets run.
+ * @module
+ */
+
+/** New bytes after which a collection is due, at least. */
+const LEAST_BYTES = 48e6;
+/** Milliseconds after which other tasks get their turn. */
+const TURN = 30;
+
+/** Lets other tasks run: timers, signals, finalizers. */
+function nextTask(): Promise<void> {
+  return new Promise((resolve) => {
+    if (typeof setImmediate === "function") setImmediate(resolve);
+    else setTimeout(resolve, 0);
+  });
+}
+
+/** The engine's garbage collector where it can be had: Node, or a browser started with it exposed. */
+function findCollector(): (() => void) | null {
+  const exposed = (globalThis as { gc?: () => void }).gc;
+  if (typeof exposed === "function") return () => exposed();
+  const node = (
+    globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } }
+  ).process?.getBuiltinModule;
+  if (!node) return null;
+  const v8 = node("node:v8") as { setFlagsFromString(flags: string): void };
+  const vm = node("node:vm") as { runInNewContext(code: string): unknown };
+  v8.setFlagsFromString("--expose-gc");
+  const collect = vm.runInNewContext("gc");
+  return typeof collect === "function" ? () => collect() : null;
+}
+
+/** Decides when to collect. */
+export class MemoryPressure {
+  private collector: (() => void) | null | undefined;
+  private fresh = 0;
+  private turnStarted = performance.now();
+
+  /** Notes memory that was taken. */
+  allocated(bytes: number): void {
+    this.fresh += bytes;
+  }
+
+  /**
+   * Called between evaluations: collects garbage when as much memory was taken as is held (but not
+   * before some tens of megabytes), and gives other tasks a turn now and then.
+   */
+  async relieve(held: number): Promise<void> {
+    if (this.fresh > Math.max(LEAST_BYTES, held / 2)) {
+      this.fresh = 0;
+      if (this.collector === undefined) this.collector = findCollector();
+      // Targets of weak references stay alive until the current task ends.
+      await nextTask();
+      this.collector?.();
+      await nextTask();
+      await nextTask();
+      this.turnStarted = performance.now();
+    } else if (performance.now() - this.turnStarted > TURN) {
+      await nextTask();
+      this.turnStarted = performance.now();
+    }
+  }
+}

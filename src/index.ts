@@ -1,0 +1,69 @@
+/**
+ * prefgrad: differentiable preference optimization.
+ * @module
+ */
+
+// Tensors
+export type { DType, TypedArray } from "./kernels/dtype.js";
+export {
+  type ArangeOptions,
+  arange,
+  type CreateOptions,
+  eye,
+  full,
+  ones,
+  onesLike,
+  type TensorData,
+  type TensorOptions,
+  tensor,
+  zeros,
+  zerosLike,
+} from "./tensor/create.js";
+export {
+  type RandomGenerator,
+  type RandomNormalOptions,
+  type RandomUniformOptions,
+  randomGenerator,
+  randomNormal,
+  randomUniform,
+} from "./tensor/random.js";
+export type { Shape } from "./tensor/shape.js";
+export { type NestedArray, Tensor, type TensorLike } from "./tensor/tensor.js";
+export { type Tree, treeLeaves, treeMap } from "./tensor/tree.js";
+
+// Operations
+export * from "./ops/index.js";
+
+// Gradients
+export { type CheckGradientsOptions, checkGradients } from "./autograd/checkGradients.js";
+export {
+  checkpoint,
+  customGradient,
+  stopGradient,
+  type ValueWithGradient,
+} from "./autograd/control.js";
+export { gradients } from "./autograd/gradients.js";
+export {
+  grad,
+  hessianVectorProduct,
+  type ScalarFunction,
+  treeDot,
+  valueAndGrad,
+} from "./autograd/transforms.js";
+
+// Evaluation
+export {
+  currentDevice,
+  deviceStatistics,
+  explain,
+  realize,
+  setDebug,
+  setDevice,
+} from "./tensor/evaluate.js";
+export type {
+  DebugOptions,
+  DeviceName,
+  DeviceStatistics,
+  ExplainedKernel,
+  Explanation,
+} from "./tensor/runtime.js";

@@ -1,0 +1,144 @@
+/**
+ * Symbolic index arithmetic: affine functions of loop axes, and the axes themselves, which can be
+ * split after the fact so that a merged dimension is addressed without division.
+ * @module
+ */
+
+import type { Tensor } from "../tensor/tensor.js";
+
+/** A loop index (or a data-dependent one) that runs over `0 … size − 1`. */
+export interface Axis {
+  readonly size: number;
+  /** `index = outer · inner.size + inner` once the axis is split. */
+  parts: readonly [outer: Axis, inner: Axis] | null;
+  /** Data-dependent indices cannot be split. */
+  readonly isLookup: boolean;
+}
+
+/** `offset + Σ stride · axis`. */
+export interface Index {
+  readonly offset: number;
+  readonly terms: readonly (readonly [axis: Axis, stride: number])[];
+}
+
+/** What an operation may ask for while it says which element of its input an output element reads. */
+export interface IndexScope {
+  /** Outside `0 ≤ index < size` the element is `otherwise` instead of the input's. */
+  require(index: Index, size: number, otherwise: 0 | "nan"): void;
+  /** The value of an int32 tensor at an index, for use as an index into `size` elements; outside, the element is `otherwise`. */
+  lookup(indices: Tensor, at: readonly Index[], size: number, otherwise: 0 | "nan"): Index;
+}
+
+/** The index that is always 0. */
+export const ZERO: Index = { offset: 0, terms: [] };
+
+/** A fresh loop axis. */
+export function axis(size: number, isLookup = false): Axis {
+  return { size, parts: null, isLookup };
+}
+
+/** The index that equals an axis. */
+export function along(of: Axis): Index {
+  return of.size === 1 && !of.isLookup ? ZERO : { offset: 0, terms: [[of, 1]] };
+}
+
+/** `index · factor + shift`. */
+export function affine(index: Index, factor: number, shift: number): Index {
+  return {
+    offset: index.offset * factor + shift,
+    terms: factor === 1 ? index.terms : index.terms.map(([a, stride]) => [a, stride * factor]),
+  };
+}
+
+/** The same index in terms of unsplit axes only, each axis once. */
+export function resolve(index: Index): Index {
+  const { terms } = index;
+  if (terms.every(([a]) => a.parts === null) && terms.length < 2) return index;
+  const strides = new Map<Axis, number>();
+  const visit = (a: Axis, stride: number): void => {
+    if (a.parts) {
+      visit(a.parts[0], stride * a.parts[1].size);
+      visit(a.parts[1], stride);
+    } else if (a.size !== 1 || a.isLookup) strides.set(a, (strides.get(a) ?? 0) + stride);
+  };
+  for (const [a, stride] of terms) visit(a, stride);
+  return { offset: index.offset, terms: [...strides].filter(([, stride]) => stride !== 0) };
+}
+
+/** Row-major position of a multi-dimensional index. */
+export function linearize(at: readonly Index[], shape: readonly number[]): Index {
+  let stride = 1;
+  let offset = 0;
+  const terms: [Axis, number][] = [];
+  for (let d = shape.length - 1; d >= 0; d--) {
+    const index = at[d]!;
+    offset += index.offset * stride;
+    for (const [a, s] of index.terms) terms.push([a, s * stride]);
+    stride *= shape[d]!;
+  }
+  return resolve({ offset, terms });
+}
+
+/**
+ * The multi-dimensional index of a row-major position, or null where it is not affine.
+ * Axes are split where that makes it so: with `i < 6 = 2·3`, `i / 3` and `i mod 3` become the two
+ * parts of `i`.
+ */
+export function delinearize(position: Index, shape: readonly number[]): Index[] | null {
+  if (shape.includes(0)) return shape.map(() => ZERO);
+  const at: Index[] = new Array(shape.length);
+  let rest = position;
+  for (let d = shape.length - 1; d >= 0; d--) {
+    if (d === 0 || shape.slice(0, d).every((size) => size === 1)) {
+      at[d] = rest;
+      rest = ZERO;
+      continue;
+    }
+    const divided = divide(rest, shape[d]!);
+    if (divided === null) return null;
+    [rest, at[d]] = divided;
+  }
+  return at;
+}
+
+/** `[index / divisor, index mod divisor]`, or null where they are not affine. */
+function divide(index: Index, divisor: number): [quotient: Index, remainder: Index] | null {
+  if (divisor === 1) return [index, ZERO];
+  for (;;) {
+    const { offset, terms } = resolve(index);
+    const quotient: [Axis, number][] = [];
+    const remainder: [Axis, number][] = [];
+    let split = false;
+    for (const [a, stride] of terms) {
+      if (stride % divisor === 0) {
+        quotient.push([a, stride / divisor]);
+      } else if (
+        stride > 0 &&
+        divisor % stride === 0 &&
+        a.size * stride > divisor &&
+        a.size % (divisor / stride) === 0 &&
+        !a.isLookup
+      ) {
+        const inner = divisor / stride;
+        a.parts = [axis(a.size / inner), axis(inner)];
+        split = true;
+        break;
+      } else {
+        remainder.push([a, stride]);
+      }
+    }
+    if (split) continue;
+    const shift = ((offset % divisor) + divisor) % divisor;
+    let least = shift;
+    let most = shift;
+    for (const [a, stride] of remainder) {
+      if (stride < 0) least += stride * (a.size - 1);
+      else most += stride * (a.size - 1);
+    }
+    if (least < 0 || most >= divisor) return null;
+    return [
+      { offset: (offset - shift) / divisor, terms: quotient },
+      { offset: shift, terms: remainder },
+    ];
+  }
+}

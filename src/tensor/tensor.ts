@@ -1,0 +1,392 @@
+/**
+ * The tensor: a node of a lazy graph. Operations build nodes and compute nothing; values appear
+ * when asked for.
+ *
+ * Methods call the operations' functions and those build tensors, so this file and `ops/` import
+ * each other; neither uses the other while loading.
+ * @module
+ */
+
+import type { DType, TypedArray } from "../kernels/dtype.js";
+import * as ops from "../ops/index.js";
+import { LEAF, type Primitive } from "./primitive.js";
+import { type DeviceBuffer, runtime } from "./runtime.js";
+import { formatShape, type Shape, sizeOf } from "./shape.js";
+
+/** Anything an operation accepts in place of a tensor. */
+export type TensorLike = Tensor | number | boolean;
+
+/** Nested arrays of numbers, as `array()` gives them. */
+export type NestedArray = number | boolean | NestedArray[];
+
+/** How a gradient goes through a node whose primitive leaves that to the node. */
+export type GradientRule =
+  /** Cotangents of `inputs` from the node's own. */
+  | {
+      readonly kind: "custom";
+      readonly inputs: readonly Tensor[];
+      readonly gradient: (cotangent: Tensor) => readonly (Tensor | null)[];
+    }
+  /** The node's value computed again; the cotangent goes through that graph. */
+  | { readonly kind: "recompute"; readonly recompute: () => Tensor };
+
+/** The parts of a node. */
+export interface TensorParts {
+  readonly primitive: Primitive;
+  readonly inputs: readonly Tensor[];
+  readonly attributes: readonly number[];
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+
+/** Where creation stacks are kept while debugging. */
+export const creation: { capture: boolean } = { capture: false };
+
+const NONE: readonly never[] = [];
+let nextId = 0;
+
+/**
+ * A multi-dimensional array of `float32`, `float64`, `int32` or `bool` elements, evaluated lazily.
+ * Create one with {@link tensor}; read it with {@link Tensor.data}, {@link Tensor.array} or
+ * {@link Tensor.item}.
+ */
+export class Tensor {
+  /** Dimensions, outermost first; `[]` for a scalar. */
+  readonly shape: Shape;
+  /** Element type. */
+  readonly dtype: DType;
+  /** @internal Grows with creation, so a node's inputs have smaller ids than it has. */
+  readonly id: number = nextId++;
+  /** @internal */
+  primitive: Primitive;
+  /** @internal */
+  inputs: readonly Tensor[];
+  /** @internal Integers that complete the primitive: axes, extents, offsets. */
+  attributes: readonly number[];
+  /** @internal The repeated element of a constant. */
+  value = 0;
+  /** @internal Elements on the host, for leaves that were not needed on a device yet. */
+  host: TypedArray | null = null;
+  /** @internal Elements on a device, once evaluated. */
+  buffer: DeviceBuffer | null = null;
+  /** @internal */
+  rule: GradientRule | null = null;
+  /** @internal Which traversal saw the node last, and the place it gave it. */
+  visit = 0;
+  /** @internal */
+  position = 0;
+  /** @internal Stack of the creating call, while debugging. */
+  readonly stack: string | null;
+
+  /** @internal Use {@link tensor} and the operations. */
+  constructor(parts: TensorParts) {
+    this.primitive = parts.primitive;
+    this.inputs = parts.inputs;
+    this.attributes = parts.attributes;
+    this.shape = parts.shape;
+    this.dtype = parts.dtype;
+    this.stack = creation.capture ? (new Error().stack ?? null) : null;
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+
+  /** Number of dimensions. */
+  get rank(): number {
+    return this.shape.length;
+  }
+
+  /**
+   * The elements, row-major, as a fresh typed array: `Float32Array`, `Float64Array`, or `Int32Array`
+   * for `int32` and (as 0 and 1) `bool`. Evaluates the tensor if need be.
+   */
+  async data(): Promise<TypedArray> {
+    if (this.host) return this.host.slice();
+    const engine = await runtime();
+    await engine.evaluate([this]);
+    return engine.read(this);
+  }
+
+  /** The elements as nested arrays; a plain number for a scalar. Booleans come as `true`/`false`. */
+  async array(): Promise<NestedArray> {
+    const flat = await this.data();
+    const isBoolean = this.dtype === "bool";
+    let next = 0;
+    const build = (depth: number): NestedArray => {
+      if (depth === this.shape.length) {
+        const value = flat[next++]!;
+        return isBoolean ? value !== 0 : value;
+      }
+      return Array.from({ length: this.shape[depth]! }, () => build(depth + 1));
+    };
+    return build(0);
+  }
+
+  /** The only element as a number. Throws unless the tensor has exactly one. */
+  async item(): Promise<number> {
+    if (this.size !== 1) {
+      throw new RangeError(
+        `item: the tensor has shape ${formatShape(this.shape)}; only one element can be read as a number`,
+      );
+    }
+    return (await this.data())[0]!;
+  }
+
+  /**
+   * @internal Forgets how the tensor was computed; what only its history held is free to go.
+   */
+  detachHistory(): void {
+    this.primitive = LEAF;
+    this.inputs = NONE;
+    this.attributes = NONE;
+    this.rule = null;
+  }
+
+  /** Gives the tensor's memory back at once; using it afterwards is an error. Garbage collection does the same in its own time. */
+  dispose(): void {
+    this.buffer?.dispose();
+    this.buffer = null;
+    this.host = null;
+    this.detachHistory();
+  }
+
+  /** `Tensor float32[2,3] = exp(…)`. */
+  toString(): string {
+    const type = `${this.dtype}${formatShape(this.shape)}`;
+    if (this.primitive.name === "full") return `Tensor ${type} = ${this.value}`;
+    if (this.primitive === LEAF) {
+      if (!this.host) return `Tensor ${type}`;
+      const shown = Array.from(this.host.subarray(0, 8), (x) => `${Number(x.toPrecision(6))}`);
+      return `Tensor ${type} = ${shown.join(", ")}${this.host.length > 8 ? ", …" : ""}`;
+    }
+    const inputs = this.inputs.map((input) => `${input.dtype}${formatShape(input.shape)}`);
+    return `Tensor ${type} = ${this.primitive.name}(${inputs.join(", ")})`;
+  }
+
+  /** The same text as {@link Tensor.toString}, for Node's `console.log`. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
+
+  // Arithmetic
+  /** See {@link ops.add}. */
+  add(other: TensorLike): Tensor {
+    return ops.add(this, other);
+  }
+  /** See {@link ops.sub}. */
+  sub(other: TensorLike): Tensor {
+    return ops.sub(this, other);
+  }
+  /** See {@link ops.mul}. */
+  mul(other: TensorLike): Tensor {
+    return ops.mul(this, other);
+  }
+  /** See {@link ops.div}. */
+  div(other: TensorLike): Tensor {
+    return ops.div(this, other);
+  }
+  /** See {@link ops.pow}. */
+  pow(exponent: TensorLike): Tensor {
+    return ops.pow(this, exponent);
+  }
+  /** See {@link ops.maximum}. */
+  maximum(other: TensorLike): Tensor {
+    return ops.maximum(this, other);
+  }
+  /** See {@link ops.minimum}. */
+  minimum(other: TensorLike): Tensor {
+    return ops.minimum(this, other);
+  }
+  /** See {@link ops.neg}. */
+  neg(): Tensor {
+    return ops.neg(this);
+  }
+  /** See {@link ops.exp}. */
+  exp(): Tensor {
+    return ops.exp(this);
+  }
+  /** See {@link ops.log}. */
+  log(): Tensor {
+    return ops.log(this);
+  }
+  /** See {@link ops.log1p}. */
+  log1p(): Tensor {
+    return ops.log1p(this);
+  }
+  /** See {@link ops.expm1}. */
+  expm1(): Tensor {
+    return ops.expm1(this);
+  }
+  /** See {@link ops.sqrt}. */
+  sqrt(): Tensor {
+    return ops.sqrt(this);
+  }
+  /** See {@link ops.square}. */
+  square(): Tensor {
+    return ops.square(this);
+  }
+  /** See {@link ops.tanh}. */
+  tanh(): Tensor {
+    return ops.tanh(this);
+  }
+  /** See {@link ops.erf}. */
+  erf(): Tensor {
+    return ops.erf(this);
+  }
+  /** See {@link ops.abs}. */
+  abs(): Tensor {
+    return ops.abs(this);
+  }
+  /** See {@link ops.sign}. */
+  sign(): Tensor {
+    return ops.sign(this);
+  }
+  /** See {@link ops.floor}. */
+  floor(): Tensor {
+    return ops.floor(this);
+  }
+  /** See {@link ops.cast}. */
+  cast(dtype: DType): Tensor {
+    return ops.cast(this, dtype);
+  }
+
+  // Comparison and logic
+  /** See {@link ops.equal}. */
+  equal(other: TensorLike): Tensor {
+    return ops.equal(this, other);
+  }
+  /** See {@link ops.notEqual}. */
+  notEqual(other: TensorLike): Tensor {
+    return ops.notEqual(this, other);
+  }
+  /** See {@link ops.less}. */
+  less(other: TensorLike): Tensor {
+    return ops.less(this, other);
+  }
+  /** See {@link ops.lessEqual}. */
+  lessEqual(other: TensorLike): Tensor {
+    return ops.lessEqual(this, other);
+  }
+  /** See {@link ops.greater}. */
+  greater(other: TensorLike): Tensor {
+    return ops.greater(this, other);
+  }
+  /** See {@link ops.greaterEqual}. */
+  greaterEqual(other: TensorLike): Tensor {
+    return ops.greaterEqual(this, other);
+  }
+
+  // Activations
+  /** See {@link ops.sigmoid}. */
+  sigmoid(): Tensor {
+    return ops.sigmoid(this);
+  }
+  /** See {@link ops.logSigmoid}. */
+  logSigmoid(): Tensor {
+    return ops.logSigmoid(this);
+  }
+  /** See {@link ops.softplus}. */
+  softplus(): Tensor {
+    return ops.softplus(this);
+  }
+  /** See {@link ops.relu}. */
+  relu(): Tensor {
+    return ops.relu(this);
+  }
+  /** See {@link ops.gelu}. */
+  gelu(options?: ops.GeluOptions): Tensor {
+    return ops.gelu(this, options);
+  }
+  /** See {@link ops.softmax}. */
+  softmax(axis?: number): Tensor {
+    return ops.softmax(this, axis);
+  }
+  /** See {@link ops.logSoftmax}. */
+  logSoftmax(axis?: number): Tensor {
+    return ops.logSoftmax(this, axis);
+  }
+
+  // Reductions
+  /** See {@link ops.sum}. */
+  sum(axes?: number | readonly number[], options?: ops.ReduceOptions): Tensor {
+    return ops.sum(this, axes, options);
+  }
+  /** See {@link ops.mean}. */
+  mean(axes?: number | readonly number[], options?: ops.ReduceOptions): Tensor {
+    return ops.mean(this, axes, options);
+  }
+  /** See {@link ops.max}. */
+  max(axes?: number | readonly number[], options?: ops.ReduceOptions): Tensor {
+    return ops.max(this, axes, options);
+  }
+  /** See {@link ops.min}. */
+  min(axes?: number | readonly number[], options?: ops.ReduceOptions): Tensor {
+    return ops.min(this, axes, options);
+  }
+  /** See {@link ops.logSumExp}. */
+  logSumExp(axes?: number | readonly number[], options?: ops.ReduceOptions): Tensor {
+    return ops.logSumExp(this, axes, options);
+  }
+  /** See {@link ops.argmax}. */
+  argmax(axis?: number): Tensor {
+    return ops.argmax(this, axis);
+  }
+  /** See {@link ops.cumsum}. */
+  cumsum(axis?: number): Tensor {
+    return ops.cumsum(this, axis);
+  }
+
+  // Movement
+  /** See {@link ops.reshape}. */
+  reshape(shape: Shape): Tensor {
+    return ops.reshape(this, shape);
+  }
+  /** See {@link ops.transpose}. */
+  transpose(axes?: readonly number[]): Tensor {
+    return ops.transpose(this, axes);
+  }
+  /** See {@link ops.slice}. */
+  slice(...ranges: ops.SliceRange[]): Tensor {
+    return ops.slice(this, ...ranges);
+  }
+  /** See {@link ops.pad}. */
+  pad(widths: readonly (readonly [number, number])[]): Tensor {
+    return ops.pad(this, widths);
+  }
+  /** See {@link ops.broadcastTo}. */
+  broadcastTo(shape: Shape): Tensor {
+    return ops.broadcastTo(this, shape);
+  }
+  /** See {@link ops.squeeze}. */
+  squeeze(axes?: number | readonly number[]): Tensor {
+    return ops.squeeze(this, axes);
+  }
+  /** See {@link ops.expandDims}. */
+  expandDims(axis: number): Tensor {
+    return ops.expandDims(this, axis);
+  }
+
+  // Products, indexing, order
+  /** See {@link ops.matmul}. */
+  matmul(other: Tensor): Tensor {
+    return ops.matmul(this, other);
+  }
+  /** See {@link ops.gather}. */
+  gather(indices: Tensor, axis?: number): Tensor {
+    return ops.gather(this, indices, axis);
+  }
+  /** See {@link ops.takeAlongAxis}. */
+  takeAlongAxis(indices: Tensor, axis?: number): Tensor {
+    return ops.takeAlongAxis(this, indices, axis);
+  }
+  /** See {@link ops.scatterAdd}. */
+  scatterAdd(indices: Tensor, updates: Tensor, axis?: number): Tensor {
+    return ops.scatterAdd(this, indices, updates, axis);
+  }
+  /** See {@link ops.sort}. */
+  sort(axis?: number): Tensor {
+    return ops.sort(this, axis);
+  }
+}

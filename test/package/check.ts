@@ -1,0 +1,87 @@
+/**
+ * Checks the package as users receive it: the packed tarball is linted (publint, attw), installed
+ * into fresh projects of each kind, run there, type-checked there, and bundled for the browser.
+ * Run it after a build: `npm run check:package`.
+ * @module
+ */
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { bundleForBrowser } from "./browser.js";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const projects = fileURLToPath(new URL("projects/", import.meta.url));
+const bin = (name: string): string => join(root, "node_modules", ".bin", name);
+
+function execute(directory: string, command: string, ...args: string[]): void {
+  const { status, error } = spawnSync(command, args, {
+    cwd: directory,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  if (error !== undefined) throw error;
+  if (status !== 0) throw new Error(`in ${directory}: ${command} ${args.join(" ")}`);
+}
+
+function heading(text: string): void {
+  console.log(`\n-- ${text}`);
+}
+
+/** Packs the built package into `directory` and returns the tarball's path. */
+function pack(directory: string): string {
+  if (!existsSync(join(root, "dist", "index.js"))) {
+    throw new Error("dist/index.js is missing: run `npm run build` first");
+  }
+  execute(root, "npm", "pack", "--ignore-scripts", "--pack-destination", directory);
+  const tarball = readdirSync(directory).find((name) => name.endsWith(".tgz"));
+  if (tarball === undefined) throw new Error("npm pack wrote no tarball");
+  return join(directory, tarball);
+}
+
+/** A copy of `projects/<name>` with the tarball installed. */
+function freshProject(directory: string, name: string, tarball: string): string {
+  const project = join(directory, name);
+  cpSync(join(projects, name), project, { recursive: true });
+  execute(project, "npm", "install", "--no-audit", "--no-fund", tarball);
+  return project;
+}
+
+const directory = mkdtempSync(join(tmpdir(), "prefgrad-package-"));
+try {
+  heading("pack");
+  const tarball = pack(directory);
+
+  heading("publint");
+  execute(root, bin("publint"), "run", tarball, "--strict");
+
+  heading("attw");
+  execute(root, bin("attw"), tarball);
+
+  heading("ESM project");
+  execute(freshProject(directory, "esm", tarball), process.execPath, "main.js");
+
+  heading("CommonJS project");
+  execute(freshProject(directory, "cjs", tarball), process.execPath, "main.js");
+
+  heading("TypeScript project, both module systems");
+  const types = freshProject(directory, "types", tarball);
+  execute(types, bin("tsc"), "--project", "tsconfig.json");
+  execute(types, bin("tsc"), "--project", "tsconfig.bundler.json");
+
+  heading("browser bundle");
+  const browser = freshProject(directory, "browser", tarball);
+  await bundleForBrowser(browser);
+  execute(
+    browser,
+    process.execPath,
+    "--experimental-vm-modules",
+    "--no-warnings",
+    fileURLToPath(new URL("page.js", import.meta.url)),
+    join(browser, "bundle", "main.js"),
+  );
+
+  console.log("\npackage checks passed");
+} finally {
+  rmSync(directory, { recursive: true, force: true });
+}

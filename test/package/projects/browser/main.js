@@ -1,0 +1,21 @@
+import { dpoLoss, grad, tensor } from "prefgrad";
+
+async function main() {
+  const beta = 0.5;
+  const pair = {
+    rejected: tensor([-3]),
+    referenceChosen: tensor([-2]),
+    referenceRejected: tensor([-2]),
+  };
+  const lossOf = (chosen) => dpoLoss({ chosen, ...pair }, { beta }).loss;
+  const near = (actual, expected) => {
+    if (!(Math.abs(actual - expected) < 1e-6)) throw new Error(`${actual} is not ${expected}`);
+  };
+
+  near(await lossOf(tensor([-1])).item(), Math.log1p(Math.exp(-beta * 2)));
+  const [slope] = await grad(lossOf)(tensor([-1])).data();
+  near(slope, -beta / (1 + Math.exp(beta * 2)));
+  console.log("browser bundle: loss and gradient are right");
+}
+
+export const done = main();
