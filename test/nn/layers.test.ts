@@ -310,7 +310,7 @@ describe("initial parameters", () => {
 
   it("are normal weights of the given deviation, biases 0 and norms' weights 1", async () => {
     const { weight, bias } = initLinear(100, 100, { seed: 1, std: 0.5 });
-    const values = await weight.data();
+    const values = [...(await weight.data())];
     const mean = values.reduce((s, x) => s + x, 0) / values.length;
     const variance = values.reduce((s, x) => s + (x - mean) ** 2, 0) / values.length;
     expect(Math.abs(mean)).toBeLessThan(0.02);

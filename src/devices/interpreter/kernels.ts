@@ -15,6 +15,7 @@ import type {
   ScatterKernel,
   SortKernel,
 } from "../../kernels/kernel.js";
+import { argsortRows } from "../argsort.js";
 import { scalarFunction } from "./scalars.js";
 
 /** Runs a kernel. Buffer 0 is the output. */
@@ -179,23 +180,3 @@ function runSort({ rows, length }: SortKernel, buffers: readonly TypedArray[]): 
   const [output, values] = buffers as [TypedArray, TypedArray];
   argsortRows(values, output, rows, length);
 }
-
-/** The stable ascending order of each row, NaN last. */
-export function argsortRows(
-  values: TypedArray,
-  output: TypedArray,
-  rows: number,
-  length: number,
-): void {
-  for (let row = 0; row < rows; row++) {
-    const start = row * length;
-    const order = Array.from({ length }, (_, i) => i);
-    order.sort((i, j) => {
-      const [x, y] = [values[start + i]!, values[start + j]!];
-      if (Number.isNaN(x) || Number.isNaN(y)) return Number(Number.isNaN(x)) - Number(Number.isNaN(y));
-      return x - y;
-    });
-    output.set(order, start);
-  }
-}
-

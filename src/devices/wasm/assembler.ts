@@ -106,6 +106,7 @@ export const i32 = {
   load: load([0x28], 2),
   store: store([0x36], 2),
   truncSatF32S: extended(0xfc, 0),
+  truncSatF64S: extended(0xfc, 2),
 } as const;
 
 export const f32 = {
@@ -127,6 +128,7 @@ export const f64 = {
   sub: plain(0xa1),
   mul: plain(0xa2),
   promoteF32: plain(0xbb),
+  ne: plain(0x62),
 } as const;
 
 /** Loads, stores and bitwise operations on 128-bit vectors. Alignments are hints only. */
@@ -171,6 +173,7 @@ export const i32x4 = {
   eq: simd(55),
   ne: simd(56),
   ltS: simd(57),
+  ltU: simd(58),
   gtS: simd(59),
   leS: simd(61),
   geS: simd(63),

@@ -22,13 +22,6 @@ export type MathOperation = Extract<
 /** Stores a value in a local variable and returns the code that pushes it. */
 type Keep = (value: Code) => Code;
 
-/** x · P(x²) / Q(x²) for |x| ≤ limit, where the function has reached ±1; coefficients ascending. */
-interface Rational {
-  readonly limit: number;
-  readonly numerator: readonly number[];
-  readonly denominator: readonly number[];
-}
-
 /** Lane instructions and coefficients of one floating-point format. */
 interface Format {
   readonly float: typeof f32x4 | typeof f64x2;
@@ -51,6 +44,13 @@ interface Format {
   readonly exp: readonly number[];
   /** P in 2 atanh(s) ≈ 2 s + s³ P(s²), |s| ≤ (√2 - 1) / (√2 + 1). */
   readonly log: readonly number[];
+  /** P in 1 - e^-q ≈ q - q² P(q), |q| ≤ ln 2 / 2. */
+  readonly decay: readonly number[];
+  /** 1 - e^-v rounds to 1 from here on. */
+  readonly decayLimit: number;
+  /** P in -log(erfc(x)) ≈ x + x P(x) up to the limit, from where on erf(x) rounds to 1. */
+  readonly erf: readonly number[];
+  readonly erfLimit: number;
 }
 
 const single: Format = {
@@ -63,11 +63,20 @@ const single: Format = {
   bias: 127,
   smallestNormal: 2 ** -126,
   expRange: [-104, 89],
-  ln2: { high: 0.693145751953125, low: 1.4286068203094172e-6 },
+  ln2: { high: 0.693145751953125, low: 0.0000014286068203094173 },
   // Relative error 1.4e-8.
   exp: [0.500000346, 0.166666141, 0.0416612691, 0.00833610365, 0.001410446, 0.000196115335],
   // Relative error 8e-10.
   log: [0.666667767, 0.399774959, 0.29873063],
+  // Relative error 3.1e-9.
+  decay: [0.499999934, -0.166665201, 0.0416683941, -0.00836877983, 0.00138144697],
+  decayLimit: 20,
+  // Relative error of erf 3.9e-9.
+  erf: [
+    0.128379174, 0.63661931, 0.102778372, -0.0191548378, -0.000157395352, 0.00166422683,
+    -0.000631388407, 0.00011725422, -9.21475869e-6,
+  ],
+  erfLimit: 4,
 };
 
 const double: Format = {
@@ -78,28 +87,43 @@ const double: Format = {
   // SIMD has no conversion from i64: k + bias becomes the last digits of 2^52 + k + bias.
   exponentToFloat: (bits) =>
     f64x2.sub(
-      v128.or(
-        i64x2.shrU(i64x2.add(bits, v128.constF64(1)), i32.const(52)),
-        v128.constF64(2 ** 52),
-      ),
+      v128.or(i64x2.shrU(i64x2.add(bits, v128.constF64(1)), i32.const(52)), v128.constF64(2 ** 52)),
       v128.constF64(2 ** 52 + 1023),
     ),
   significandBits: 52,
   bias: 1023,
   smallestNormal: 2 ** -1022,
   expRange: [-746, 710],
-  ln2: { high: 0.6931471803691238, low: 1.9082149292705878e-10 },
+  ln2: { high: 0.6931471803691238, low: 1.9082149292705877e-10 },
   // Relative error 1e-17.
   exp: [
-    0.4999999999999993, 0.1666666666666694, 0.04166666666670220, 0.00833333333326975,
-    0.001388888888356345, 1.984126989288198e-4, 2.480159083673676e-5, 2.755730062420273e-6,
-    2.755615655010645e-7, 2.505503598335524e-8, 2.106245090852842e-9, 1.593555682987840e-10,
+    0.4999999999999993, 0.1666666666666694, 0.0416666666667022, 0.00833333333326975,
+    0.001388888888356345, 0.0001984126989288198, 0.00002480159083673676, 0.000002755730062420273,
+    2.755615655010645e-7, 2.505503598335524e-8, 2.106245090852842e-9, 1.59355568298784e-10,
   ],
   // Relative error 1.2e-18.
   log: [
     0.6666666666666735, 0.3999999999941116, 0.2857142874325028, 0.2222219847712683,
-    0.1818356968588953589, 0.1531390451203573284, 0.1479749600196690591,
+    0.18183569685889536, 0.15313904512035734, 0.14797496001966906,
   ],
+  // Relative error 3.7e-18.
+  decay: [
+    0.5000000000000011, -0.1666666666666641, 0.04166666666652916, -0.008333333333495617,
+    0.0013888888943926945, -0.00019841269504716454, 0.00002480149276049931,
+    -0.000002755758743054993, 2.7630378866456176e-7, -2.4999926376373037e-8,
+  ],
+  decayLimit: 40,
+  // Relative error of erf 2e-17.
+  erf: [
+    0.12837916709551242, 0.6366197723676054, 0.10277260330082072, -0.01912844698489306,
+    -0.0002091949327236081, 0.0016962081566550638, -0.0005901344976388088, 0.000025910822424155048,
+    0.0000644060807063319, -0.000029550687544299563, 0.0000031360082366978094,
+    0.000003168644823092455, -0.000002067208870886963, 5.90791740915644e-7, -2.2539398708803654e-8,
+    -6.108136206818423e-8, 3.2994463510726784e-8, -1.0344379601835544e-8, 2.270528757413951e-9,
+    -3.617192179847564e-10, 4.13388503913339e-11, -3.2286725108477165e-12, 1.54728303019328e-13,
+    -3.435956020802459e-15,
+  ],
+  erfLimit: 6,
 };
 
 /** float64 lanes that hold float32 values and need float32 precision. */
@@ -110,40 +134,24 @@ const singleInDouble: Format = {
   log: single.log,
 };
 
-// Relative error 2.1e-8. All coefficients are positive, so that nothing cancels.
-const TANH_SINGLE: Rational = {
-  limit: 9.01,
-  numerator: [1, 0.133796702, 0.00349397362, 2.05823116e-5, 1.33171598e-8],
-  denominator: [1, 0.467129855, 0.0258708524, 0.000328298587, 7.76129708e-7],
-};
-
-// Relative error 2e-8.
-const ERF_SINGLE: Rational = {
-  limit: 3.92,
-  numerator: [1.12837915, 0.190783659, 0.0527893321, 0.00377935938, 0.000284761761, 2.04142799e-6],
-  denominator: [1, 0.502410339, 0.11425661, 0.014996953, 0.00116507608, 3.799600e-5],
-};
-
-// Relative error 3.2e-17.
-const ERF_DOUBLE: Rational = {
-  limit: 5.93,
-  numerator: [
-    1.12837916709551254, 0.2201580637453985578, 0.06611895562188411455, 0.006888766543664781373,
-    0.0008555861237430092259, 0.00005693464564184428676, 3.899900971769316672e-6,
-    1.694478859168667882e-7, 6.758822889921264293e-9, 1.719457825792798561e-10,
-    3.336299290825772371e-12, 2.227086059126739948e-14, 1.571632898979822658e-17,
-  ],
-  denominator: [
-    1, 0.5284433372800477504, 0.1347441778483117086, 0.02198492642493756055,
-    0.002564489075191293196, 0.0002260676007683395698, 0.00001549640332122769306,
-    8.348874348587979857e-7, 3.514926549116337153e-8, 1.124375252192662387e-9,
-    2.549039092810230626e-11, 3.319261773477418746e-13, 8.852355217940539914e-16,
-  ],
-};
-
-/** Σ coefficients[i] · x^i */
-function polynomial(format: Format, coefficients: readonly number[], x: Code): Code {
+/**
+ * Σ coefficients[i] · x^i by Horner's rule. A long one is split into its even and odd powers, for
+ * two chains of half the length run side by side.
+ */
+function polynomial(format: Format, keep: Keep, coefficients: readonly number[], x: Code): Code {
   const { float, constant } = format;
+  if (coefficients.length > 16) {
+    const square = keep(float.mul(x, x));
+    const [even, odd] = [0, 1].map((parity) =>
+      polynomial(
+        format,
+        keep,
+        coefficients.filter((_, power) => power % 2 === parity),
+        square,
+      ),
+    );
+    return float.add(float.mul(odd!, x), even!);
+  }
   return coefficients
     .map(constant)
     .reduceRight((higher, coefficient) => float.add(float.mul(higher, x), coefficient));
@@ -155,9 +163,17 @@ function clamp(format: Format, x: Code, low: number, high: number): Code {
   return float.pmax(float.pmin(x, constant(high)), constant(low));
 }
 
-/** The magnitude of a non-negative value with the sign of `x`. */
+/** Gives a value that is non-negative, or has the sign of `x` unless it is 0, the sign of `x`. */
 function withSignOf(format: Format, x: Code, magnitude: Code): Code {
   return v128.or(magnitude, v128.and(x, format.constant(-0)));
+}
+
+/**
+ * Adding 1.5 · 2^significandBits rounds to an integer; adding the bias as well leaves the exponent
+ * field of 2^n in the lowest bits of n + shift.
+ */
+function exponentShift(format: Format): Code {
+  return format.constant(1.5 * 2 ** format.significandBits + format.bias);
 }
 
 /**
@@ -167,9 +183,7 @@ function withSignOf(format: Format, x: Code, magnitude: Code): Code {
 function reduceExp(format: Format, keep: Keep, x: Code): { power: Code; excess: Code } {
   const { float, constant, ln2 } = format;
   const clamped = keep(clamp(format, x, ...format.expRange));
-  // Adding 1.5 · 2^significandBits rounds to an integer; adding the bias as well leaves the
-  // exponent of 2^n in the lowest bits.
-  const shift = constant(1.5 * 2 ** format.significandBits + format.bias);
+  const shift = exponentShift(format);
   const shifted = keep(float.add(float.mul(clamped, constant(0.5 / Math.LN2)), shift));
   const n = keep(float.sub(shifted, shift));
   const r = keep(
@@ -180,7 +194,7 @@ function reduceExp(format: Format, keep: Keep, x: Code): { power: Code; excess: 
   );
   return {
     power: keep(format.toExponent(shifted)),
-    excess: float.add(float.mul(float.mul(r, r), polynomial(format, format.exp, r)), r),
+    excess: float.add(float.mul(float.mul(r, r), polynomial(format, keep, format.exp, r)), r),
   };
 }
 
@@ -196,10 +210,9 @@ function expm1(format: Format, keep: Keep, x: Code): Code {
   const { float, constant } = format;
   const { power, excess } = reduceExp(format, keep, x);
   const inverse = format.subBits(constant(2 ** format.bias), power);
-  return float.mul(
-    float.add(float.mul(excess, power), float.sub(power, inverse)),
-    power,
-  );
+  const difference = float.sub(power, inverse);
+  const result = float.mul(float.add(float.mul(excess, power), difference), power);
+  return withSignOf(format, x, result);
 }
 
 /**
@@ -213,13 +226,10 @@ function logOfParts(format: Format, keep: Keep, k: Code, f: Code): Code {
   const half = keep(float.mul(float.mul(f, f), constant(0.5)));
   const tail = float.mul(
     s,
-    float.add(half, float.mul(square, polynomial(format, format.log, square))),
+    float.add(half, float.mul(square, polynomial(format, keep, format.log, square))),
   );
   const low = float.add(tail, float.mul(k, constant(ln2.low)));
-  return float.add(
-    float.mul(k, constant(ln2.high)),
-    float.sub(f, float.sub(half, low)),
-  );
+  return float.add(float.mul(k, constant(ln2.high)), float.sub(f, float.sub(half, low)));
 }
 
 /** The logarithm's values outside its domain: -∞ at `pole`, NaN below, ∞ and NaN as given. */
@@ -235,10 +245,7 @@ function logSpecials(format: Format, x: Code, pole: number, regular: Code): Code
 
 /** k · 2^significandBits as an integer, for the k that brings x / 2^k into [√½, √2). */
 function exponentBits(format: Format, x: Code): Code {
-  return v128.and(
-    format.subBits(x, format.constant(Math.SQRT1_2)),
-    format.constant(-Infinity),
-  );
+  return v128.and(format.subBits(x, format.constant(Math.SQRT1_2)), format.constant(-Infinity));
 }
 
 /** Subnormal arguments are scaled first, where there are any. */
@@ -276,23 +283,39 @@ function log1p(format: Format, keep: Keep, x: Code): Code {
   return withSignOf(format, x, logSpecials(format, x, -1, regular));
 }
 
-/** x P(x²) / Q(x²) with x clamped to where the function is ±1. */
-function rational(format: Format, keep: Keep, table: Rational, x: Code): Code {
-  const { float } = format;
-  const clamped = keep(clamp(format, x, -table.limit, table.limit));
-  const square = keep(float.mul(clamped, clamped));
-  return float.div(
-    float.mul(clamped, polynomial(format, table.numerator, square)),
-    polynomial(format, table.denominator, square),
-  );
+/**
+ * 1 - e^-v for v ≥ 0, where v = q - n ln 2: (1 - 2^n) + 2^n (1 - e^-q). Rounding n ln 2 does no
+ * harm, for 2^n makes it small.
+ */
+function oneMinusDecay(format: Format, keep: Keep, v: Code): Code {
+  const { float, constant } = format;
+  const bounded = keep(float.pmin(v, constant(format.decayLimit)));
+  const shift = exponentShift(format);
+  const shifted = keep(float.sub(shift, float.mul(bounded, constant(1 / Math.LN2))));
+  const n = float.sub(shifted, shift);
+  const q = keep(float.add(bounded, float.mul(n, constant(Math.LN2))));
+  const decay = float.sub(q, float.mul(float.mul(q, q), polynomial(format, keep, format.decay, q)));
+  const power = keep(format.toExponent(shifted));
+  return float.add(float.sub(constant(1), power), float.mul(power, decay));
 }
 
-/** tanh |x| = t / (t + 2), where t = e^(2|x|) - 1; it is 1 from |x| = 20 on. */
-function tanhByExpm1(format: Format, keep: Keep, x: Code): Code {
+/** tanh |x| = u / (2 - u), where u = 1 - e^(-2|x|) */
+function tanh(format: Format, keep: Keep, x: Code): Code {
   const { float, constant } = format;
-  const doubled = float.pmin(float.mul(float.abs(x), constant(2)), constant(40));
-  const t = keep(expm1(format, keep, keep(doubled)));
-  return withSignOf(format, x, float.div(t, float.add(t, constant(2))));
+  const magnitude = float.abs(x);
+  const u = keep(oneMinusDecay(format, keep, float.mul(magnitude, constant(2))));
+  return withSignOf(format, x, float.div(u, float.sub(constant(2), u)));
+}
+
+/** erf |x| = 1 - e^(log erfc |x|) */
+function erf(format: Format, keep: Keep, x: Code): Code {
+  const { float, constant } = format;
+  const magnitude = keep(float.pmin(float.abs(x), constant(format.erfLimit)));
+  const exponent = float.add(
+    float.mul(magnitude, polynomial(format, keep, format.erf, magnitude)),
+    magnitude,
+  );
+  return withSignOf(format, x, oneMinusDecay(format, keep, exponent));
 }
 
 /** |x|^y, with the sign of an odd power; NaN for a fractional power of a negative number. */
@@ -315,33 +338,15 @@ function powOfMagnitude(format: Format, keep: Keep, x: Code, y: Code): Code {
   return exp(format, keep, format.float.mul(y, log(format, keep, x)));
 }
 
-type Emitter = (keep: Keep, x: Code) => Code;
+const FORMATS: Record<FloatLanes, Format> = { f32: single, f64: double };
 
-const UNARY: Record<MathOperation, Record<FloatLanes, Emitter>> = {
-  exp: {
-    f32: (keep, x) => exp(single, keep, x),
-    f64: (keep, x) => exp(double, keep, x),
-  },
-  log: {
-    f32: (keep, x) => log(single, keep, x),
-    f64: (keep, x) => log(double, keep, x),
-  },
-  log1p: {
-    f32: (keep, x) => log1p(single, keep, x),
-    f64: (keep, x) => log1p(double, keep, x),
-  },
-  expm1: {
-    f32: (keep, x) => withSignOf(single, x, expm1(single, keep, x)),
-    f64: (keep, x) => withSignOf(double, x, expm1(double, keep, x)),
-  },
-  tanh: {
-    f32: (keep, x) => rational(single, keep, TANH_SINGLE, x),
-    f64: (keep, x) => tanhByExpm1(double, keep, x),
-  },
-  erf: {
-    f32: (keep, x) => rational(single, keep, ERF_SINGLE, x),
-    f64: (keep, x) => rational(double, keep, ERF_DOUBLE, x),
-  },
+const FUNCTIONS: Record<MathOperation, (format: Format, keep: Keep, x: Code) => Code> = {
+  exp,
+  log,
+  log1p,
+  expm1,
+  tanh,
+  erf,
 };
 
 /** Runs `body` with a `keep` whose assignments precede the result. */
@@ -365,7 +370,7 @@ export function emitUnary(
   lanes: FloatLanes,
   x: Code,
 ): Code {
-  return withLocals(f, (keep) => UNARY[operation][lanes](keep, keep(x)));
+  return withLocals(f, (keep) => FUNCTIONS[operation](FORMATS[lanes], keep, keep(x)));
 }
 
 const LOW_HALVES = [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23];
@@ -394,7 +399,11 @@ export function emitPow(f: FunctionBuilder, lanes: FloatLanes, x: Code, y: Code)
         ),
       );
     const high = (v: Code) => v128.shuffle(HIGH_HALF, v, v);
-    const magnitude = v128.shuffle(LOW_HALVES, half(absolute, power), half(high(absolute), high(power)));
+    const magnitude = v128.shuffle(
+      LOW_HALVES,
+      half(absolute, power),
+      half(high(absolute), high(power)),
+    );
     return powSigns(single, keep, base, power, magnitude);
   });
 }

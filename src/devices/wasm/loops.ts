@@ -1,0 +1,802 @@
+/**
+ * Loop and scatter kernels as WebAssembly functions `(buffers, constants, begin, end)`.
+ *
+ * One axis is run through with vectors (what remains at its end, one element at a time by the same
+ * instructions on splatted values, so that every element is computed alike). Each expression is
+ * computed in the outermost loop in which it varies.
+ * @module
+ */
+
+import { bytesPerElement, type DType } from "../../kernels/dtype.js";
+import type {
+  Affine,
+  Condition,
+  Expression,
+  LoopKernel,
+  ScatterKernel,
+} from "../../kernels/kernel.js";
+import {
+  type Code,
+  control,
+  FunctionBuilder,
+  f32,
+  f32x4,
+  f64,
+  f64x2,
+  i32,
+  i32x4,
+  type Local,
+  v128,
+} from "./assembler.js";
+import { emitOperation, splatConstant, widenMask } from "./scalars.js";
+
+/** Iterations after which a running float sum is added to a total, so that rounding errors stay small. */
+const SUM_BLOCK = 1024;
+/** Independent accumulators of a reduction. */
+const ACCUMULATORS = 4;
+/** Expressions up to which a reduction's body is unrolled. */
+const UNROLLED_EXPRESSIONS = 16;
+
+/** How a loop kernel is run. */
+interface Schedule {
+  /** The axis run through with vectors; −1 for none. */
+  readonly vector: number;
+  /** Whether the vector axis can hold full vectors, or only one element at a time. */
+  readonly wide: boolean;
+  /** Output axes that the outer loop flattens into rows. */
+  readonly rows: readonly number[];
+}
+
+/** Number of equal parts in which a kernel's work can be divided: its range is `0 … workItems`. */
+export function loopWorkItems(kernel: LoopKernel | ScatterKernel): number {
+  if (kernel.kind === "scatter") return 1;
+  const { rows, vector } = scheduleOf(kernel);
+  if (rows.length === 0) return vector >= 0 && vector < kernel.outputRank ? kernel.axes[vector]! : 1;
+  return rows.reduce((product, axis) => product * kernel.axes[axis]!, 1);
+}
+
+function scheduleOf(kernel: LoopKernel | ScatterKernel): Schedule {
+  const { axes } = kernel;
+  const analysis = new Analysis(kernel);
+  const upTo = (end: number): number[] => Array.from({ length: end }, (_, d) => d);
+  if (kernel.kind === "scatter") {
+    const vector = axes.length - 1;
+    const wide =
+      vector >= 0 && analysis.canVectorize(vector) && kernel.target.strides[vector] === 1;
+    return { vector, wide, rows: upTo(Math.max(0, vector)) };
+  }
+  const { outputRank, reduce } = kernel;
+  const last = outputRank - 1;
+  if (reduce === null) {
+    return { vector: last, wide: last >= 0 && analysis.canVectorize(last), rows: upTo(Math.max(0, last)) };
+  }
+  const inner = axes.length - 1;
+  const alongOutput = last >= 0 && analysis.canVectorize(last) ? analysis.contiguous(last) : -1;
+  if (inner < outputRank || alongOutput > analysis.contiguous(inner)) {
+    return { vector: last, wide: last >= 0 && analysis.canVectorize(last), rows: upTo(Math.max(0, last)) };
+  }
+  return { vector: inner, wide: analysis.canVectorize(inner), rows: upTo(outputRank) };
+}
+
+/** What the expressions of a kernel depend on. */
+class Analysis {
+  /** For each expression, a bit per axis; the bit {@link ACCUMULATED} for the accumulator. */
+  readonly dependence: number[] = [];
+  /** The same for lookups. */
+  readonly lookupDependence: number[] = [];
+  readonly lanes: 2 | 4;
+
+  constructor(private readonly kernel: LoopKernel | ScatterKernel) {
+    let wide = kernel.dtype === "float64";
+    kernel.expressions.forEach((e, number) => {
+      wide ||= e.dtype === "float64";
+      this.dependence[number] = this.dependenceOf(e);
+      kernel.lookups.forEach(({ index }, lookup) => {
+        if (index === number) this.lookupDependence[lookup] = this.dependence[number]!;
+      });
+    });
+    this.lanes = wide ? 2 : 4;
+  }
+
+  /** Axes an affine index varies with. */
+  affine({ strides }: Affine): number {
+    const { axes } = this.kernel;
+    let bits = 0;
+    strides.forEach((stride, d) => {
+      if (stride !== 0) bits |= d < axes.length ? 1 << d : this.lookupDependence[d - axes.length]!;
+    });
+    return bits;
+  }
+
+  private conditions(conditions: readonly Condition[]): number {
+    return conditions.reduce((bits, { index }) => bits | this.affine(index), 0);
+  }
+
+  private dependenceOf(e: Expression): number {
+    switch (e.kind) {
+      case "constant":
+        return 0;
+      case "index":
+        return this.affine(e.index);
+      case "load":
+        return this.affine(e.index) | this.conditions(e.conditions);
+      case "accumulator":
+        return ACCUMULATED;
+      case "map":
+        return e.inputs.reduce((bits, input) => bits | this.dependence[input]!, 0);
+      case "guard":
+        return (
+          this.conditions(e.conditions) |
+          this.dependence[e.inside]! |
+          e.lookups.reduce((bits, lookup) => bits | this.lookupDependence[lookup]!, 0)
+        );
+    }
+  }
+
+  /** Whether neighbouring elements along an axis can be computed together. */
+  canVectorize(axis: number): boolean {
+    if (this.lookupDependence.some((bits) => (bits & (1 << axis)) !== 0)) return false;
+    const simple = (conditions: readonly Condition[]): boolean =>
+      conditions.every(({ index }) => index.strides[axis] === 0 || index.strides[axis] === 1);
+    return this.kernel.expressions.every((e) => {
+      if (e.kind === "guard") return simple(e.conditions);
+      if (e.kind !== "load") return true;
+      const stride = e.index.strides[axis]!;
+      const near = stride === 0 || stride === 1;
+      const cut = e.conditions.some(({ index }) => index.strides[axis] !== 0);
+      return simple(e.conditions) && (near || !cut);
+    });
+  }
+
+  /** Number of loads that read neighbouring elements along an axis. */
+  contiguous(axis: number): number {
+    return this.kernel.expressions.filter((e) => e.kind === "load" && e.index.strides[axis] === 1)
+      .length;
+  }
+}
+
+/** The dependence bit of the accumulator. */
+const ACCUMULATED = 1 << 30;
+
+/** A loop being generated: code that runs at the start of each iteration, and what it computed. */
+interface Scope {
+  /** Bits of the axes whose indices are set when the scope's code runs. */
+  readonly axes: number;
+  readonly code: Code[];
+  readonly known: Map<string, Local>;
+}
+
+/** Generates the function of a kernel. `rowAxes` leading output axes form the range, when given; otherwise the schedule's rows do. */
+export function buildLoop(kernel: LoopKernel | ScatterKernel, rowAxes?: number): FunctionBuilder {
+  return new LoopGenerator(kernel, rowAxes).build();
+}
+
+class LoopGenerator {
+  private readonly f = new FunctionBuilder(["i32", "i32", "i32", "i32"]);
+  private readonly analysis: Analysis;
+  private readonly schedule: Schedule;
+  private readonly lanes: 2 | 4;
+  private readonly scopes: Scope[] = [];
+  /** Index of each axis; for the vector axis, of the first element of each unrolled vector. */
+  private readonly indices: Local[];
+  private vectorIndices: Local[] = [];
+  /** Which unrolled vector is being generated. */
+  private unrolled = 0;
+  /** Elements at a time along the vector axis. */
+  private width = 1;
+  private accumulator: Local | null = null;
+
+  constructor(
+    private readonly kernel: LoopKernel | ScatterKernel,
+    private readonly rowAxes: number | undefined,
+  ) {
+    this.analysis = new Analysis(kernel);
+    this.lanes = this.analysis.lanes;
+    const natural = scheduleOf(kernel);
+    // An epilogue's rows are its range, so none of their axes can be the vector axis.
+    this.schedule =
+      rowAxes === undefined || natural.vector >= rowAxes
+        ? natural
+        : { vector: -1, wide: false, rows: kernel.axes.map((_, d) => d) };
+    this.indices = kernel.axes.map(() => this.f.local("i32"));
+  }
+
+  build(): FunctionBuilder {
+    const { f, kernel } = this;
+    const [, , begin, end] = f.parameters as [Local, Local, Local, Local];
+    const entry = this.open(0);
+    if (kernel.kind === "scatter") {
+      const bytes = kernel.size * bytesPerElement(kernel.dtype);
+      entry.code.push(control.memoryFill(this.bufferAddress(0), i32.const(0), i32.const(bytes)));
+      entry.code.push(begin.set(i32.const(0)), end.set(i32.const(this.product(this.schedule.rows))));
+    }
+    const { rows, vector } = this.schedule;
+    if (rows.length > 0) this.rowLoop(begin, end);
+    else if (this.rowAxes === undefined && vector >= 0 && (kernel.kind === "scatter" || vector < kernel.outputRank)) {
+      this.point(kernel.kind === "scatter" ? null : [begin, end]);
+    } else this.point(null);
+    f.body = this.close();
+    return f;
+  }
+
+  private product(axes: readonly number[]): number {
+    return axes.reduce((count, axis) => count * this.kernel.axes[axis]!, 1);
+  }
+
+  // Loops
+
+  private open(axes: number): Scope {
+    const outer = this.scopes[this.scopes.length - 1];
+    const scope: Scope = { axes: (outer?.axes ?? 0) | axes, code: [], known: new Map() };
+    this.scopes.push(scope);
+    return scope;
+  }
+
+  private close(): Code {
+    return this.scopes.pop()!.code;
+  }
+
+  private get scope(): Scope {
+    return this.scopes[this.scopes.length - 1]!;
+  }
+
+  private append(...code: Code[]): void {
+    this.scope.code.push(...code);
+  }
+
+  /** Runs through the flattened row axes from `begin` to `end`. */
+  private rowLoop(begin: Local, end: Local): void {
+    const { f, kernel } = this;
+    const { rows } = this.schedule;
+    const item = f.local("i32");
+    const last = f.local("i32");
+    const rest = f.local("i32");
+    // With given row axes, an item of the range is a whole block of rows of the schedule.
+    const perItem =
+      this.rowAxes === undefined ? 1 : this.product(rows.filter((axis) => axis >= this.rowAxes!));
+    const scaled = (range: Local): Code =>
+      perItem === 1 ? range.get : i32.mul(range.get, i32.const(perItem));
+    this.append(item.set(scaled(begin)), last.set(scaled(end)), rest.set(item.get));
+    for (const axis of [...rows].reverse()) {
+      const size = i32.const(kernel.axes[axis]!);
+      if (axis === rows[0]) this.append(this.indices[axis]!.set(rest.get));
+      else {
+        this.append(
+          this.indices[axis]!.set(i32.remU(rest.get, size)),
+          rest.set(i32.divU(rest.get, size)),
+        );
+      }
+    }
+    this.open(rows.reduce((bits, axis) => bits | (1 << axis), 0));
+    this.point(null);
+    // Advance the indices like an odometer.
+    let advance: Code = [];
+    for (const axis of rows) {
+      const index = this.indices[axis]!;
+      const next = index.set(i32.add(index.get, i32.const(1)));
+      advance =
+        axis === rows[0]
+          ? next
+          : [
+              next,
+              control.if(i32.eq(index.get, i32.const(kernel.axes[axis]!)), [
+                index.set(i32.const(0)),
+                advance,
+              ]),
+            ];
+    }
+    const body = this.close();
+    const step = item.tee(i32.add(item.get, i32.const(1)));
+    this.append(
+      control.if(
+        i32.ltU(item.get, last.get),
+        control.loop([body, advance, control.branchIf(0, i32.ltU(step, last.get))]),
+      ),
+    );
+  }
+
+  /** Everything for one row: the whole vector axis, or its part in `range`. */
+  private point(range: readonly [Local, Local] | null): void {
+    const { kernel } = this;
+    const { vector } = this.schedule;
+    if (kernel.kind === "scatter") {
+      this.vectorLoop(1, range, () => this.scatterStore(kernel));
+    } else if (kernel.reduce === null) {
+      this.vectorLoop(1, range, () => this.store(kernel, this.result(kernel, null)));
+    } else if (vector >= kernel.outputRank) {
+      this.reduceAlongVector(kernel);
+    } else {
+      this.reduceAcrossVector(kernel, range);
+    }
+  }
+
+  /** A loop over a whole axis with its own scope. */
+  private axisLoop(axis: number, body: () => void): void {
+    const size = this.kernel.axes[axis]!;
+    const index = this.indices[axis]!;
+    this.append(index.set(i32.const(0)));
+    this.open(1 << axis);
+    body();
+    const code = this.close();
+    const step = index.tee(i32.add(index.get, i32.const(1)));
+    this.append(control.loop([code, control.branchIf(0, i32.ltU(step, i32.const(size)))]));
+  }
+
+  /**
+   * Runs along the vector axis: `unroll` vectors at a time, then one, then single elements. The body
+   * is generated for each of these, with the elements of `this.unrolled`.
+   */
+  private vectorLoop(
+    unroll: number,
+    range: readonly [Local, Local] | null,
+    body: () => void,
+  ): void {
+    const { f, kernel, lanes } = this;
+    const { vector, wide } = this.schedule;
+    if (vector < 0) {
+      this.open(0);
+      this.width = 1;
+      body();
+      const code = this.close();
+      this.append(code);
+      return;
+    }
+    const size = kernel.axes[vector]!;
+    if (size === 0) return;
+    const start = this.indices[vector]!;
+    const end = range ? range[1] : null;
+    this.append(start.set(range ? range[0].get : i32.const(0)));
+    const widths = wide ? (unroll > 1 ? [unroll * lanes, lanes, 1] : [lanes, 1]) : [1];
+    let done = 0;
+    for (const width of widths) {
+      const possible = size - done;
+      if (possible < width) continue;
+      const whole = Math.floor(possible / width) * width;
+      const limit = done + whole;
+      if (!end) done = limit;
+      const copies = Math.max(1, width / lanes);
+      const bound: Code = end ? end.get : i32.const(limit);
+      const fits: Code = end
+        ? i32.leU(i32.add(start.get, i32.const(width)), bound)
+        : i32.ltU(start.get, bound);
+      this.vectorIndices = Array.from({ length: copies }, (_, u) =>
+        u === 0 ? start : f.local("i32"),
+      );
+      this.open(1 << vector);
+      this.width = width === 1 ? 1 : lanes;
+      this.vectorIndices.forEach((index, u) => {
+        if (u > 0) this.append(index.set(i32.add(start.get, i32.const(u * lanes))));
+      });
+      for (this.unrolled = 0; this.unrolled < copies; this.unrolled++) body();
+      this.unrolled = 0;
+      const code = this.close();
+      const next = start.set(i32.add(start.get, i32.const(width)));
+      this.append(control.if(fits, control.loop([code, next, control.branchIf(0, fits)])));
+    }
+    this.width = 1;
+  }
+
+  // Reductions
+
+  private get unrollFactor(): number {
+    return this.kernel.expressions.length <= UNROLLED_EXPRESSIONS ? ACCUMULATORS : 1;
+  }
+
+  private identity(kernel: LoopKernel, dtype: DType): Code {
+    if (kernel.reduce === "sum") return splatConstant(0, dtype);
+    return splatConstant(dtype === "int32" ? -2147483648 : Number.NEGATIVE_INFINITY, dtype);
+  }
+
+  private combine(kernel: LoopKernel, dtype: DType, x: Code, y: Code): Code {
+    const operation = kernel.reduce === "sum" ? "add" : "maximum";
+    return emitOperation(this.f, operation, dtype, [x, y], dtype);
+  }
+
+  /** Rows are reduced: each vector holds elements that end up in one sum. */
+  private reduceAlongVector(kernel: LoopKernel): void {
+    const { f } = this;
+    const { axes, outputRank, body } = kernel;
+    const dtype = kernel.expressions[body]!.dtype;
+    const { vector } = this.schedule;
+    const unroll = this.unrollFactor;
+    const sums = Array.from({ length: unroll }, () => f.local("v128"));
+    const single = f.local("v128");
+    const total = f.local("v128");
+    for (const local of [...sums, single, total]) this.append(local.set(this.identity(kernel, dtype)));
+    const fold = (into: Local, from: Local): void => {
+      this.append(into.set(this.combine(kernel, dtype, into.get, from.get)));
+      this.append(from.set(this.identity(kernel, dtype)));
+    };
+    const outer = axes.map((_, d) => d).filter((d) => d >= outputRank && d !== vector);
+    const isEmpty = axes.slice(outputRank).includes(0);
+    const innermost = (): void => {
+      const long = axes[vector]! > SUM_BLOCK * this.lanes * unroll && kernel.reduce === "sum";
+      const accumulate = (): void => {
+        const sum = this.width === 1 ? single : sums[this.unrolled]!;
+        this.append(sum.set(this.combine(kernel, dtype, sum.get, this.value(body).get)));
+        if (long && this.width > 1 && this.unrolled === 0) {
+          // Every so many elements the running sums go into the total.
+          const position = i32.divU(this.vectorIndices[0]!.get, i32.const(this.lanes));
+          this.open(0);
+          for (const one of sums) fold(total, one);
+          const flush = this.close();
+          const mask = i32.const(SUM_BLOCK * ACCUMULATORS - 1);
+          this.append(control.if(i32.eqz(i32.and(position, mask)), flush));
+        }
+      };
+      this.vectorLoop(unroll, null, accumulate);
+      if (outer.length > 0) for (const one of [...sums]) fold(total, one);
+    };
+    const nest = (rest: readonly number[]): void => {
+      const [axis, ...others] = rest;
+      if (axis === undefined) innermost();
+      else this.axisLoop(axis, () => nest(others));
+    };
+    if (!isEmpty) nest(outer);
+    for (const one of sums) fold(total, one);
+    // Add up the lanes: every lane ends with the result of all.
+    const swap = (bytes: readonly number[]): void => {
+      const other = v128.shuffle(bytes, total.get, total.get);
+      const kept = f.local("v128");
+      this.append(kept.set(other), total.set(this.combine(kernel, dtype, total.get, kept.get)));
+    };
+    if (dtype === "float64" || this.lanes === 4) swap(SWAP_HALVES);
+    if (dtype !== "float64") swap(SWAP_QUARTERS);
+    fold(total, single);
+    this.width = 1;
+    this.open(0);
+    this.store(kernel, this.result(kernel, total));
+    const code = this.close();
+    this.append(code);
+  }
+
+  /** Columns are reduced: each lane holds its own sum. */
+  private reduceAcrossVector(kernel: LoopKernel, range: readonly [Local, Local] | null): void {
+    const { f } = this;
+    const { axes, outputRank, body } = kernel;
+    const dtype = kernel.expressions[body]!.dtype;
+    const reduced = axes.map((_, d) => d).filter((d) => d >= outputRank);
+    const isEmpty = reduced.some((d) => axes[d] === 0);
+    const unroll = this.unrollFactor;
+    const sums = Array.from({ length: unroll }, () => f.local("v128"));
+    const totals = Array.from({ length: unroll }, () => f.local("v128"));
+    const generate = (): void => {
+      // All unrolled vectors are reduced in one pass, at the last of them.
+      const copies = this.vectorIndices.length;
+      if (this.schedule.vector >= 0 && this.unrolled < copies - 1) return;
+      const all = sums.slice(0, this.schedule.vector >= 0 ? copies : 1);
+      for (const local of [...all, ...totals.slice(0, all.length)]) {
+        this.append(local.set(this.identity(kernel, dtype)));
+      }
+      const flush = (): void =>
+        all.forEach((sum, u) => {
+          const total = totals[u]!;
+          this.append(total.set(this.combine(kernel, dtype, total.get, sum.get)));
+          this.append(sum.set(this.identity(kernel, dtype)));
+        });
+      const innermost = reduced[reduced.length - 1]!;
+      const accumulate = (): void => {
+        all.forEach((sum, u) => {
+          this.unrolled = u;
+          this.append(sum.set(this.combine(kernel, dtype, sum.get, this.value(body).get)));
+        });
+        if (kernel.reduce === "sum" && axes[innermost]! > 2 * SUM_BLOCK) {
+          const index = this.indices[innermost]!;
+          this.open(0);
+          flush();
+          const code = this.close();
+          const due = i32.eqz(i32.and(index.get, i32.const(SUM_BLOCK - 1)));
+          this.append(control.if(due, code));
+        }
+      };
+      const nest = (rest: readonly number[]): void => {
+        const [axis, ...others] = rest;
+        if (axis === undefined) return accumulate();
+        this.axisLoop(axis, () => nest(others));
+        if (others.length === 0 && reduced.length > 1) flush();
+      };
+      if (!isEmpty) nest(reduced);
+      flush();
+      all.forEach((_, u) => {
+        this.unrolled = u;
+        this.store(kernel, this.result(kernel, totals[u]!));
+      });
+      this.unrolled = copies - 1;
+    };
+    this.vectorLoop(unroll, range, generate);
+  }
+
+  // Values
+
+  /** The kernel's result at the current elements. */
+  private result(kernel: LoopKernel, reduced: Local | null): Local {
+    if (reduced === null && kernel.epilogue === null) return this.value(kernel.body);
+    if (kernel.epilogue === null) return reduced!;
+    // What depends on the accumulator is new for each vector.
+    for (const key of [...this.scope.known.keys()]) if (key.endsWith("*")) this.scope.known.delete(key);
+    this.accumulator = reduced;
+    const result = this.value(kernel.epilogue);
+    this.accumulator = null;
+    return result;
+  }
+
+  private outputIndex(kernel: LoopKernel): Affine {
+    const strides: number[] = kernel.axes.map(() => 0);
+    let stride = 1;
+    for (let d = kernel.outputRank - 1; d >= 0; d--) {
+      strides[d] = stride;
+      stride *= kernel.axes[d]!;
+    }
+    return { offset: 0, strides: [...strides, ...kernel.lookups.map(() => 0)] };
+  }
+
+  private store(kernel: LoopKernel, value: Local): void {
+    const address = this.address(0, this.outputIndex(kernel), kernel.dtype);
+    this.append(this.storeCode(kernel.dtype, address, value));
+  }
+
+  private storeCode(dtype: DType, address: Code, value: Local): Code {
+    const stored = dtype === "bool" ? v128.and(value.get, v128.constI32(1)) : value.get;
+    if (this.width === 1) {
+      return dtype === "float64"
+        ? v128.store64Lane(address, stored, 0)
+        : v128.store32Lane(address, stored, 0);
+    }
+    if (this.lanes === 2 && dtype !== "float64") return v128.store64Lane(address, stored, 0);
+    return v128.store(address, stored);
+  }
+
+  private scatterStore(kernel: ScatterKernel): void {
+    const { f } = this;
+    const { dtype } = kernel;
+    const address = f.local("i32");
+    const sum = f.local("v128");
+    const value = this.value(kernel.body);
+    this.append(address.set(this.address(0, kernel.target, dtype)));
+    const isWide = this.width > 1;
+    const current = this.loadCode(dtype, address.get, isWide ? 1 : 0);
+    const valid = kernel.required.map((lookup) => this.lookup(lookup).valid.get);
+    this.open(0);
+    this.append(
+      sum.set(current),
+      sum.set(emitOperation(f, "add", dtype, [sum.get, value.get], dtype)),
+      this.storeCode(dtype, address.get, sum),
+    );
+    const code = this.close();
+    this.append(valid.length === 0 ? code : control.if(conjunction(valid), code));
+  }
+
+  /** The outermost scope in which everything with the given dependence is known. */
+  private scopeFor(dependence: number): Scope {
+    if (dependence & ACCUMULATED) return this.scope;
+    const needed = this.scopes.find(({ axes }) => (dependence & ~axes) === 0);
+    return needed ?? this.scope;
+  }
+
+  /** Computes once per scope. Values along the vector axis are told apart by the unrolled vector. */
+  private once(
+    key: string,
+    type: "i32" | "v128",
+    dependence: number,
+    compute: () => Code,
+  ): Local {
+    const { vector } = this.schedule;
+    const varies = vector >= 0 && (dependence & (1 << vector)) !== 0;
+    const scope = this.scopeFor(dependence);
+    const full = `${key}${varies ? `/${this.unrolled}` : ""}${dependence & ACCUMULATED ? "*" : ""}`;
+    // Between scopes of one axis set (an inner block), what an outer one knows holds as well.
+    for (const outer of this.scopes) {
+      const known = outer.known.get(full);
+      if (known) return known;
+      if (outer === scope) break;
+    }
+    const local = this.f.local(type);
+    const code = compute();
+    scope.code.push(local.set(code));
+    scope.known.set(full, local);
+    return local;
+  }
+
+  /** The value of an expression at the current elements. */
+  private value(number: number): Local {
+    const e = this.kernel.expressions[number]!;
+    const dependence =
+      e.kind === "accumulator" && !this.accumulator
+        ? this.outputDependence()
+        : this.analysis.dependence[number]!;
+    if (e.kind === "accumulator" && this.accumulator) return this.accumulator;
+    return this.once(`e${number}`, "v128", dependence, () => this.expression(e, dependence));
+  }
+
+  private outputDependence(): number {
+    return this.kernel.axes.reduce((bits, _, d) => bits | (1 << d), 0) | ACCUMULATED;
+  }
+
+  private expression(e: Expression, dependence: number): Code {
+    switch (e.kind) {
+      case "constant":
+        return this.constant(e.slot, e.dtype);
+      case "index":
+        return this.lanesOf(this.affine(e.index).get, e.index, dependence);
+      case "load":
+        return this.load(e, dependence);
+      case "accumulator": {
+        // The epilogue of a matrix product finds the product in the output.
+        const kernel = this.kernel as LoopKernel;
+        const index = this.outputIndex(kernel);
+        return this.loadCode(e.dtype, this.address(0, index, e.dtype), this.vectorStride(index));
+      }
+      case "map": {
+        const inputs = e.inputs.map((input) => this.value(input).get);
+        const from = this.kernel.expressions[e.inputs[e.operation === "where" ? 1 : 0]!]!.dtype;
+        return emitOperation(this.f, e.operation, e.dtype, inputs, from);
+      }
+      case "guard": {
+        const masks = [
+          ...e.conditions.map((condition) => this.mask(condition)),
+          ...e.lookups.map((lookup) =>
+            i32x4.splat(i32.sub(i32.const(0), this.lookup(lookup).valid.get)),
+          ),
+        ];
+        const mask = masks.reduce((all, one) => v128.and(all, one));
+        const otherwise = splatConstant(e.otherwise === "nan" ? Number.NaN : 0, e.dtype);
+        return v128.bitselect(this.value(e.inside).get, otherwise, widenMask(mask, e.dtype));
+      }
+    }
+  }
+
+  private constant(slot: number, dtype: DType): Code {
+    const value = f64.load(this.f.parameters[1]!.get, 8 * slot);
+    if (dtype === "float32") return f32x4.splat(f32.demoteF64(value));
+    if (dtype === "float64") return f64x2.splat(value);
+    if (dtype === "int32") return i32x4.splat(i32.truncSatF64S(value));
+    return i32x4.splat(i32.sub(i32.const(0), f64.ne(value, f64.const(0))));
+  }
+
+  // Indices and addresses
+
+  private isWide(dependence: number): boolean {
+    const { vector } = this.schedule;
+    return this.width > 1 && vector >= 0 && (dependence & (1 << vector)) !== 0;
+  }
+
+  private vectorStride({ strides }: Affine): number {
+    const { vector } = this.schedule;
+    return this.width > 1 && vector >= 0 ? strides[vector]! : 0;
+  }
+
+  /** An index in each lane: the scalar plus the lane's number times the stride. */
+  private lanesOf(first: Code, index: Affine, dependence: number): Code {
+    const stride = this.vectorStride(index);
+    if (!this.isWide(dependence) || stride === 0) return i32x4.splat(first);
+    return i32x4.add(i32x4.splat(first), v128.constI32(0, stride, 2 * stride, 3 * stride));
+  }
+
+  /** The lookup as a scalar: clamped for addresses, and whether it was in range. */
+  private lookup(number: number): { index: Local; valid: Local } {
+    const { index, size } = this.kernel.lookups[number]!;
+    const dependence = this.analysis.lookupDependence[number]!;
+    const raw = this.once(`raw${number}`, "i32", dependence, () =>
+      i32x4.extractLane(0, this.value(index).get),
+    );
+    const valid = this.once(`valid${number}`, "i32", dependence, () =>
+      i32.ltU(raw.get, i32.const(size)),
+    );
+    const clamped = this.once(`found${number}`, "i32", dependence, () =>
+      control.select(raw.get, i32.const(0), valid.get),
+    );
+    return { index: clamped, valid };
+  }
+
+  /** The scalar value of an affine index times a scale, plus a start; summed up loop by loop. */
+  private affine({ offset, strides }: Affine, scale = 1, start: Local | null = null): Local {
+    const { axes } = this.kernel;
+    const { vector } = this.schedule;
+    const terms = strides.flatMap((stride, d) => {
+      if (stride === 0) return [];
+      const isAxis = d < axes.length;
+      const bits = isAxis ? 1 << d : this.analysis.lookupDependence[d - axes.length]!;
+      return [{ d, stride, bits, isAxis }];
+    });
+    const depth = (bits: number): number => this.scopes.indexOf(this.scopeFor(bits));
+    terms.sort((a, b) => depth(a.bits) - depth(b.bits) || a.d - b.d);
+    const name = start ? `@${start.get}` : "i";
+    let key = `${name}x${scale}+${offset}`;
+    let dependence = 0;
+    let sum = this.once(key, "i32", 0, () =>
+      start
+        ? i32.add(start.get, i32.const(offset * scale))
+        : i32.const(offset * scale),
+    );
+    for (const { d, stride, bits, isAxis } of terms) {
+      key += `+${stride}#${d}`;
+      dependence |= bits;
+      const before = sum;
+      const index = (): Code => {
+        if (!isAxis) return this.lookup(d - axes.length).index.get;
+        return d === vector && this.vectorIndices.length > 0
+          ? this.vectorIndices[this.unrolled]!.get
+          : this.indices[d]!.get;
+      };
+      sum = this.once(key, "i32", dependence, () => {
+        const factor = stride * scale;
+        if (factor === 1) return i32.add(before.get, index());
+        const scaled = this.once(`${d}x${factor}`, "i32", bits, () =>
+          i32.mul(index(), i32.const(factor)),
+        );
+        return i32.add(before.get, scaled.get);
+      });
+    }
+    return sum;
+  }
+
+  private bufferAddress(buffer: number): Code {
+    const [buffers] = this.f.parameters;
+    return this.once(`b${buffer}`, "i32", 0, () => i32.load(buffers!.get, 4 * buffer)).get;
+  }
+
+  private address(buffer: number, index: Affine, dtype: DType): Code {
+    const start = this.once(`b${buffer}`, "i32", 0, () =>
+      i32.load(this.f.parameters[0]!.get, 4 * buffer),
+    );
+    return this.affine(index, bytesPerElement(dtype), start).get;
+  }
+
+  /** Whether a condition holds for any of the current elements, as an i32. */
+  private holds({ index, size }: Condition): Code {
+    const value = this.affine(index).get;
+    if (this.vectorStride(index) === 0) return i32.ltU(value, i32.const(size));
+    const reach = this.lanes - 1;
+    return i32.ltU(i32.add(value, i32.const(reach)), i32.const(size + reach));
+  }
+
+  /** Where a condition holds, as a mask. */
+  private mask({ index, size }: Condition): Code {
+    const value = this.affine(index).get;
+    if (this.vectorStride(index) === 0) {
+      return i32x4.splat(i32.sub(i32.const(0), i32.ltU(value, i32.const(size))));
+    }
+    const positions = i32x4.add(i32x4.splat(value), v128.constI32(0, 1, 2, 3));
+    return i32x4.ltU(positions, v128.constI32(size));
+  }
+
+  private load(e: Extract<Expression, { kind: "load" }>, dependence: number): Code {
+    const { dtype, index, buffer, conditions } = e;
+    const stride = this.isWide(dependence) ? this.vectorStride(index) : 0;
+    let address = this.address(buffer, index, dtype);
+    if (conditions.length > 0) {
+      const all = conjunction(conditions.map((condition) => this.holds(condition)));
+      const safe = this.once(`safe ${JSON.stringify(e)}`, "i32", dependence, () =>
+        control.select(address, this.bufferAddress(buffer), all),
+      );
+      address = safe.get;
+    }
+    return this.loadCode(dtype, address, stride);
+  }
+
+  /** Elements at an address, `stride` elements apart along the lanes; stride 0: one in every lane. */
+  private loadCode(dtype: DType, address: Code, stride: number): Code {
+    const loaded = this.rawLoad(dtype === "float64" ? 8 : 4, address, stride);
+    return dtype === "bool" ? i32x4.neg(loaded) : loaded;
+  }
+
+  private rawLoad(bytes: 4 | 8, address: Code, stride: number): Code {
+    if (stride === 0) return bytes === 8 ? v128.load64Splat(address) : v128.load32Splat(address);
+    if (stride === 1) {
+      return this.lanes === 2 && bytes === 4 ? v128.load64Zero(address) : v128.load(address);
+    }
+    let result: Code = bytes === 8 ? v128.load64Splat(address) : v128.load32Splat(address);
+    for (let lane = 1; lane < this.lanes; lane++) {
+      const at = i32.add(address, i32.const(lane * stride * bytes));
+      result = bytes === 8 ? v128.load64Lane(at, result, lane) : v128.load32Lane(at, result, lane);
+    }
+    return result;
+  }
+}
+
+const SWAP_HALVES = [8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7];
+const SWAP_QUARTERS = [4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11];
+
+function conjunction(conditions: readonly Code[]): Code {
+  return conditions.reduce((all, one) => i32.and(all, one));
+}
