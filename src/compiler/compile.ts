@@ -27,7 +27,7 @@ export interface Graph {
 /** Compiles a graph. */
 export function compile(graph: Graph): Plan {
   const parts = partition(graph.nodes, new Set(graph.outputs));
-  const kernels = schedule(graph, parts);
+  const kernels = freeEarly(schedule(graph, parts), new Set(graph.outputs));
   const buffers: { dtype: Tensor["dtype"]; size: number; role: PlanBuffer["role"] }[] = [];
   const numbers = new Map<Tensor, number>();
   const add = (node: Tensor, role: PlanBuffer["role"]): number => {
@@ -59,6 +59,9 @@ export function compile(graph: Graph): Plan {
   };
 }
 
+/** A kernel and the node whose value it stores. */
+type RootedKernel = LoweredKernel & { readonly root: Tensor };
+
 /** Longest path from a leaf, by node position. */
 function depths(nodes: readonly Tensor[]): Uint32Array {
   const depth = new Uint32Array(nodes.length);
@@ -76,14 +79,11 @@ function depths(nodes: readonly Tensor[]): Uint32Array {
  * first: what can be had quickly is made when it is needed and not kept in the meantime. That is
  * what lets a checkpointed function be computed again late.
  */
-function schedule(
-  graph: Graph,
-  parts: readonly Part[],
-): (LoweredKernel & { root: Tensor })[] {
+function schedule(graph: Graph, parts: readonly Part[]): RootedKernel[] {
   const depth = depths(graph.nodes);
   const done = new Set<Tensor>();
   const lowered = new Map<Tensor, LoweredKernel>();
-  const order: (LoweredKernel & { root: Tensor })[] = [];
+  const order: RootedKernel[] = [];
   const stack = [...graph.outputs].sort((a, b) => depth[b.position]! - depth[a.position]!).reverse();
   while (stack.length > 0) {
     const root = stack[stack.length - 1]!;
@@ -105,6 +105,56 @@ function schedule(
     stack.push(...needed);
   }
   return order;
+}
+
+/**
+ * The same kernels, each moved forward to where it becomes possible if running it leaves less memory
+ * in use: a weight's gradient, say, as soon as it lets go of a layer's activations.
+ */
+function freeEarly(order: readonly RootedKernel[], outputs: ReadonlySet<Tensor>): RootedKernel[] {
+  const made = new Map(order.map((kernel, i) => [kernel.root, i]));
+  const inputs = order.map(({ reads }) =>
+    reads.map((node) => made.get(node)).filter((i) => i !== undefined),
+  );
+  const users: number[][] = order.map(() => []);
+  inputs.forEach((list, user) => {
+    for (const input of list) users[input]!.push(user);
+  });
+  const bytes = order.map(({ root }) =>
+    outputs.has(root) ? 0 : sizeOf(root.shape) * bytesPerElement(root.dtype),
+  );
+  const missing = inputs.map((list) => list.length);
+  const unread = users.map((list) => list.length);
+  const done = new Uint8Array(order.length);
+  const ready = new Set<number>();
+  missing.forEach((count, i) => {
+    if (count === 0) ready.add(i);
+  });
+  const gain = (i: number): number =>
+    inputs[i]!.reduce((freed, input) => freed + (unread[input] === 1 ? bytes[input]! : 0), 0) -
+    bytes[i]!;
+  const result: RootedKernel[] = [];
+  const run = (i: number): void => {
+    done[i] = 1;
+    ready.delete(i);
+    result.push(order[i]!);
+    for (const input of inputs[i]!) unread[input]!--;
+    for (const user of users[i]!) if (--missing[user]! === 0) ready.add(user);
+  };
+  for (let next = 0; next < order.length; ) {
+    let best = -1;
+    let most = 0;
+    for (const i of ready) {
+      const freed = gain(i);
+      if (freed > most) [best, most] = [i, freed];
+    }
+    if (best >= 0) run(best);
+    else {
+      while (done[next]) next++;
+      if (next < order.length) run(next);
+    }
+  }
+  return result;
 }
 
 function align(bytes: number): number {

@@ -15,11 +15,13 @@ import type { Tensor } from "../tensor/tensor.js";
 /** Largest number of operations fused into one kernel. */
 const LARGEST_KERNEL = 64;
 /** Work, in simple operations per element, up to which a shared value is computed again. */
-const CHEAP = 18;
+const CHEAP = 24;
 /** The same where the value is repeated by broadcasting. */
 const CHEAP_IF_REPEATED = 3;
 /** How far to look ahead for the point where the users of a result come together. */
 const LOOK_AHEAD = 24;
+/** Largest number of operations in an epilogue. */
+const LARGEST_EPILOGUE = 32;
 
 /** Cost of scalar operations in units of one addition; others cost 1. */
 const COST: Readonly<Record<string, number>> = {
@@ -44,6 +46,8 @@ export interface Part {
   source: Tensor | null;
   /** For a reduction or product that ends in an epilogue: the stored node. */
   epilogue: Part | null;
+  /** The node lies between a reduction or product and the end of its epilogue. */
+  inEpilogue: boolean;
 }
 
 /** Whether the node's value exists before the plan runs. */
@@ -97,6 +101,7 @@ export function partition(nodes: readonly Tensor[], outputs: ReadonlySet<Tensor>
     stored: isGiven(node) || outputs.has(node),
     source: null,
     epilogue: null,
+    inEpilogue: false,
   }));
   const partOf = (node: Tensor): Part => parts[node.position]!;
   for (const { node } of parts) {
@@ -107,14 +112,13 @@ export function partition(nodes: readonly Tensor[], outputs: ReadonlySet<Tensor>
     }
   }
   storeOperands(parts, partOf);
-  const cost = costs(parts, partOf);
   for (const part of parts) {
+    if (part.stored) continue;
     const { kind } = part.node.primitive.lowering;
-    if (part.stored || isGiven(part.node)) continue;
     if (kind === "reduce" || kind === "matmul") attachEpilogue(part, parts, outputs);
     if (isHeavy(part.node) && part.epilogue === null) part.stored = true;
   }
-  storeShared(parts, cost);
+  while (storeShared(parts, costs(parts, partOf)));
   return parts;
 }
 
@@ -153,7 +157,7 @@ function costs(parts: readonly Part[], partOf: (node: Tensor) => Part): Float64A
       total += inside ? cost[input.position]! : 1;
       count += inside ? length[input.position]! : 0;
     }
-    if (count > LARGEST_KERNEL) part.stored = true;
+    if (count > LARGEST_KERNEL && !part.inEpilogue) part.stored = true;
     cost[position] = total;
     length[position] = count;
   }
@@ -162,51 +166,49 @@ function costs(parts: readonly Part[], partOf: (node: Tensor) => Part): Float64A
 
 /** Moves the store of a reduction or product to the last elementwise operation that only it leads to. */
 function attachEpilogue(part: Part, parts: readonly Part[], outputs: ReadonlySet<Tensor>): void {
-  const { node } = part;
-  const size = sizeOf(node.shape);
+  const { shape } = part.node;
+  const fits = ({ source, node }: Part): boolean =>
+    source === null &&
+    sizeOf(node.shape) === sizeOf(shape) &&
+    (node.primitive.lowering.kind === "map" || isView(node)) &&
+    relabels(shape, node.shape);
+  const region: Part[] = [];
   let current = part;
-  for (;;) {
-    if (outputs.has(current.node) && current !== part) break;
-    if (outputs.has(part.node)) break;
-    const next = meetingPoint(current, parts, (p) => {
-      const { kind } = p.node.primitive.lowering;
-      return (
-        p.source === null &&
-        sizeOf(p.node.shape) === size &&
-        (kind === "map" || isView(p.node)) &&
-        (kind === "map" || relabels(node.shape, p.node.shape))
-      );
-    }, outputs);
-    if (next === null) break;
-    if (next.node.primitive.lowering.kind === "map" && relabels(node.shape, next.node.shape)) {
-      part.epilogue = next;
+  while (!outputs.has(current.node) && region.length < LARGEST_EPILOGUE) {
+    const inside = untilMeeting(current, parts, fits, outputs);
+    if (inside === null) break;
+    region.push(...inside);
+    current = inside[inside.length - 1]!;
+    if (current.node.primitive.lowering.kind === "map") {
+      part.epilogue = current;
+      for (const one of region) one.inEpilogue = true;
     }
-    current = next;
-    if (next.stored) break;
+    if (current.stored) break;
   }
   if (part.epilogue) {
-    part.epilogue.source = node;
+    part.epilogue.source = part.node;
     part.epilogue.stored = true;
   }
 }
 
 /**
- * The first node through which every path from `from` goes, if all nodes up to there are
- * admissible: the sole user, or where several users come together again.
+ * The nodes up to and including the first one through which every path from `from` goes (its sole
+ * user, or where several users come together again), if all of them fit.
  */
-function meetingPoint(
+function untilMeeting(
   from: Part,
   parts: readonly Part[],
-  admissible: (part: Part) => boolean,
+  fits: (part: Part) => boolean,
   outputs: ReadonlySet<Tensor>,
-): Part | null {
+): Part[] | null {
   const open = new Set(from.users);
-  for (let steps = 0; steps < LOOK_AHEAD; steps++) {
-    if (open.size === 0) return null;
+  const passed: Part[] = [];
+  while (open.size > 0 && passed.length < LOOK_AHEAD) {
     const first = Math.min(...open);
     const part = parts[first]!;
-    if (!admissible(part)) return null;
-    if (open.size === 1) return part;
+    if (!fits(part)) return null;
+    passed.push(part);
+    if (open.size === 1) return passed;
     if (part.stored || outputs.has(part.node)) return null;
     open.delete(first);
     for (const user of part.users) open.add(user);
@@ -217,8 +219,35 @@ function meetingPoint(
 const NOWHERE = -1;
 const SEVERAL = -2;
 
-/** Stores what several kernels need, unless it is cheap. */
-function storeShared(parts: readonly Part[], cost: Float64Array): void {
+/**
+ * Stores what several kernels need and is not cheap; of a chain of such values only the first, since
+ * that may make the others cheap. Returns whether there was any.
+ */
+function storeShared(parts: readonly Part[], cost: Float64Array): boolean {
+  const isCandidate = candidates(parts, cost);
+  // Nodes computed, inside their kernels, from a candidate.
+  const follows = new Uint8Array(parts.length);
+  let any = false;
+  for (const [position, part] of parts.entries()) {
+    if (part.stored) continue;
+    const after = part.node.inputs.some(
+      ({ position: input }) =>
+        !parts[input]!.stored && (isCandidate[input] === 1 || follows[input] === 1),
+    );
+    follows[position] = Number(after);
+  }
+  for (const [position, part] of parts.entries()) {
+    if (isCandidate[position] === 1 && follows[position] === 0) {
+      part.stored = true;
+      any = true;
+    }
+  }
+  return any;
+}
+
+/** Nodes whose value costs too much to be computed in every kernel that needs it. */
+function candidates(parts: readonly Part[], cost: Float64Array): Uint8Array {
+  const found = new Uint8Array(parts.length);
   // The kernel each node is computed in, named by the position of its root.
   const home = new Int32Array(parts.length).fill(NOWHERE);
   for (let position = parts.length - 1; position >= 0; position--) {
@@ -233,12 +262,12 @@ function storeShared(parts: readonly Part[], cost: Float64Array): void {
       repeated ||= sizeOf(using.node.shape) > sizeOf(part.node.shape) && !isHeavy(using.node);
     }
     if (part.epilogue) kernel = part.epilogue.node.position;
-    const { kind } = part.node.primitive.lowering;
-    if (!part.stored && (kind === "map" || kind === "read")) {
-      const limit = repeated ? CHEAP_IF_REPEATED : kernel === SEVERAL ? CHEAP : Infinity;
-      const isSmall = kind === "read" && isView(part.node);
-      if (cost[position]! > limit && !isSmall && kernel !== NOWHERE) part.stored = true;
-    }
     home[position] = part.stored ? position : kernel;
+    const { kind } = part.node.primitive.lowering;
+    const canStore = kind === "map" || (kind === "read" && !isView(part.node));
+    if (part.stored || !canStore || kernel === NOWHERE || part.inEpilogue) continue;
+    const limit = repeated ? CHEAP_IF_REPEATED : kernel === SEVERAL ? CHEAP : Infinity;
+    if (cost[position]! > limit) found[position] = 1;
   }
+  return found;
 }

