@@ -63,6 +63,7 @@ export {
 export type {
   DebugOptions,
   DeviceName,
+  DeviceOptions,
   DeviceStatistics,
   ExplainedKernel,
   Explanation,

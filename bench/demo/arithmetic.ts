@@ -50,6 +50,8 @@ export function problem(a: number, b: number, next: RandomGenerator): Preference
   const digits = [...String(a + b)].reverse();
   const place = Math.floor(next() * digits.length);
   const shift = 1 + Math.floor(next() * 9);
-  const wrong = digits.map((digit, i) => (i === place ? String((Number(digit) + shift) % 10) : digit));
+  const wrong = digits.map((digit, i) =>
+    i === place ? String((Number(digit) + shift) % 10) : digit,
+  );
   return { prompt: `${a}+${b}=`, chosen: digits.join(""), rejected: wrong.join("") };
 }

@@ -9,7 +9,7 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "./data.js";
-import { type AdamWState, type GptParameters, Tensor, tensor, type Tree } from "./prefgrad.js";
+import { type AdamWState, type GptParameters, Tensor, type Tree, tensor } from "./prefgrad.js";
 import {
   decodeSafetensors,
   encodeSafetensors,
@@ -78,12 +78,17 @@ export async function writeCheckpoint(
 export function readCheckpoint(directory: string): Checkpoint {
   const path = checkpointPath(directory);
   if (!existsSync(path)) {
-    throw new InputError(`--resume: ${directory} has no checkpoint; start the run without --resume`);
+    throw new InputError(
+      `--resume: ${directory} has no checkpoint; start the run without --resume`,
+    );
   }
   const { metadata, arrays } = readFile(path);
   const parameters = unnamed("parameters", arrays) as GptParameters;
   const step = Number(metadata.step);
-  const optimizer = { ...(unnamed("optimizer", arrays) as object), step } as AdamWState;
+  const optimizer: AdamWState = {
+    ...(unnamed("optimizer", arrays) as Omit<AdamWState, "step">),
+    step,
+  };
   return {
     snapshot: { phase: metadata.phase!, step, parameters, optimizer },
     settings: JSON.parse(metadata.settings!) as Settings,
@@ -139,14 +144,17 @@ async function named(tree: unknown): Promise<Map<string, NamedArray>> {
 }
 
 /** The tree whose paths start with `root`: objects, and arrays where all keys are numbers. */
-function unnamed(root: string, arrays: ReadonlyMap<string, NamedArray>): Tree {
+function unnamed(root: string, arrays: ReadonlyMap<string, NamedArray>): unknown {
   const tree: Branch = {};
   for (const [name, { shape, values }] of arrays) {
     const [first, ...path] = name.split(".");
     if (first !== root) continue;
     const last = path.pop()!;
     let branch = tree;
-    for (const key of path) branch = (branch[key] ??= {}) as Branch;
+    for (const key of path) {
+      branch[key] ??= {};
+      branch = branch[key] as Branch;
+    }
     branch[last] = tensor(values, { shape });
   }
   return listed(tree);

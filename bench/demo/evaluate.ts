@@ -3,8 +3,8 @@
  * @module
  */
 
-import { type GptParameters, type Gpt, generate, sequenceLogProbs } from "./prefgrad.js";
 import { batchOf, type PairSequences } from "./pairs.js";
+import { type Gpt, type GptParameters, generate, sequenceLogProbs } from "./prefgrad.js";
 import type { Exam, Task } from "./task.js";
 
 /** Log-probabilities of both responses of each pair, summed over their tokens, nats. */

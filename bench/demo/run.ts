@@ -10,8 +10,8 @@ import {
   type Checkpoint,
   checkpointPath,
   modelPath,
-  readModel,
   type RunState,
+  readModel,
   writeAtomically,
   writeCheckpoint,
   writeModel,
@@ -65,7 +65,12 @@ export async function run(options: RunOptions): Promise<RunResult> {
   const writeReport = (): void =>
     writeAtomically(
       reportPath(directory),
-      reportHtml({ settings, description: task.description, rows: metrics.rows, seconds: clock.seconds }),
+      reportHtml({
+        settings,
+        description: task.description,
+        rows: metrics.rows,
+        seconds: clock.seconds,
+      }),
     );
 
   const recorder: Observer = {

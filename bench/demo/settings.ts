@@ -107,7 +107,6 @@ const FILE_QUICK = {
 /** The settings for what a user chose, the rest by default. */
 export function settingsFor(chosen: Partial<Choices>): Settings {
   const { data = null, quick = false } = chosen;
-  const sizes =
-    data === null ? (quick ? GENERATED_QUICK : GENERATED) : quick ? FILE_QUICK : FILE;
+  const sizes = data === null ? (quick ? GENERATED_QUICK : GENERATED) : quick ? FILE_QUICK : FILE;
   return { ...COMMON, ...sizes, ...chosen, data, quick };
 }

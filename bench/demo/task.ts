@@ -123,7 +123,9 @@ function fileTask(settings: Settings, path: string): Task {
     description: [
       `${path}: ${all.length} pairs, the longest ${longest} bytes; context ${context} bytes`,
       ...(dropped > 0 ? [`${dropped} pairs longer than the context were left out`] : []),
-      ...(cut > 0 ? [`${cut} responses were cut at the context (--drop-long leaves them out)`] : []),
+      ...(cut > 0
+        ? [`${cut} responses were cut at the context (--drop-long leaves them out)`]
+        : []),
       `${training.length} pairs to train on, ${heldOut.length} held out, no prompt in both`,
     ],
   };
@@ -142,7 +144,9 @@ function fitted(
   if (dropLong) {
     const kept = pairs.filter(({ tokens }) => lengthOf(tokens) <= context);
     if (kept.length === 0) {
-      throw new InputError(`--drop-long: every pair is longer than the context of ${context} bytes`);
+      throw new InputError(
+        `--drop-long: every pair is longer than the context of ${context} bytes`,
+      );
     }
     return { kept, cut: 0 };
   }

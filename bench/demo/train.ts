@@ -6,22 +6,16 @@
  */
 
 import { setImmediate } from "node:timers/promises";
-import {
-  type Figures,
-  examine,
-  figuresOf,
-  type Scores,
-  scorePairs,
-} from "./evaluate.js";
+import { InputError } from "./data.js";
+import { examine, type Figures, figuresOf, type Scores, scorePairs } from "./evaluate.js";
 import { batchOf, rowsOf } from "./pairs.js";
 import {
-  adamw,
   type AdamWState,
-  type GptParameters,
+  adamw,
   type Gpt,
+  type GptParameters,
   gpt,
   lossByName,
-  type PreferenceLoss,
   type PairLogProbs,
   preferenceMetrics,
   realize,
@@ -29,9 +23,9 @@ import {
   slice,
   spoLoss,
   sum,
-  stopGradient,
   type Tensor,
   valueAndGrad,
+  zeros,
 } from "./prefgrad.js";
 import type { Settings } from "./settings.js";
 import { dataOrder } from "./shuffle.js";
@@ -219,8 +213,7 @@ function preferencePhase(
         chosenLength: rowsOf(chosen.responseLengths, rows),
         rejectedLength: rowsOf(rejected.responseLengths, rows),
       };
-      const result = lossOf(pairs);
-      return { loss: result.loss, metrics: preferenceMetrics(result, pairs) };
+      return lossOf(pairs);
     },
     async figures(parameters) {
       const scores = await scorePairs(model, parameters, task.heldOut, batchSize);
@@ -230,15 +223,42 @@ function preferencePhase(
 }
 
 /** The base loss of the settings, or that loss with SPO around it. */
-export function preferenceLoss(
-  settings: Settings,
-  stable: boolean,
-): (pairs: PairLogProbs) => PreferenceLoss {
+function preferenceLoss(settings: Settings, stable: boolean): (pairs: PairLogProbs) => Objective {
   const base = lossByName(settings.base);
-  const options = settings.beta === null ? {} : { beta: settings.beta };
-  if (!stable) return (pairs) => base(pairs, options);
+  const baseOptions = settings.beta === null ? {} : { beta: settings.beta };
   const { gamma, hinge, epsilon } = settings;
-  return (pairs) => spoLoss(pairs, { base, baseOptions: options, gamma, hinge, epsilon });
+  return (pairs) => {
+    if (!stable) {
+      const result = base(pairs, baseOptions);
+      return { loss: result.loss, metrics: preferenceMetrics(result, pairs) };
+    }
+    const result = spoLoss(pairs, { base, baseOptions, gamma, hinge, epsilon });
+    const metrics = { ...preferenceMetrics(result, pairs), "spo/gap": result.gap };
+    return { loss: result.loss, metrics };
+  };
+}
+
+/**
+ * Whether the settings' loss can be built: an expression that is never evaluated.
+ * @throws InputError with the loss's own words, such as the list of known names.
+ */
+export function checkLoss(settings: Settings): void {
+  const numbers = zeros([2]);
+  try {
+    preferenceLoss(
+      settings,
+      true,
+    )({
+      chosen: numbers,
+      rejected: numbers,
+      referenceChosen: numbers,
+      referenceRejected: numbers,
+      chosenLength: numbers,
+      rejectedLength: numbers,
+    });
+  } catch (error) {
+    throw new InputError(`--base ${settings.base}: ${(error as Error).message}`);
+  }
 }
 
 async function referencesOf(

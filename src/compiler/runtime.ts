@@ -13,6 +13,7 @@ import type {
   DebugOptions,
   DeviceBuffer,
   DeviceName,
+  DeviceOptions,
   DeviceStatistics,
   Explanation,
   Runtime,
@@ -24,8 +25,9 @@ import { explainPlan } from "./explain.js";
 import { isGiven } from "./partition.js";
 
 /** How to make each device. A device is loaded when it is first used. */
-const DEVICES: Readonly<Record<DeviceName, () => Promise<Device>>> = {
-  wasm: async () => (await import("../devices/wasm/device.js")).createWasmDevice(),
+const DEVICES: Readonly<Record<DeviceName, (options: DeviceOptions) => Promise<Device>>> = {
+  wasm: async ({ threads }) =>
+    (await import("../devices/wasm/device.js")).createWasmDevice(threads),
   interpreter: async () =>
     (await import("../devices/interpreter/device.js")).createInterpreterDevice(),
 };
@@ -52,7 +54,8 @@ export function createRuntime(): Runtime {
 
 class Engine implements Runtime {
   private name: DeviceName = "wasm";
-  private readonly devices = new Map<DeviceName, Promise<LoadedDevice>>();
+  /** Devices by name and options. */
+  private readonly devices = new Map<string, Promise<LoadedDevice>>();
   private active: LoadedDevice | null = null;
   private readonly pressure = new MemoryPressure();
   private readonly structure = new Structure();
@@ -88,15 +91,14 @@ class Engine implements Runtime {
     return explainPlan(compile(graph), this.name);
   }
 
-  async setDevice(name: DeviceName): Promise<void> {
+  async setDevice(name: DeviceName, options: DeviceOptions): Promise<void> {
     if (!Object.hasOwn(DEVICES, name)) {
       const known = Object.keys(DEVICES).join(", ");
       throw new RangeError(`setDevice: unknown device ${JSON.stringify(name)}; known: ${known}`);
     }
     await this.exclusively(async () => {
-      const loaded = await this.loadNamed(name);
+      this.active = await this.loadNamed(name, options);
       this.name = name;
-      this.active = loaded;
     });
   }
 
@@ -121,32 +123,27 @@ class Engine implements Runtime {
     return result;
   }
 
-  private load(): Promise<LoadedDevice> | LoadedDevice {
-    return this.active ?? this.loadNamed(this.name);
+  private async load(): Promise<LoadedDevice> {
+    this.active ??= await this.loadNamed(this.name, {});
+    return this.active;
   }
 
-  private async loadNamed(name: DeviceName): Promise<LoadedDevice> {
-    let loading = this.devices.get(name);
+  private async loadNamed(name: DeviceName, options: DeviceOptions): Promise<LoadedDevice> {
+    const key = JSON.stringify([name, options.threads]);
+    let loading = this.devices.get(key);
     if (!loading) {
-      loading = DEVICES[name]().then((device) => ({ device, plans: new Map() }));
-      this.devices.set(name, loading);
-      loading.catch(() => this.devices.delete(name));
+      loading = DEVICES[name](options).then((device) => ({ device, plans: new Map() }));
+      this.devices.set(key, loading);
+      loading.catch(() => this.devices.delete(key));
     }
-    const loaded = await loading;
-    if (name === this.name) this.active = loaded;
-    return loaded;
+    return loading;
   }
 
   /** The tensor's elements on the device, uploaded or moved there if need be. */
   private async bring(tensor: Tensor, device: Device): Promise<DeviceBuffer> {
     const { buffer, host } = tensor;
-    if (buffer && device.owns(buffer)) return buffer;
-    let values = host;
-    if (buffer) {
-      const home = (await Promise.all(this.devices.values())).find((d) => d.device.owns(buffer));
-      if (!home) throw new Error(`${tensor}: its device is gone`);
-      values = await home.device.download(buffer);
-    }
+    if (buffer?.home === device) return buffer;
+    const values = buffer ? await buffer.home.download(buffer) : host;
     if (!values) {
       throw new Error(
         `a tensor of shape ${formatShape(tensor.shape)} was used after dispose() gave its memory back`,
@@ -167,7 +164,7 @@ class Engine implements Runtime {
     for (const input of graph.inputs) {
       const { buffer } = input;
       buffers.push(
-        buffer && loaded.device.owns(buffer) ? buffer : await this.bring(input, loaded.device),
+        buffer?.home === loaded.device ? buffer : await this.bring(input, loaded.device),
       );
     }
     const constants = Float64Array.from(graph.constants, (node) => node.value);

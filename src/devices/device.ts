@@ -5,7 +5,7 @@
 
 import type { DType, TypedArray } from "../kernels/dtype.js";
 import type { Plan } from "../kernels/kernel.js";
-import type { DeviceBuffer, DeviceName } from "../tensor/runtime.js";
+import type { BufferHome, DeviceBuffer, DeviceName } from "../tensor/runtime.js";
 
 /** Memory a device holds. */
 export interface DeviceMemory {
@@ -24,14 +24,10 @@ export interface Executable {
 }
 
 /** Holds buffers and runs plans. */
-export interface Device {
+export interface Device extends BufferHome {
   readonly name: DeviceName;
   /** Copies elements to the device. `what` names the tensor in errors. */
   upload(values: TypedArray, dtype: DType, what: string): DeviceBuffer;
-  /** A copy of a buffer's elements. */
-  download(buffer: DeviceBuffer): Promise<TypedArray>;
-  /** Whether a buffer lives on this device. */
-  owns(buffer: DeviceBuffer): boolean;
   prepare(plan: Plan): Promise<Executable>;
   memory(): DeviceMemory;
 }

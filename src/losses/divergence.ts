@@ -24,13 +24,10 @@ export interface FDivergenceOptions {
   readonly fAlphaDivergenceCoef?: number;
 }
 
-/** Defaults, to be spread into those of a loss. */
-export const DIVERGENCE_DEFAULTS: {
-  fDivergence: FDivergence;
-  fAlphaDivergenceCoef: number | undefined;
-} = { fDivergence: "reverse_kl", fAlphaDivergenceCoef: undefined };
+/** Their names, for a loss's list of its own. */
+export const DIVERGENCE_OPTIONS = ["fDivergence", "fAlphaDivergenceCoef"] as const;
 
-/** e⁸⁰ still leaves room for a product with another such number's root in float32. */
+/** e⁸⁰ and its multiples are finite in float32. */
 const LARGEST_EXPONENT = 80;
 
 /** Log-ratios `r` (nats) of a batch of pairs and their scores `s = g(r)`; [batch] each. */
@@ -45,9 +42,13 @@ export interface Scores {
 export function divergenceScores(
   loss: string,
   pairs: PairsWith<"referenceChosen" | "referenceRejected">,
-  options: typeof DIVERGENCE_DEFAULTS,
+  options: FDivergenceOptions,
 ): Scores {
-  const score = scoreFunction(loss, options.fDivergence, options.fAlphaDivergenceCoef);
+  const score = scoreFunction(
+    loss,
+    options.fDivergence ?? "reverse_kl",
+    options.fAlphaDivergenceCoef,
+  );
   const chosenRatio = pairs.chosen.sub(pairs.referenceChosen);
   const rejectedRatio = pairs.rejected.sub(pairs.referenceRejected);
   return {
@@ -77,8 +78,9 @@ function scoreFunction(
     case "js_divergence":
       return logSigmoid;
     case "alpha_divergence": {
-      const order = (alpha ?? 0.5) - 1;
-      checkNumber(loss, "fAlphaDivergenceCoef", order, () => true, "that is finite");
+      const coefficient = alpha ?? 0.5;
+      checkNumber(loss, "fAlphaDivergenceCoef", coefficient, () => true, "that is finite");
+      const order = coefficient - 1;
       if (Math.abs(order) < 1e-6) return (r) => r;
       return (r) => mul(exp(minimum(mul(r, order), LARGEST_EXPONENT)), 1 / order);
     }

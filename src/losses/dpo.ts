@@ -3,8 +3,8 @@
  * @module
  */
 
-import { DIVERGENCE_DEFAULTS, divergenceScores, type FDivergenceOptions } from "./divergence.js";
-import { checkBeta, checkLabelSmoothing, checkPairs, withDefaults } from "./inputs.js";
+import { DIVERGENCE_OPTIONS, divergenceScores, type FDivergenceOptions } from "./divergence.js";
+import { checkBeta, checkLabelSmoothing, checkOptions, checkPairs } from "./inputs.js";
 import { preferenceLoss, smoothedLogistic } from "./pieces.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
@@ -30,15 +30,12 @@ export interface DpoLossOptions extends FDivergenceOptions {
  * @example const { loss } = dpoLoss({ chosen, rejected, referenceChosen, referenceRejected });
  */
 export function dpoLoss(pairs: PairLogProbs, options: DpoLossOptions = {}): PreferenceLoss {
-  const { beta, labelSmoothing, ...divergence } = withDefaults("dpoLoss", options, {
-    beta: 0.1,
-    labelSmoothing: 0,
-    ...DIVERGENCE_DEFAULTS,
-  });
+  const { beta = 0.1, labelSmoothing = 0 } = options;
+  checkOptions("dpoLoss", options, "beta", "labelSmoothing", ...DIVERGENCE_OPTIONS);
   checkBeta("dpoLoss", beta);
   checkLabelSmoothing("dpoLoss", labelSmoothing);
   const checked = checkPairs("dpoLoss", pairs, "referenceChosen", "referenceRejected");
-  const scores = divergenceScores("dpoLoss", checked, divergence);
+  const scores = divergenceScores("dpoLoss", checked, options);
   const z = scores.chosenScore.sub(scores.rejectedScore).mul(beta);
   return preferenceLoss(
     smoothedLogistic(z, labelSmoothing),

@@ -32,7 +32,7 @@ const LOG_PROBS: readonly string[] = [
 ] satisfies InputName[];
 
 /**
- * The pairs, checked.
+ * The pairs, checked: those needed, and those given beyond.
  * @throws naming an input that is missing, is not a tensor of shape [batch], or has the wrong dtype.
  */
 export function checkPairs<Needed extends InputName = never>(
@@ -69,26 +69,18 @@ export function checkPairs<Needed extends InputName = never>(
   return pairs as PairsWith<Needed>;
 }
 
-/**
- * Options with defaults for those not given.
- * @throws naming an option the loss does not have.
- */
-export function withDefaults<Options extends object>(
+/** Rejects options a loss does not have, and lists those it has. */
+export function checkOptions<Options extends object>(
   loss: string,
-  given: { readonly [Key in keyof Options]?: Options[Key] | undefined },
-  defaults: Options,
-): Options {
-  const options = { ...defaults };
-  for (const key of Object.keys(given) as (keyof Options & string)[]) {
-    if (!(key in defaults)) {
-      throw new TypeError(
-        `${loss}: has no option \`${key}\`; it has ${Object.keys(defaults).join(", ")}`,
-      );
+  options: Options,
+  ...known: (keyof Options & string)[]
+): void {
+  for (const key of Object.keys(options)) {
+    if (!known.includes(key as keyof Options & string)) {
+      const list = known.length > 0 ? known.join(", ") : "none";
+      throw new TypeError(`${loss}: has no option \`${key}\`; it has ${list}`);
     }
-    const value = given[key];
-    if (value !== undefined) options[key] = value;
   }
-  return options;
 }
 
 /** Rejects an option that is not a finite number or does not satisfy a condition. */

@@ -14,7 +14,6 @@ import {
   logSumExp,
   matmul,
   mul,
-  notEqual,
   pad,
   reshape,
   slice,
@@ -25,6 +24,7 @@ import {
   transpose,
   where,
 } from "../ops/index.js";
+import { zeros } from "../tensor/create.js";
 import { formatShape, type Shape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 
@@ -124,7 +124,7 @@ function chunkedLogProbs(
     throw new RangeError(`${name}: chunkSize must be an integer > 0, got ${chunkSize}`);
   }
   const rows = batch * length;
-  if (rows === 0 || length === 1) return sub(slice(cast(ids, hidden.dtype), null, [1]), 0);
+  if (rows === 0) return zeros([batch, Math.max(0, length - 1)], { dtype: hidden.dtype });
   // Every position predicts its successor; the last of a sequence predicts nothing and is cut off.
   const next = reshape(
     pad(slice(ids, null, [1]), [
@@ -158,9 +158,8 @@ function logProbsOf(logits: Tensor, targets: Tensor): Tensor {
 
 function maskedSum(logProbs: Tensor, mask: Tensor): Tensor {
   const weights = slice(mask, null, [1]);
-  const weighted =
-    mask.dtype === "bool" ? logProbs : mul(logProbs, cast(weights, logProbs.dtype));
-  return sum(where(notEqual(weights, 0), weighted, 0), -1);
+  const weighted = mask.dtype === "bool" ? logProbs : mul(logProbs, cast(weights, logProbs.dtype));
+  return sum(where(weights, weighted, 0), -1);
 }
 
 function checkRank(name: string, argument: string, t: Tensor, rank: number, form: string): void {

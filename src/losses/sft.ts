@@ -4,7 +4,7 @@
  */
 
 import { maximum, neg } from "../ops/index.js";
-import { checkPairs } from "./inputs.js";
+import { checkOptions, checkPairs } from "./inputs.js";
 import { preferenceLoss } from "./pieces.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
@@ -21,9 +21,7 @@ import type { PairLogProbs, PreferenceLoss } from "./types.js";
  * @throws for missing or misshapen inputs.
  */
 export function sftLoss(pairs: PairLogProbs, options: Record<never, never> = {}): PreferenceLoss {
-  for (const key of Object.keys(options)) {
-    throw new TypeError(`sftLoss: has no option \`${key}\`; it has none`);
-  }
+  checkOptions("sftLoss", options);
   const { chosen, rejected, chosenLength } = checkPairs("sftLoss", pairs, "chosenLength");
   const tokens = maximum(chosenLength.sum(), 1).cast(chosen.dtype);
   return preferenceLoss(neg(chosen).mul(chosen.size).div(tokens), chosen, rejected);

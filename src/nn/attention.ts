@@ -15,13 +15,13 @@ import { initLinear, type LinearParameters, linear } from "./linear.js";
 
 /** Parameters of {@link causalSelfAttention}. */
 export interface AttentionParameters {
-  /** Width D to 3D: the columns of queries, then keys, then values; head j has the j-th part of each. */
+  /** D to 3D: columns of queries, then keys, then values; head j has the j-th part of each. */
   readonly qkv: LinearParameters;
   /** D to D, applied to the heads side by side. */
   readonly projection: LinearParameters;
 }
 
-/** Takes the place of the scores of later positions. Its exponential is 0, and no −∞ − (−∞) arises. */
+/** The score of later positions. Its exponential is 0, and no −∞ − (−∞) arises. */
 const MASKED = -1e30;
 
 /**

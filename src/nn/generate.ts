@@ -18,7 +18,7 @@ export interface GenerateOptions {
   readonly temperature?: number;
   /** Sample among the k likeliest tokens only; default: all. */
   readonly topK?: number;
-  /** Of the sampling, default 0. Each prompt has a sequence of its own, by its place in the list. */
+  /** Of the sampling, default 0. Each prompt has random numbers of its own, by its place. */
   readonly seed?: number | string;
   /** Ends a prompt's continuation, which includes it; default: none. */
   readonly stopToken?: number;
@@ -105,7 +105,7 @@ function choose(
   return candidates[0]!;
 }
 
-/** Rejects what cannot be continued. @returns the length of the longest prompt with its continuation. */
+/** Rejects what cannot be continued. Returns the longest prompt's length with its continuation. */
 function checkPrompts(
   config: LanguageModel<unknown>["config"],
   prompts: readonly (readonly number[])[],

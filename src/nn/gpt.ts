@@ -34,7 +34,10 @@ export interface GptConfig {
   readonly heads: number;
   /** Hidden width of a block's feed-forward layer; default 4·width. */
   readonly mlpWidth?: number;
-  /** Whether logits are products with the token embedding (GPT-2) or with a matrix of their own; default true. */
+  /**
+   * Logits are products with the token embedding (true, as in GPT-2) or with a matrix of their own
+   * (false). Default true.
+   */
   readonly tiedHead?: boolean;
 }
 
@@ -66,7 +69,7 @@ export interface GptInitOptions {
   readonly dtype?: DType;
 }
 
-/** A language model as plain functions of its parameters `P`: what {@link generate} needs of one. */
+/** A language model as functions of its parameters `P`: what {@link generate} needs of one. */
 export interface LanguageModel<P> {
   readonly config: { readonly vocabularySize: number; readonly contextLength: number };
   /** Final hidden states: ids `[B, T]` give `[B, T, D]`. */
@@ -80,7 +83,8 @@ export interface Gpt extends LanguageModel<GptParameters> {
   readonly config: GptConfig;
   /**
    * Parameters to start from: weights and embeddings from N(0, std²), the two projections into the
-   * residual stream from N(0, std²/(2·layers)), biases 0, norms' weights 1 (Radford et al. 2019, §2.3).
+   * residual stream from N(0, std²/(2·layers)), biases 0, norms' weights 1 (Radford et al. 2019,
+   * §2.3).
    */
   init(seed: number | string, options?: GptInitOptions): GptParameters;
   /**

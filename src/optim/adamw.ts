@@ -68,13 +68,15 @@ export function adamw(options: AdamWOptions): Optimizer<AdamWState> {
       const rate = rateAt(step);
       const correction1 = 1 - beta1 ** (step + 1);
       const correction2 = 1 - beta2 ** (step + 1);
+      const scale = Math.sqrt(correction2);
       const [next, [nextFirst, nextSecond]] = updateTree(
         "adamw",
         (p, g, m, v) => {
           const first = add(mul(m!, beta1), mul(g, 1 - beta1));
           const second = add(mul(v!, beta2), mul(square(g), 1 - beta2));
-          const root = softRoot(div(second, correction2), delta);
-          const direction = div(mul(first, rate / correction1), add(root, epsilon));
+          // m̂/(√v̂ + ε) = m·(√c₂/c₁)/(√v + ε√c₂), which scales numbers instead of tensors.
+          const root = add(softRoot(second, delta * correction2), epsilon * scale);
+          const direction = div(mul(first, (rate * scale) / correction1), root);
           const decayed = weightDecay === 0 ? p : mul(p, 1 - rate * weightDecay);
           return [sub(decayed, direction), first, second];
         },

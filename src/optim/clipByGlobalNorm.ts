@@ -10,7 +10,7 @@ import { treeLeaves, treeMap } from "../tensor/tree.js";
 import { checkOption } from "./optimizer.js";
 import { softRoot } from "./softRoot.js";
 
-/** Norms below its root have derivatives that are too small; in return those at zero are finite, also in float32. */
+/** Makes derivatives finite at norm 0, also in float32, and too small for norms below its root. */
 const DELTA = 1e-24;
 
 /**

@@ -74,7 +74,7 @@ export type UpdateRule = (
   ...moments: Tensor[]
 ) => [parameter: Tensor, ...moments: Tensor[]];
 
-/** Applies a rule to every parameter with its gradient and moments, found by their places in the trees. */
+/** Applies a rule to every parameter with what has its place in the trees of gradients and moments. */
 export function updateTree<P>(
   name: string,
   rule: UpdateRule,
@@ -87,8 +87,9 @@ export function updateTree<P>(
     (parameter, gradient, ...own) => {
       for (const [i, t] of [gradient!, ...own].entries()) {
         if (!sameShape(t.shape, parameter.shape) || t.dtype !== parameter.dtype) {
+          const role = i === 0 ? "gradient" : "moment in the state";
           throw new RangeError(
-            `${name}: a parameter is ${describe(parameter)}, its ${i === 0 ? "gradient" : "moment in the state"} ${describe(t)}`,
+            `${name}: a parameter is ${describe(parameter)}, its ${role} ${describe(t)}`,
           );
         }
       }
@@ -107,7 +108,7 @@ function describe(t: Tensor): string {
   return `${t.dtype}${formatShape(t.shape)}`;
 }
 
-/** The velocity an optimizer with momentum finds in its state: as trees for {@link updateTree}, none without momentum. */
+/** The state's velocity as moments for {@link updateTree}: none without momentum. */
 export function velocityOf(name: string, momentum: number, velocity: Tree | undefined): Tree[] {
   if (momentum === 0) return [];
   if (velocity === undefined) {

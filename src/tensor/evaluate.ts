@@ -6,6 +6,7 @@
 import {
   type DebugOptions,
   type DeviceName,
+  type DeviceOptions,
   type DeviceStatistics,
   type Explanation,
   runtime,
@@ -42,9 +43,11 @@ export async function explain(...trees: unknown[]): Promise<Explanation> {
  * Chooses the device of evaluations from now on: `"wasm"` (the default, everywhere) or
  * `"interpreter"` (slow, float64 arithmetic: the reference of the tests). Tensors move by
  * themselves.
+ *
+ * @throws for an unknown name or option; the device stays what it was.
  */
-export async function setDevice(name: DeviceName): Promise<void> {
-  await (await runtime()).setDevice(name);
+export async function setDevice(name: DeviceName, options: DeviceOptions = {}): Promise<void> {
+  await (await runtime()).setDevice(name, options);
 }
 
 /** The name of the device evaluations run on. */

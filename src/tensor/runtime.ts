@@ -6,8 +6,15 @@
 import type { DType, TypedArray } from "../kernels/dtype.js";
 import type { Tensor } from "./tensor.js";
 
+/** Where a buffer lives. */
+export interface BufferHome {
+  /** A copy of a buffer's elements. */
+  download(buffer: DeviceBuffer): Promise<TypedArray>;
+}
+
 /** Elements of a tensor on a device. */
 export interface DeviceBuffer {
+  readonly home: BufferHome;
   readonly dtype: DType;
   readonly size: number;
   /** Gives the memory back at once. Without it, garbage collection does. */
@@ -16,6 +23,15 @@ export interface DeviceBuffer {
 
 /** Names of the devices. */
 export type DeviceName = "wasm" | "interpreter";
+
+/** Options of {@link setDevice}. */
+export interface DeviceOptions {
+  /**
+   * `wasm`: threads to compute with, the calling one included. Default: as many as the machine runs
+   * at once; in a browser, one unless the page is cross-origin isolated. Results do not depend on it.
+   */
+  readonly threads?: number;
+}
 
 /** Memory and work of the current device. */
 export interface DeviceStatistics {
@@ -54,6 +70,7 @@ export interface Explanation {
   readonly temporaryBytes: number;
   /** Scratch memory the temporaries share, by lifetime, plus the outputs. */
   readonly peakBytes: number;
+  /** The kernels as a table. */
   toString(): string;
 }
 
@@ -64,7 +81,7 @@ export interface Runtime {
   /** A copy of an evaluated tensor's elements. */
   read(tensor: Tensor): Promise<TypedArray>;
   explain(tensors: readonly Tensor[]): Promise<Explanation>;
-  setDevice(name: DeviceName): Promise<void>;
+  setDevice(name: DeviceName, options: DeviceOptions): Promise<void>;
   currentDevice(): DeviceName;
   statistics(): DeviceStatistics;
   setDebug(options: DebugOptions): void;

@@ -124,8 +124,6 @@ describe("means", () => {
 
   it("of large integers do not overflow", async () => {
     expect(await tensor([2147483647, 2147483647], { dtype: "int32" }).mean().item()).toBe(2 ** 31);
-    const sum = await pg.realize(tensor([2147483647, 2147483647], { dtype: "int32" }));
-    expect(await pg.mean(sum).item()).toBe(2 ** 31);
   });
 
   it("over no elements are NaN", async () => {

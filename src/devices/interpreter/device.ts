@@ -17,20 +17,20 @@ class InterpreterBuffer implements DeviceBuffer {
   constructor(
     readonly dtype: DType,
     readonly size: number,
-    private readonly owner: InterpreterDevice,
+    readonly home: InterpreterDevice,
     values: TypedArray,
   ) {
     this.values = values;
     const bytes = size * bytesPerElement(dtype);
-    owner.account(bytes, 1);
-    owner.registry.register(this, bytes, this);
+    home.account(bytes, 1);
+    home.registry.register(this, bytes, this);
   }
 
   dispose(): void {
     if (!this.values) return;
     this.values = null;
-    this.owner.registry.unregister(this);
-    this.owner.account(-this.size * bytesPerElement(this.dtype), -1);
+    this.home.registry.unregister(this);
+    this.home.account(-this.size * bytesPerElement(this.dtype), -1);
   }
 }
 
@@ -53,10 +53,6 @@ class InterpreterDevice implements Device {
 
   async download(buffer: DeviceBuffer): Promise<TypedArray> {
     return valuesOf(buffer).slice();
-  }
-
-  owns(buffer: DeviceBuffer): boolean {
-    return buffer instanceof InterpreterBuffer;
   }
 
   memory(): DeviceMemory {

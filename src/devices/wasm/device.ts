@@ -11,11 +11,19 @@ import { argsortRows } from "../argsort.js";
 import type { Device, DeviceMemory, Executable } from "../device.js";
 import { assemble, type FunctionBuilder } from "./assembler.js";
 import { Heap, MAXIMUM_PAGES } from "./heap.js";
-import { buildLoop, loopWorkItems } from "./loops.js";
-import { buildMatmul, matmulWorkItems, matmulWorkspaceBytes } from "./matmul.js";
+import { buildLoop } from "./loops.js";
+import { buildMatmul, matmulWorkspaceBytes } from "./matmul.js";
+import { type Call, divide, EVERYONE } from "./program.js";
+import { availableThreads, CALL_FIELDS, type KernelModule, ThreadPool } from "./threads.js";
 
 /** Compiled kernels kept; plans hold on to those they use. */
 const KERNELS_KEPT = 4096;
+
+/** A kernel's function and its number, by which the workers know it. */
+interface CompiledKernel {
+  readonly run: KernelFunction;
+  readonly number: number;
+}
 
 /** A compiled kernel: runs work items `begin … end`. */
 type KernelFunction = (
@@ -33,7 +41,7 @@ class WasmBuffer implements DeviceBuffer {
   constructor(
     readonly dtype: DType,
     readonly size: number,
-    private readonly owner: WasmDevice,
+    readonly home: WasmDevice,
     private readonly place: number,
   ) {}
 
@@ -49,7 +57,7 @@ class WasmBuffer implements DeviceBuffer {
   dispose(): void {
     if (this.disposed) return;
     this.disposed = true;
-    this.owner.releaseBuffer(this, this.place);
+    this.home.releaseBuffer(this, this.place);
   }
 }
 
@@ -59,15 +67,31 @@ interface Remains {
   readonly bytes: number;
 }
 
-/** Creates the WebAssembly device. @throws where the engine lacks WebAssembly SIMD. */
-export function createWasmDevice(): Device {
-  return new WasmDevice();
+/** A module the workers have yet to be given, with its bytes. */
+interface OwnModule extends KernelModule {
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Creates the WebAssembly device.
+ * @param threads Threads to compute with, the calling one included; default: as many as the machine runs at once.
+ */
+export function createWasmDevice(threads: number = availableThreads()): Device {
+  if (!Number.isInteger(threads) || threads < 1) {
+    throw new RangeError(`setDevice: threads must be an integer ≥ 1, got ${threads}`);
+  }
+  return new WasmDevice(threads);
 }
 
 class WasmDevice implements Device {
   readonly name = "wasm";
-  private readonly heap = new Heap();
-  private readonly kernels = new Map<string, KernelFunction>();
+  private readonly heap: Heap;
+  private readonly pool: ThreadPool | null;
+  private readonly kernels = new Map<string, CompiledKernel>();
+  private kernelCount = 0;
+  /** Modules compiled since the workers were started and not yet given to them; all of them before that. */
+  private modules: OwnModule[] = [];
+  private poolStarted = false;
   private readonly buffersGone = new FinalizationRegistry<Remains>((remains) => {
     this.forget(remains);
   });
@@ -79,6 +103,11 @@ class WasmDevice implements Device {
   private scratch = { address: 0, bytes: 0 };
   private workspace = { address: 0, bytes: 0 };
 
+  constructor(threads: number) {
+    this.heap = new Heap(threads > 1);
+    this.pool = threads > 1 ? new ThreadPool(this.heap.memory, threads) : null;
+  }
+
   upload(values: TypedArray, dtype: DType, what: string): DeviceBuffer {
     const buffer = this.createBuffer(dtype, values.length, what);
     this.view(buffer).set(values);
@@ -87,10 +116,6 @@ class WasmDevice implements Device {
 
   async download(buffer: DeviceBuffer): Promise<TypedArray> {
     return this.view(buffer as WasmBuffer).slice();
-  }
-
-  owns(buffer: DeviceBuffer): boolean {
-    return buffer instanceof WasmBuffer;
   }
 
   memory(): DeviceMemory {
@@ -141,45 +166,41 @@ class WasmDevice implements Device {
     let number = 0;
     for (const kernel of missing.values()) exports[`kernel${number++}`] = addKernel(kernel, functions);
     const bytes = assemble({
-      memory: { shared: false, maximumPages: MAXIMUM_PAGES },
+      memory: { shared: this.heap.shared, maximumPages: MAXIMUM_PAGES },
       functions,
       exports,
     });
     const module = await WebAssembly.compile(bytes);
     const instance = await WebAssembly.instantiate(module, { env: { memory: this.heap.memory } });
-    number = 0;
+    const first = this.kernelCount;
     for (const key of missing.keys()) {
-      this.kernels.set(key, instance.exports[`kernel${number++}`] as KernelFunction);
+      const run = instance.exports[`kernel${this.kernelCount - first}`] as KernelFunction;
+      this.kernels.set(key, { run, number: this.kernelCount++ });
     }
+    if (this.pool) this.modules.push({ module, bytes, first, count: this.kernelCount - first });
   }
 
-  /** Steps resolved to functions, and a block of memory for their arguments. */
+  /** Steps resolved to functions, and a block of memory for the program and its arguments. */
   private executable(plan: Plan): Executable {
-    const steps = plan.steps.map((step) => ({
-      step,
-      run: this.kernels.get(step.key) ?? null,
-      items: workItems(step.kernel),
-      workspaceBytes: step.kernel.kind === "matmul" ? matmulWorkspaceBytes(step.kernel) : 0,
-    }));
-    // Constants first: they are 8 bytes each.
-    let bytes = 0;
-    const constantOffsets = plan.steps.map(({ constants }) => {
-      const offset = bytes;
-      bytes += 8 * constants.length;
-      return offset;
-    });
-    const bufferOffsets = plan.steps.map(({ buffers }) => {
-      const offset = bytes;
-      bytes += 4 * buffers.length;
-      return offset;
-    });
-    const block = this.heap.allocate(bytes, "the arguments of a plan");
-    const workspaceBytes = Math.max(0, ...steps.map((step) => step.workspaceBytes));
+    const calls = divide(plan);
+    const kernels = calls.map(({ step }) => this.kernels.get(step.key) ?? null);
+    if (calls.some(({ owner }) => owner === EVERYONE)) this.startThreads();
+    const layout = new ArgumentLayout(plan);
+    const block = this.heap.allocate(layout.bytes, "the arguments of a plan");
+    this.writeProgram(calls, kernels, block, layout);
+    const workspaceBytes = Math.max(
+      0,
+      ...plan.steps.map(({ kernel }) =>
+        kernel.kind === "matmul" ? roundUp(matmulWorkspaceBytes(kernel)) : 0,
+      ),
+    );
     const addresses = new Int32Array(plan.buffers.length);
     const executable: Executable = {
       run: (inputs, constants) => {
+        const threads = this.pool?.size ?? 1;
+        if (threads > 1) this.loadModules(this.pool!);
         this.reserve("scratch", plan.scratchBytes);
-        this.reserve("workspace", workspaceBytes);
+        this.reserve("workspace", workspaceBytes * threads);
         const outputs = this.createOutputs(plan);
         plan.buffers.forEach(({ offset }, i) => {
           addresses[i] = this.scratch.address + offset;
@@ -191,16 +212,65 @@ class WasmDevice implements Device {
           addresses[buffer] = outputs[i]!.address;
         });
         this.writeArguments(plan, block, addresses, constants);
-        steps.forEach(({ step, run, items }, i) => {
-          const buffers = block + bufferOffsets[i]!;
-          if (run) run(buffers, block + constantOffsets[i]!, 0, items, this.workspace.address);
-          else this.sort(step, addresses);
-        });
+        const own = (): void => {
+          calls.forEach(({ step, items, owner, barrier }, i) => {
+            if (barrier && threads > 1) this.pool!.meet();
+            const kernel = kernels[i];
+            if (owner !== EVERYONE && owner % threads !== 0) return;
+            const end = owner === EVERYONE ? Math.floor(items / threads) : items;
+            const buffers = block + layout.buffers[i]!;
+            const values = block + layout.constants[i]!;
+            if (kernel) kernel.run(buffers, values, 0, end, this.workspace.address);
+            else this.sort(step, addresses);
+          });
+        };
+        const program = { address: block + layout.program, calls: calls.length };
+        const workspace = { address: this.workspace.address, bytes: workspaceBytes };
+        try {
+          if (threads > 1) this.pool!.run(program, workspace, own);
+          else own();
+        } catch (error) {
+          for (const output of outputs) output.dispose();
+          throw error;
+        }
         return outputs;
       },
     };
-    this.blocksGone.register(executable, { address: block, bytes });
+    this.blocksGone.register(executable, { address: block, bytes: layout.bytes });
     return executable;
+  }
+
+  private startThreads(): void {
+    if (this.poolStarted || !this.pool) return;
+    this.poolStarted = true;
+    this.pool.start(this.modules.map(({ module, first, count }) => ({ module, first, count })));
+    this.modules = [];
+  }
+
+  /** Gives the workers what was compiled since they were started. */
+  private loadModules(pool: ThreadPool): void {
+    for (const { bytes, first, count } of this.modules) {
+      const address = this.heap.allocate(bytes.length, "the code of kernels");
+      new Uint8Array(this.heap.memory.buffer, address, bytes.length).set(bytes);
+      pool.load(address, bytes.length, first, count);
+      this.heap.release(address, bytes.length);
+    }
+    this.modules = [];
+  }
+
+  /** Writes the calls as the workers read them. */
+  private writeProgram(
+    calls: readonly Call[],
+    kernels: readonly (CompiledKernel | null)[],
+    block: number,
+    layout: ArgumentLayout,
+  ): void {
+    const words = new Int32Array(this.heap.memory.buffer, block + layout.program);
+    calls.forEach(({ items, owner, barrier }, i) => {
+      const number = kernels[i]?.number ?? 0;
+      const [buffers, constants] = [block + layout.buffers[i]!, block + layout.constants[i]!];
+      words.set([number, buffers, constants, items, owner, Number(barrier)], i * CALL_FIELDS);
+    });
   }
 
   private createOutputs(plan: Plan): WasmBuffer[] {
@@ -262,9 +332,31 @@ class WasmDevice implements Device {
   }
 }
 
-function workItems(kernel: Kernel): number {
-  if (kernel.kind === "matmul") return matmulWorkItems(kernel);
-  return kernel.kind === "sort" ? 0 : loopWorkItems(kernel);
+/** Offsets, in a plan's block of arguments, of each step's constants and buffer addresses and of the program. */
+class ArgumentLayout {
+  readonly constants: readonly number[];
+  readonly buffers: readonly number[];
+  readonly program: number;
+  readonly bytes: number;
+
+  constructor({ steps }: Plan) {
+    let end = 0;
+    const place = (bytes: number): number => {
+      const at = end;
+      end += bytes;
+      return at;
+    };
+    // Constants first: they are 8 bytes each.
+    this.constants = steps.map(({ constants }) => place(8 * constants.length));
+    this.buffers = steps.map(({ buffers }) => place(4 * buffers.length));
+    this.program = place(4 * CALL_FIELDS * steps.length);
+    this.bytes = end;
+  }
+}
+
+/** Workspaces start at multiples of 64 bytes. */
+function roundUp(bytes: number): number {
+  return Math.ceil(bytes / 64) * 64;
 }
 
 /** Adds a kernel's functions to a module and returns the index of its entry. */

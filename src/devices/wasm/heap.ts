@@ -32,8 +32,16 @@ export class Heap {
   /** Free blocks by address; no two touch. */
   private readonly free: Block[] = [];
 
-  constructor(initialPages = 64) {
-    this.memory = new WebAssembly.Memory({ initial: initialPages, maximum: MAXIMUM_PAGES });
+  constructor(
+    /** Whether threads share the memory. */
+    readonly shared: boolean,
+    initialPages = 64,
+  ) {
+    this.memory = new WebAssembly.Memory({
+      initial: initialPages,
+      maximum: MAXIMUM_PAGES,
+      shared,
+    });
     this.free.push({ address: MARGIN, bytes: initialPages * PAGE - 2 * MARGIN });
   }
 

@@ -1,0 +1,73 @@
+/**
+ * The demo: trains a small language model on preference pairs, with a preference loss alone and
+ * with the same loss kept in the safe region by SPO, and shows what became of both.
+ * `npm run demo -- --help` lists the options.
+ * @module
+ */
+
+import { readCheckpoint } from "./checkpoint.js";
+import { duration } from "./columns.js";
+import { checkResume, parseCommandLine } from "./commandLine.js";
+import { InputError } from "./data.js";
+import { metricsPath } from "./metrics.js";
+import { type RunResult, reportPath, run } from "./run.js";
+import { settingsFor } from "./settings.js";
+import { taskOf } from "./task.js";
+import { figuresTable, progressOn } from "./terminal.js";
+import { checkLoss, phasesOf } from "./train.js";
+
+const EXIT_INPUT = 2;
+const EXIT_INTERRUPTED = 130;
+
+async function main(args: readonly string[]): Promise<number> {
+  const { chosen, directory, resume } = parseCommandLine(args);
+  const checkpoint = resume ? readCheckpoint(directory) : null;
+  if (checkpoint) checkResume(chosen, checkpoint);
+  const settings = checkpoint?.settings ?? settingsFor(chosen);
+  checkLoss(settings);
+  const task = taskOf(settings);
+  for (const line of task.description) console.log(line);
+
+  const stopping = new AbortController();
+  const progress = progressOn(process.stderr as NodeJS.WriteStream, phasesOf(settings));
+  const interrupt = (): void => {
+    progress.stop();
+    if (stopping.signal.aborted) process.exit(EXIT_INTERRUPTED);
+    console.error("\nstopping after this step; once more to stop at once");
+    stopping.abort();
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
+  let result: RunResult;
+  try {
+    result = await run({
+      settings,
+      task,
+      directory,
+      signal: stopping.signal,
+      observer: progress,
+      ...(checkpoint && { checkpoint }),
+    });
+  } finally {
+    progress.stop();
+  }
+  const { finished, figures, seconds } = result;
+  if (figures.size > 0) console.log(`\n${figuresTable(figures, seconds)}\n`);
+  if (!finished) {
+    console.error(`stopped; continue with: npm run demo -- --resume --out ${directory}`);
+    return EXIT_INTERRUPTED;
+  }
+  const total = Object.values(seconds).reduce((sum, spent) => sum + spent, 0);
+  console.log(
+    `${duration(total)}; curves in ${reportPath(directory)}, numbers in ${metricsPath(directory)}`,
+  );
+  return 0;
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof InputError)) throw error;
+  console.error(error.message);
+  process.exitCode = EXIT_INPUT;
+}

@@ -1,0 +1,56 @@
+/**
+ * Dynamic barrier: the upper level's direction, corrected no more than the lower level needs.
+ * @module
+ */
+
+import { treeDot } from "../autograd/transforms.js";
+import { relu, where } from "../ops/index.js";
+import { checkOption } from "../optim/optimizer.js";
+import { Tensor } from "../tensor/tensor.js";
+import { treeMap } from "../tensor/tree.js";
+import { scalarOption } from "./penalty.js";
+import { checkKnown, gradientTree, independent, scalar } from "./pieces.js";
+import type { SharedProblem, WeightedStep } from "./types.js";
+
+/** Options of method `"barrier"`. */
+export interface BarrierOptions {
+  readonly method: "barrier";
+  /** η > 0, the rate at which the lower level is to make progress; default 0.1. */
+  readonly eta?: number;
+  /** What that progress is measured by: `"gradient"` φ = η‖∇g‖² (default), `"value"` φ = η(g − v*). */
+  readonly control?: "gradient" | "value";
+  /** v*, the lower level's value; needed by, and only by, control `"value"`. */
+  readonly floor?: number | Tensor;
+}
+
+/**
+ * `∇f + λ∇g` with `λ = max(φ − ⟨∇f, ∇g⟩, 0)/‖∇g‖²` (BOME, Liu et al. 2022, arXiv 2209.08709): of all
+ * directions d with ⟨∇g, d⟩ ≥ φ the one nearest to ∇f. Where ∇g = 0, λ = 0.
+ */
+export function barrierStep<P>(
+  problem: SharedProblem<P>,
+  params: P,
+  options: BarrierOptions,
+): WeightedStep<P> {
+  const { eta = 0.1, control = "gradient", floor } = options;
+  checkKnown(options, "eta", "control", "floor");
+  checkOption("bilevelStep", "eta", eta, eta > 0, "> 0");
+  if (control !== "gradient" && control !== "value") {
+    throw new RangeError(`bilevelStep: control must be "gradient" or "value", got "${control}"`);
+  }
+  if ((control === "value") !== (floor !== undefined)) {
+    throw new TypeError('bilevelStep: `floor`, the value v* of g, goes with control "value"');
+  }
+  const at = independent(params);
+  const upperLoss = scalar("upper", problem.upper(at));
+  const lowerLoss = scalar("lower", problem.lower(at));
+  const upperGradient = gradientTree(upperLoss, at);
+  const lowerGradient = gradientTree(lowerLoss, at);
+  const squaredNorm = treeDot(lowerGradient, lowerGradient);
+  const bound = floor instanceof Tensor ? scalarOption("floor", floor) : (floor ?? 0);
+  const progress = control === "value" ? lowerLoss.sub(bound).mul(eta) : squaredNorm.mul(eta);
+  const lacking = relu(progress.sub(treeDot(upperGradient, lowerGradient)));
+  const multiplier = where(squaredNorm.greater(0), lacking.div(squaredNorm), 0);
+  const direction = treeMap((f, g) => f.add(g!.mul(multiplier)), upperGradient, lowerGradient);
+  return { direction, multiplier, upperLoss, lowerLoss };
+}

@@ -1,0 +1,66 @@
+/**
+ * Penalty: the lower level's gap to its floor, added to the upper level.
+ * @module
+ */
+
+import { stopGradient } from "../ops/composite.js";
+import { where } from "../ops/index.js";
+import { checkOption } from "../optim/optimizer.js";
+import { full } from "../tensor/create.js";
+import { Tensor } from "../tensor/tensor.js";
+import { checkKnown, gradientTree, independent, scalar } from "./pieces.js";
+import type { SharedProblem, WeightedStep } from "./types.js";
+
+/** Options of method `"penalty"`. */
+export interface PenaltyOptions {
+  readonly method: "penalty";
+  /** γ ≥ 0; default 1. */
+  readonly gamma?: number | Tensor;
+  /** Penalise `max(0, gap)` only: leave the upper level alone inside the safe region. Default false. */
+  readonly hinge?: boolean;
+  /** v*, the lower level's value to hold on to. Needed with `hinge`; without, it changes nothing. */
+  readonly floor?: number | Tensor;
+  /** ε ≥ 0, how far g may exceed v*; default 0. Without `hinge` it changes nothing. */
+  readonly epsilon?: number;
+}
+
+/**
+ * `∇f + γ∇g`, or with `hinge` `∇f + γ∇max(0, g − v* − ε)`. The multiplier is γ, or 0 inside the
+ * region.
+ */
+export function penaltyStep<P>(
+  problem: SharedProblem<P>,
+  params: P,
+  options: PenaltyOptions,
+): WeightedStep<P> {
+  const { gamma = 1, hinge = false, floor, epsilon = 0 } = options;
+  checkKnown(options, "gamma", "hinge", "floor", "epsilon");
+  checkOption("bilevelStep", "epsilon", epsilon, epsilon >= 0, "≥ 0");
+  if (!(gamma instanceof Tensor)) checkOption("bilevelStep", "gamma", gamma, gamma >= 0, "≥ 0");
+  if (hinge && floor === undefined) {
+    throw new TypeError(
+      'bilevelStep: method "penalty" with hinge needs `floor`, the value v* of g',
+    );
+  }
+  const at = independent(params);
+  const upperLoss = scalar("upper", problem.upper(at));
+  const lowerLoss = scalar("lower", problem.lower(at));
+  const weight =
+    gamma instanceof Tensor
+      ? scalarOption("gamma", gamma)
+      : full([], gamma, { dtype: lowerLoss.dtype });
+  const bound = floor instanceof Tensor ? scalarOption("floor", floor) : (floor ?? 0);
+  const multiplier = hinge
+    ? where(stopGradient(lowerLoss).sub(bound).greater(epsilon), weight, 0)
+    : weight;
+  const direction = gradientTree(upperLoss.add(multiplier.mul(lowerLoss)), at);
+  return { direction, multiplier, upperLoss, lowerLoss };
+}
+
+/** An option given as a tensor: a scalar constant. */
+export function scalarOption(option: string, value: Tensor): Tensor {
+  if (value.size !== 1) {
+    throw new RangeError(`bilevelStep: ${option} must be a scalar, got shape [${value.shape}]`);
+  }
+  return stopGradient(value.reshape([]));
+}

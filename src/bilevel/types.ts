@@ -1,0 +1,64 @@
+/**
+ * The two forms of bilevel problems, and what a step on each gives. Parameters and hyperparameters
+ * are trees: plain nested objects and arrays of tensors.
+ * @module
+ */
+
+import type { Tensor } from "../tensor/tensor.js";
+
+/** Lower `g(x, y)` is minimised over y; upper `f(x, y*(x))` over x. Both give scalar tensors. */
+export interface NestedProblem<X, Y> {
+  readonly upper: (x: X, y: Y) => Tensor;
+  readonly lower: (x: X, y: Y) => Tensor;
+}
+
+/** Hyperparameters and the lower iterate to start from. */
+export interface NestedVariables<X, Y> {
+  readonly x: X;
+  readonly y: Y;
+}
+
+/** What a step on a nested problem gives. Tensors are evaluated and hold no graph. */
+export interface NestedStep<X, Y, State = unknown> {
+  /** dF/dx, of x's structure: what to descend. */
+  readonly hypergradient: X;
+  /** The new lower iterate, to start the next step from. */
+  readonly y: Y;
+  /** Scalar: f at x and the new y. */
+  readonly upperLoss: Tensor;
+  /** Scalar: g at x and the new y. */
+  readonly lowerLoss: Tensor;
+  /** Scalar: how far the solver is from its solution; `‖∇_y g‖` at the new y for the unrolled methods. */
+  readonly residual: Tensor;
+  /** Iterations the solver took. */
+  readonly iterations: number;
+  /** State of the lower optimizer, for the next step's `lowerState`. */
+  readonly lowerState: State;
+}
+
+/** Lower g and upper f are functions of the same parameters. Both give scalar tensors. */
+export interface SharedProblem<P> {
+  readonly upper: (params: P) => Tensor;
+  readonly lower: (params: P) => Tensor;
+}
+
+/** The parameters both levels share. */
+export interface SharedVariables<P> {
+  readonly params: P;
+}
+
+/** What a step on a shared problem gives. Tensors are evaluated and hold no graph. */
+export interface SharedStep<P> {
+  /** What to descend, of the parameters' structure: a gradient for any optimizer. */
+  readonly direction: P;
+  /** Scalar: f, at the parameters unless the method says otherwise. */
+  readonly upperLoss: Tensor;
+  /** Scalar: g at the parameters. */
+  readonly lowerLoss: Tensor;
+}
+
+/** A step whose direction adds a multiple of the lower gradient to an upper gradient. */
+export interface WeightedStep<P> extends SharedStep<P> {
+  /** Scalar: the weight of ∇g in the direction. */
+  readonly multiplier: Tensor;
+}

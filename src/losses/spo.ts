@@ -1,0 +1,188 @@
+/**
+ * Stable preference optimization: a preference loss kept inside a safe region of supervised loss.
+ * @module
+ */
+
+import type { DType } from "../kernels/dtype.js";
+import { stopGradient } from "../ops/composite.js";
+import { neg, relu, sub, where } from "../ops/index.js";
+import { full, tensor } from "../tensor/create.js";
+import { formatShape, sameShape } from "../tensor/shape.js";
+import { Tensor } from "../tensor/tensor.js";
+import { type DpoLossOptions, dpoLoss } from "./dpo.js";
+import { checkChoice, checkNumber, checkOptions, checkPairs } from "./inputs.js";
+import { perToken } from "./pieces.js";
+import type { PairLogProbs, PreferenceLoss, PreferenceLossFunction } from "./types.js";
+
+/** What dual ascent carries from step to step. Start with `{ gamma: 0 }`. */
+export interface SpoState {
+  /** γ ≥ 0. */
+  readonly gamma: Tensor | number;
+}
+
+/** Options of {@link spoLoss}. */
+export interface SpoLossOptions<BaseOptions extends object = DpoLossOptions> {
+  /** The preference loss to keep stable; default {@link dpoLoss}. */
+  readonly base?: PreferenceLossFunction<BaseOptions>;
+  /** Options of the base loss. */
+  readonly baseOptions?: BaseOptions;
+  /**
+   * γ ≥ 0, weight of the gap: a number (default 1), a schedule of `step`, or `"dual"` for dual ascent
+   * on `state`.
+   */
+  readonly gamma?: number | ((step: number) => number) | "dual";
+  /** Step count for a schedule. */
+  readonly step?: number;
+  /** State for `"dual"`: the `state` of the previous step's result. */
+  readonly state?: SpoState;
+  /** ρ > 0, step size of dual ascent; default 0.1 per nat (per token or sequence, see `per`). */
+  readonly dualRate?: number;
+  /** Take `max(0, gap)`: inside the safe region the base loss alone acts. Default false. */
+  readonly hinge?: boolean;
+  /** ε ≥ 0, how far the supervised loss may exceed v*, nats; default 0. */
+  readonly epsilon?: number;
+  /**
+   * v*, the supervised loss to hold on to, nats: a number, a scalar or a [batch] tensor. Default: the
+   * reference's own loss on each pair, from `referenceChosen`. No gradient flows to it.
+   */
+  readonly floor?: number | Tensor;
+  /** Unit of the supervised loss: `"token"` divides by `chosenLength` (default), `"sequence"` does not. */
+  readonly per?: "token" | "sequence";
+}
+
+/** What {@link spoLoss} gives: a preference loss, and its parts for the log. */
+export interface SpoLoss extends PreferenceLoss {
+  /** The base loss's own result. */
+  readonly base: PreferenceLoss;
+  /** Scalar, without gradient: `mean(L_SFT − v*) − ε`, nats; above 0 the policy is outside the safe region. */
+  readonly gap: Tensor;
+  /** Scalar, without gradient: `L_SFT`, the mean over pairs of the chosen completions' negative log-likelihood. */
+  readonly sft: Tensor;
+  /** Scalar: the γ this loss was weighted with. */
+  readonly gamma: Tensor;
+  /** For the next step: with `"dual"` γ moved along the gap, else γ as it is. */
+  readonly state: { readonly gamma: Tensor };
+}
+
+/**
+ * Stable preference optimization by penalty (Jian, Yang et al., arXiv 2507.07723): any preference loss
+ * plus the distance from a safe region around the supervised optimum,
+ *
+ * `L_pref + γ·gap`, or with `hinge` `L_pref + γ·max(0, gap)`, `gap = mean_i(L_SFT,i − v*_i) − ε`,
+ * `L_SFT,i = −log π_θ(y_w|x)`, per token or per sequence.
+ *
+ * With `gamma: "dual"`, γ is a multiplier: the result's `state` holds `max(0, γ + ρ·gap)`.
+ *
+ * `perPair` shares the gap out by pairs, so its mean is the loss; rewards are the base loss's.
+ *
+ * The papers' numbered equations were not available to this implementation, and its defaults are not
+ * the papers' hyperparameters. With one θ and a constant v*, the penalty without hinge has exactly the
+ * gradient of `L_pref + γ·L_SFT`: what SPO adds is the safe region (hinge, ε, dual γ, or
+ * {@link bilevelStep}'s barrier), not a new gradient term.
+ *
+ * @param pairs Needs `chosenLength` unless `per: "sequence"`, `referenceChosen` unless `floor` is
+ * given, and what the base loss needs.
+ * @throws for missing or misshapen inputs and options out of range or that do not go together.
+ * @example spoLoss(pairs, { base: simpoLoss, baseOptions: { beta: 2 }, gamma: 1, hinge: true });
+ */
+export function spoLoss<BaseOptions extends object = DpoLossOptions>(
+  pairs: PairLogProbs,
+  options: SpoLossOptions<BaseOptions> = {},
+): SpoLoss {
+  const { base = dpoLoss as PreferenceLossFunction<BaseOptions>, baseOptions } = options;
+  const { hinge = false, epsilon = 0, per = "token" } = options;
+  checkOptions("spoLoss", options, ...OPTIONS);
+  checkChoice("spoLoss", "per", per, ["token", "sequence"]);
+  checkNumber("spoLoss", "epsilon", epsilon, (e) => e >= 0, "≥ 0");
+  const { dtype } = checkPairs("spoLoss", pairs).chosen;
+  const gamma = gammaOf(options, dtype);
+
+  const nll = neg(perUnit(pairs, "chosen", per));
+  const excess = sub(sub(nll, floorOf(options.floor, pairs, per)), epsilon);
+  const gap = excess.mean();
+  const weight = hinge ? where(gap.greater(0), gamma, 0) : gamma;
+  const pref = base(pairs, baseOptions);
+  const observed = stopGradient(gap);
+  const moved = relu(gamma.add(observed.mul(options.dualRate ?? 0.1)));
+  return {
+    loss: pref.loss.add(weight.mul(gap)),
+    perPair: pref.perPair.add(weight.mul(excess)),
+    rewards: pref.rewards,
+    base: pref,
+    gap: observed,
+    sft: stopGradient(nll.mean()),
+    gamma,
+    state: { gamma: options.gamma === "dual" ? moved : gamma },
+  };
+}
+
+const OPTIONS = [
+  "base",
+  "baseOptions",
+  "gamma",
+  "step",
+  "state",
+  "dualRate",
+  "hinge",
+  "epsilon",
+  "floor",
+  "per",
+] as const;
+
+/** Log-probability of the chosen completions in the unit asked for. */
+function perUnit(
+  pairs: PairLogProbs,
+  which: "chosen" | "referenceChosen",
+  per: "token" | "sequence",
+): Tensor {
+  if (per === "sequence") return checkPairs("spoLoss", pairs, which)[which];
+  const checked = checkPairs("spoLoss", pairs, which, "chosenLength");
+  return perToken(checked[which], checked.chosenLength);
+}
+
+function floorOf(
+  floor: number | Tensor | undefined,
+  pairs: PairLogProbs,
+  per: "token" | "sequence",
+): Tensor | number {
+  if (floor === undefined) return neg(stopGradient(perUnit(pairs, "referenceChosen", per)));
+  if (!(floor instanceof Tensor)) {
+    checkNumber("spoLoss", "floor", floor, () => true, "or a tensor");
+    return floor;
+  }
+  if (floor.size !== 1 && !sameShape(floor.shape, pairs.chosen.shape)) {
+    throw new RangeError(
+      `spoLoss: floor must be a scalar or have shape ${formatShape(pairs.chosen.shape)}, got ${formatShape(floor.shape)}`,
+    );
+  }
+  return stopGradient(floor.size === 1 ? floor.reshape([]) : floor);
+}
+
+/** γ of this step, a scalar constant. */
+function gammaOf<BaseOptions extends object>(
+  options: SpoLossOptions<BaseOptions>,
+  dtype: DType,
+): Tensor {
+  const { gamma = 1, step, state, dualRate } = options;
+  if (gamma === "dual") {
+    if (state === undefined) {
+      throw new TypeError(
+        'spoLoss: gamma "dual" needs `state`: { gamma: 0 } first, then the previous result\'s `state`',
+      );
+    }
+    if (dualRate !== undefined) checkNumber("spoLoss", "dualRate", dualRate, (r) => r > 0, "> 0");
+    if (state.gamma instanceof Tensor) return stopGradient(state.gamma.reshape([]).cast(dtype));
+    checkNumber("spoLoss", "state.gamma", state.gamma, (g) => g >= 0, "≥ 0");
+    return tensor(state.gamma, { dtype });
+  }
+  if (state !== undefined || dualRate !== undefined) {
+    const given = state !== undefined ? "state" : "dualRate";
+    throw new TypeError(`spoLoss: \`${given}\` belongs to gamma: "dual"`);
+  }
+  if (typeof gamma === "function" && step === undefined) {
+    throw new TypeError("spoLoss: a schedule for gamma needs `step`");
+  }
+  const value = typeof gamma === "function" ? gamma(step!) : gamma;
+  checkNumber("spoLoss", "gamma", value, (g) => g >= 0, '≥ 0, a schedule, or "dual"');
+  return full([], value, { dtype });
+}

@@ -1,0 +1,158 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { InputError, readPairs } from "../../bench/demo/data.js";
+import { type Settings, settingsFor } from "../../bench/demo/settings.js";
+import { taskOf } from "../../bench/demo/task.js";
+import { temporaryDirectory } from "./tiny.js";
+
+const directory = temporaryDirectory();
+const pair = { prompt: "2+2=", chosen: "4", rejected: "5" };
+const line = JSON.stringify(pair);
+
+function file(name: string, ...lines: string[]): string {
+  const path = join(directory, name);
+  writeFileSync(path, lines.join("\n"));
+  return path;
+}
+
+function messageOf(read: () => unknown): string {
+  try {
+    read();
+  } catch (error) {
+    expect(error).toBeInstanceOf(InputError);
+    return (error as Error).message;
+  }
+  throw new Error("nothing was wrong");
+}
+
+describe("readPairs", () => {
+  test("reads a pair a line and remembers where it stood", () => {
+    const path = file("good.jsonl", `\uFEFF${line}`, "", `${line}\r`, "");
+    expect(readPairs(path)).toEqual([
+      { ...pair, place: `${path}:1` },
+      { ...pair, place: `${path}:3` },
+    ]);
+  });
+
+  test("ignores other fields", () => {
+    const path = file("more.jsonl", JSON.stringify({ id: 7, ...pair }));
+    expect(readPairs(path)).toEqual([{ ...pair, place: `${path}:1` }]);
+  });
+
+  test("a missing file is named", () => {
+    const path = join(directory, "absent.jsonl");
+    expect(messageOf(() => readPairs(path))).toBe(`${path}: no such file`);
+  });
+
+  test("a directory is no file", () => {
+    const path = join(directory, "folder");
+    mkdirSync(path);
+    expect(messageOf(() => readPairs(path))).toBe(`${path}: is a directory, not a JSONL file`);
+  });
+
+  test("a file without pairs is named", () => {
+    const path = file("empty.jsonl", "", " ");
+    expect(messageOf(() => readPairs(path))).toBe(`${path}: the file has no preference pairs`);
+  });
+
+  test.each([
+    ["{not json", /:2: the line is not JSON \(.+\)$/],
+    ["[1, 2]", /:2: expected an object with prompt, chosen, rejected$/],
+    ["null", /:2: expected an object with prompt, chosen, rejected$/],
+    ['{"prompt": "a", "chosen": "b"}', /:2: "rejected" is missing$/],
+    ['{"prompt": "", "chosen": "b", "rejected": "c"}', /:2: "prompt" is empty$/],
+    ['{"prompt": "a", "chosen": 4, "rejected": "c"}', /:2: "chosen" must be a text, found 4$/],
+    [
+      '{"prompt": "a", "chosen": [{"role": "user"}], "rejected": "c"}',
+      /:2: "chosen" must be a text, found \[\{"role":"user"\}\]$/,
+    ],
+  ])("line 2 being %s is named with its file", (bad, message) => {
+    const path = file("bad.jsonl", line, bad, line);
+    expect(messageOf(() => readPairs(path))).toMatch(message);
+    expect(messageOf(() => readPairs(path)).startsWith(path)).toBe(true);
+  });
+});
+
+describe("pairs of a file and the context", () => {
+  const long = (prompt: number, chosen: number, rejected: number, first: string): string =>
+    JSON.stringify({
+      prompt: first.padEnd(prompt, "."),
+      chosen: "c".repeat(chosen),
+      rejected: "r".repeat(rejected),
+    });
+  const path = file(
+    "long.jsonl",
+    long(10, 5, 5, "a"),
+    long(10, 30, 5, "b"),
+    long(40, 5, 5, "c"),
+    long(10, 5, 5, "d"),
+  );
+  const settings = (choices: Partial<Settings>): Settings => ({
+    ...settingsFor({ data: path, batchSize: 1 }),
+    ...choices,
+  });
+
+  test("by default the context holds the longest pair", () => {
+    const task = taskOf(settings({}));
+    expect(task.context).toBe(46);
+    expect(task.training.chosen.length).toBe(46);
+    expect(task.description.join()).not.toMatch(/cut|left out/);
+  });
+
+  test("a prompt that leaves no room is an error with file and line", () => {
+    expect(messageOf(() => taskOf(settings({ context: 40 })))).toBe(
+      `${path}:3: the prompt has 40 bytes, which leaves no room for a response in the context of 40; ` +
+        "raise --context, or skip such pairs with --drop-long",
+    );
+  });
+
+  test("responses over the context are cut, and counted", () => {
+    const task = taskOf(settings({ context: 41 }));
+    expect(task.description).toContain(
+      "2 responses were cut at the context (--drop-long leaves them out)",
+    );
+  });
+
+  test("--drop-long leaves long pairs out, and counts them", () => {
+    const task = taskOf(settings({ context: 30, dropLong: true }));
+    expect(task.description).toContain("2 pairs longer than the context were left out");
+    expect(task.training.chosen.count + task.heldOut.chosen.count).toBe(2);
+  });
+
+  test("--drop-long that leaves nothing is an error", () => {
+    expect(messageOf(() => taskOf(settings({ context: 5, dropLong: true })))).toBe(
+      "--drop-long: every pair is longer than the context of 5 bytes",
+    );
+  });
+
+  test("a batch larger than the data is an error", () => {
+    expect(messageOf(() => taskOf(settings({ batchSize: 4 })))).toBe(
+      "--batch-size 4 exceeds the 3 training pairs",
+    );
+  });
+
+  test("pairs of one prompt are either all held out or all trained on", () => {
+    const lines = Array.from({ length: 60 }, (_, i) =>
+      JSON.stringify({ prompt: `p${i % 12}`, chosen: `c${i}`, rejected: `r${i}` }),
+    );
+    const { training, heldOut } = taskOf(
+      settings({ data: file("shared.jsonl", ...lines), trainingPairs: 100 }),
+    );
+    const prompts = ({ ids, length, count }: typeof training.chosen): string[] =>
+      Array.from({ length: count }, (_, row) =>
+        String.fromCharCode(...ids.subarray(row * length, (row + 1) * length)).replace(/c.*/s, ""),
+      );
+    const [trained, held] = [prompts(training.chosen), prompts(heldOut.chosen)];
+    expect(trained.length + held.length).toBe(60);
+    expect(held.length).toBeGreaterThanOrEqual(6);
+    expect(held.filter((prompt) => trained.includes(prompt))).toEqual([]);
+  });
+
+  test("one prompt alone cannot be split", () => {
+    const alone = file("alone.jsonl", line, line);
+    expect(messageOf(() => taskOf(settings({ data: alone })))).toBe(
+      `${alone}: needs pairs of at least two prompts, to train and to measure`,
+    );
+  });
+});

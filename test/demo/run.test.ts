@@ -1,0 +1,199 @@
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { readCheckpoint } from "../../bench/demo/checkpoint.js";
+import { metricsPath, readMetrics } from "../../bench/demo/metrics.js";
+import { run } from "../../bench/demo/run.js";
+import { taskOf } from "../../bench/demo/task.js";
+import type { Observer } from "../../bench/demo/train.js";
+import { temporaryDirectory, tinySettings } from "./tiny.js";
+
+const settings = tinySettings();
+const task = taskOf(settings);
+const PHASES = ["sft", "dpo", "dpo+spo"];
+const TOTAL_STEPS = settings.sftSteps + 2 * settings.steps;
+
+/** A run that calls `at` after each step with the number of steps made so far. */
+async function runInto(
+  directory: string,
+  at: (steps: number) => void,
+  rest: { signal?: AbortSignal; resume?: boolean } = {},
+) {
+  let steps = 0;
+  const observer: Observer = { step: () => at(++steps) };
+  return run({
+    settings,
+    task,
+    directory,
+    observer,
+    ...(rest.signal && { signal: rest.signal }),
+    ...(rest.resume && { checkpoint: readCheckpoint(directory) }),
+  });
+}
+
+/** Everything a run leaves that is determined by its settings. */
+function traces(directory: string): Record<string, string> {
+  const files = PHASES.map((phase) => `${phase}.safetensors`);
+  return Object.fromEntries(
+    [...files, "metrics.jsonl"].map((name) => [
+      name,
+      readFileSync(join(directory, name)).toString("base64"),
+    ]),
+  );
+}
+
+async function stateOf(directory: string): Promise<unknown> {
+  const { snapshot } = readCheckpoint(directory);
+  const { tokenEmbedding } = snapshot.parameters;
+  return [
+    snapshot.phase,
+    snapshot.step,
+    snapshot.optimizer.step,
+    await tokenEmbedding.weight.data(),
+  ];
+}
+
+const uninterrupted = temporaryDirectory();
+
+beforeAll(async () => {
+  const { finished } = await runInto(uninterrupted, () => {});
+  expect(finished).toBe(true);
+});
+
+describe("a run", () => {
+  test("leaves a model per phase, a checkpoint, metrics and a report", () => {
+    expect(readdirSync(uninterrupted).sort()).toEqual([
+      "checkpoint.safetensors",
+      "dpo+spo.safetensors",
+      "dpo.safetensors",
+      "metrics.jsonl",
+      "report.html",
+      "sft.safetensors",
+    ]);
+  });
+
+  test("records every step and evaluates at intervals and at each phase's end", () => {
+    const rows = readMetrics(uninterrupted);
+    const stepsOf = (kind: string, phase: string): number[] =>
+      rows.flatMap((row) =>
+        row.kind === kind && row.kind !== "run" && row.phase === phase ? [row.step] : [],
+      );
+    expect(rows[0]).toEqual({ kind: "run", settings });
+    expect(stepsOf("step", "sft")).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(stepsOf("step", "dpo")).toEqual([1, 2, 3, 4, 5]);
+    expect(stepsOf("step", "dpo+spo")).toEqual([1, 2, 3, 4, 5]);
+    expect(stepsOf("evaluation", "sft")).toEqual([3, 6]);
+    expect(stepsOf("evaluation", "dpo")).toEqual([2, 4, 5]);
+    expect(stepsOf("evaluation", "dpo+spo")).toEqual([2, 4, 5]);
+  });
+
+  test("starts both preference runs from the SFT model, on the same batches", () => {
+    const first = readMetrics(uninterrupted).filter(
+      (row) => row.kind === "step" && row.phase !== "sft" && row.step === 1,
+    );
+    expect(first.length).toBe(2);
+    const [dpo, spo] = first.map((row) => ("logps/chosen" in row ? row["logps/chosen"] : null));
+    expect(dpo).toBeTypeOf("number");
+    expect(dpo).toBe(spo);
+  });
+
+  test("starts DPO at ln 2: the reference is the model itself", () => {
+    const first = readMetrics(uninterrupted).find(
+      (row) => row.kind === "step" && row.phase === "dpo",
+    );
+    expect(first && "loss" in first && first.loss).toBeCloseTo(Math.LN2, 5);
+  });
+
+  test("writes a report that needs nothing else and has all curves", () => {
+    const html = readFileSync(join(uninterrupted, "report.html"), "utf8");
+    expect(html).not.toMatch(/(src|href)=/);
+    expect(html).not.toMatch(/@import|url\(/);
+    expect(html).toContain("uPlot");
+    expect(html).not.toContain("not finished");
+    const charts = JSON.parse(/const charts = (.*);\n/.exec(html)![1]!) as {
+      title: string;
+      steps: number[];
+      curves: { name: string; values: (number | null)[] }[];
+    }[];
+    expect(charts.map(({ title }) => title)).toContain("left both");
+    for (const { steps, curves } of charts) {
+      for (const { values } of curves) {
+        expect(values.length).toBe(steps.length);
+        expect(values.every(Number.isFinite)).toBe(true);
+      }
+    }
+  });
+
+  test("replaces the files of an earlier run, and leaves others alone", async () => {
+    const directory = temporaryDirectory();
+    writeFileSync(metricsPath(directory), "old\n");
+    writeFileSync(join(directory, "notes.txt"), "mine");
+    const stop = new AbortController();
+    await runInto(directory, () => stop.abort(), { signal: stop.signal });
+    expect(readFileSync(metricsPath(directory), "utf8")).not.toContain("old");
+    expect(readFileSync(join(directory, "notes.txt"), "utf8")).toBe("mine");
+  });
+});
+
+describe("an interrupted run", () => {
+  test.each([1, 3, 6, 8, 11, 13])(
+    "stopped after step %i of 16 leaves a readable state and continues bit for bit",
+    async (last) => {
+      const directory = temporaryDirectory();
+      const stop = new AbortController();
+      const stopped = await runInto(directory, (steps) => steps === last && stop.abort(), {
+        signal: stop.signal,
+      });
+      expect(stopped.finished).toBe(false);
+      const rows = readMetrics(directory);
+      expect(rows.filter(({ kind }) => kind === "step").length).toBe(last);
+      const { snapshot } = readCheckpoint(directory);
+      const phase = PHASES.indexOf(snapshot.phase);
+      const before = phase === 0 ? 0 : settings.sftSteps + (phase - 1) * settings.steps;
+      expect(before + snapshot.step).toBe(last);
+      expect(readFileSync(join(directory, "report.html"), "utf8")).toContain("not finished");
+
+      let continued = 0;
+      const { finished } = await runInto(directory, () => continued++, { resume: true });
+      expect([finished, continued]).toEqual([true, TOTAL_STEPS - last]);
+      expect(traces(directory)).toEqual(traces(uninterrupted));
+      expect(await stateOf(directory)).toEqual(await stateOf(uninterrupted));
+    },
+  );
+
+  test("that was killed between checkpoints continues bit for bit from the last one", async () => {
+    const killed = temporaryDirectory();
+    const stop = new AbortController();
+    const scratch = temporaryDirectory();
+    await runInto(
+      scratch,
+      (steps) => {
+        if (steps !== 9) return;
+        cpSync(scratch, killed, { recursive: true });
+        stop.abort();
+      },
+      { signal: stop.signal },
+    );
+    expect(readCheckpoint(killed).snapshot).toMatchObject({ phase: "dpo", step: 2 });
+    // The line that was being written.
+    writeFileSync(metricsPath(killed), '{"kind":"step","phase":"dp', { flag: "a" });
+    const { finished } = await runInto(killed, () => {}, { resume: true });
+    expect(finished).toBe(true);
+    expect(traces(killed)).toEqual(traces(uninterrupted));
+  });
+
+  test("that was finished gives its figures again without a step", async () => {
+    const before = traces(uninterrupted);
+    const result = await runInto(uninterrupted, () => expect.unreachable(), { resume: true });
+    expect(result.finished).toBe(true);
+    expect([...result.figures.keys()]).toEqual(PHASES);
+    expect(traces(uninterrupted)).toEqual(before);
+  });
+});
+
+test("a run in a directory that cannot be created says so and writes nothing", async () => {
+  const file = join(temporaryDirectory(), "file");
+  writeFileSync(file, "");
+  await expect(runInto(join(file, "out"), () => {})).rejects.toThrow(/--out .*cannot be created/);
+  expect(existsSync(join(file, "out"))).toBe(false);
+});
