@@ -18,7 +18,10 @@ export interface CommandLine {
   readonly resume: boolean;
 }
 
-/** The command line as the user knows it. Exits by itself for `--help`, and for what it cannot parse. */
+/**
+ * Reads the arguments. `--help` is answered here, and ends the process.
+ * @throws InputError for arguments that cannot be understood.
+ */
 export function parseCommandLine(args: readonly string[]): CommandLine {
   const command = new Command("npm run demo --")
     .description(
@@ -46,12 +49,14 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     .option("--drop-long", "skip pairs that are longer than the context")
     .option("--resume", "continue the run in the output directory; takes its options from there")
     .allowExcessArguments(false)
-    .exitOverride();
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} });
   try {
     command.parse(args, { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    process.exit(error.exitCode === 0 ? 0 : 2);
+    if (error.exitCode === 0) process.exit();
+    throw new InputError(error.message);
   }
   const {
     out,

@@ -104,7 +104,7 @@ function tableHtml(
   ]);
   const row = (cells: readonly string[], tag: string): string =>
     `<tr>${cells.map((cell, i) => (i === 0 ? `<th>${html(cell)}</th>` : `<${tag}>${html(cell)}</${tag}>`)).join("")}</tr>`;
-  return `<table><thead>${row(head, "th")}</thead><tbody>${body.map((cells) => row(cells, "td")).join("")}</tbody></table>`;
+  return `<table class="figures"><thead>${row(head, "th")}</thead><tbody>${body.map((cells) => row(cells, "td")).join("")}</tbody></table>`;
 }
 
 /** A chart for each figure over the steps of the preference runs, from the SFT checkpoint on. */
@@ -218,10 +218,10 @@ h1 { font-size: 24px; margin: 0 0 8px; }
 h2 { font-size: 15px; margin: 0; }
 .lead { margin: 0 0 24px; color: #4b5263; }
 .unfinished { background: #fff4e5; border-left: 4px solid #d55e00; padding: 8px 12px; }
-table { border-collapse: collapse; width: 100%; background: #fff; border: 1px solid #e2e5ea; font-variant-numeric: tabular-nums; }
-th, td { padding: 8px 14px; text-align: right; }
-th:first-child { text-align: left; }
-thead th { font-weight: 600; color: #4b5263; border-bottom: 1px solid #e2e5ea; }
+.figures { border-collapse: collapse; width: 100%; background: #fff; border: 1px solid #e2e5ea; font-variant-numeric: tabular-nums; }
+.figures th, .figures td { padding: 8px 14px; text-align: right; }
+.figures th:first-child { text-align: left; }
+.figures thead th { font-weight: 600; color: #4b5263; border-bottom: 1px solid #e2e5ea; }
 #charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(460px, 1fr)); gap: 16px; margin: 24px 0; }
 figure { margin: 0; padding: 14px 16px 8px; background: #fff; border: 1px solid #e2e5ea; min-width: 0; }
 figcaption { margin-bottom: 8px; }
@@ -244,6 +244,7 @@ const plots = charts.map(({ title, note, steps, curves }) => {
     width: figure.clientWidth - 32,
     height: 240,
     scales: { x: { time: false } },
+    legend: { markers: { fill: (_, i) => (i > 0 ? curves[i - 1].color : null) } },
     cursor: { sync: { key: steps[0] === 0 ? "evaluation" : title } },
     axes: [{ ...axis }, { ...axis, size: 58, values: (_, ticks) => ticks.map(number) }],
     series: [

@@ -66,7 +66,9 @@ export function decodeSafetensors(bytes: Uint8Array): SafetensorsFile {
     if (dtype !== "F32") throw new TypeError(`safetensors: ${name} is ${dtype}, expected F32`);
     const [from, to] = [start + data_offsets[0], start + data_offsets[1]];
     if (to > bytes.length) throw new RangeError(`safetensors: ${name} is incomplete`);
-    arrays.set(name, { shape, values: new Float32Array(bytes.slice(from, to).buffer) });
+    const values = new Float32Array((to - from) / Float32Array.BYTES_PER_ELEMENT);
+    new Uint8Array(values.buffer).set(bytes.subarray(from, to));
+    arrays.set(name, { shape, values });
   }
   return { metadata: (header[METADATA] ?? {}) as Record<string, string>, arrays };
 }

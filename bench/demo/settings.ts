@@ -86,8 +86,8 @@ const GENERATED_QUICK = {
 
 const FILE = {
   steps: 150,
-  sftSteps: 300,
-  batchSize: 8,
+  sftSteps: 400,
+  batchSize: 4,
   heldOutPairs: 64,
   trainingPairs: Number.MAX_SAFE_INTEGER,
   evaluateEvery: 25,

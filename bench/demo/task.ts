@@ -42,8 +42,14 @@ export interface Task {
   readonly description: readonly string[];
 }
 
-/** The longest context that is chosen without being asked for. */
-const LARGEST_DEFAULT_CONTEXT = 512;
+/** The context chosen for a file holds pairs up to this many bytes, longer ones if prompts demand it. */
+const USUAL_CONTEXT = 512;
+
+/** Bytes such prompts leave for a response. */
+const ROOM_FOR_RESPONSE = 128;
+
+/** No larger context is chosen without being asked for: time and memory grow with its square. */
+const LARGEST_DEFAULT_CONTEXT = 1024;
 
 /** Positions of the model for the generated task. */
 const ARITHMETIC_CONTEXT = 24;
@@ -101,7 +107,7 @@ function fileTask(settings: Settings, path: string): Task {
   const tokenizer = byteTokenizer();
   const all = readPairs(path).map((pair) => ({ ...pair, tokens: tokenize(pair, tokenizer) }));
   const longest = Math.max(...all.map(({ tokens }) => lengthOf(tokens)));
-  const context = settings.context ?? Math.min(longest, LARGEST_DEFAULT_CONTEXT);
+  const context = settings.context ?? defaultContext(all, longest);
   const { kept, cut } = fitted(all, context, settings.dropLong);
   const dropped = all.length - kept.length;
   const { training, heldOut } = split(kept, settings, path);
@@ -129,6 +135,13 @@ function fileTask(settings: Settings, path: string): Task {
       `${training.length} pairs to train on, ${heldOut.length} held out, no prompt in both`,
     ],
   };
+}
+
+/** A context for which no prompt is too long, if that is affordable, and most responses need no cut. */
+function defaultContext(pairs: readonly FilePair[], longest: number): number {
+  const longestPrompt = Math.max(...pairs.map(({ tokens }) => tokens.prompt.length));
+  const wanted = Math.min(longest, Math.max(USUAL_CONTEXT, longestPrompt + ROOM_FOR_RESPONSE));
+  return Math.min(wanted, LARGEST_DEFAULT_CONTEXT);
 }
 
 interface FilePair extends PairOfFile {

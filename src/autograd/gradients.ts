@@ -6,7 +6,7 @@
 
 import { isFloating } from "../kernels/dtype.js";
 import { add } from "../ops/elementwise.js";
-import { onesLike, zerosLike } from "../tensor/create.js";
+import { constant } from "../tensor/create.js";
 import { formatShape, sameShape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 
@@ -94,7 +94,7 @@ export function gradients(y: Tensor, xs: readonly Tensor[], cotangent?: Tensor):
     frontier.push(node);
   };
 
-  accumulate(y, cotangent ?? onesLike(y));
+  accumulate(y, cotangent ?? constant(y.shape, 1, y.dtype));
   for (let node = frontier.pop(); node; node = frontier.pop()) {
     const g = cotangents.get(node)!;
     if (!targets.has(node)) cotangents.delete(node);
@@ -111,7 +111,7 @@ export function gradients(y: Tensor, xs: readonly Tensor[], cotangent?: Tensor):
       if (contribution && input) accumulate(input, contribution);
     });
   }
-  return xs.map((x) => cotangents.get(x) ?? zerosLike(x));
+  return xs.map((x) => cotangents.get(x) ?? constant(x.shape, 0, x.dtype));
 }
 
 /** A memoised test for whether a gradient that reaches a node goes on to a target. */

@@ -23,6 +23,7 @@ import type {
   Lookup,
   LoopKernel,
   MatmulOperand,
+  Reduction,
 } from "../kernels/kernel.js";
 import { sizeOf } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -98,7 +99,7 @@ function lowerElementwise(root: Tensor, parts: readonly Part[]): LoweredKernel {
 function lowerReduction(
   part: Part,
   heavy: Tensor,
-  operation: "sum" | "max",
+  operation: Reduction,
   parts: readonly Part[],
 ): LoweredKernel {
   const x = heavy.inputs[0]!;
@@ -387,7 +388,7 @@ class KernelBuilder {
     dtype: DType,
     output: readonly Axis[],
     reduced: readonly Axis[],
-    reduce: "sum" | "max" | null,
+    reduce: Reduction | null,
     body: number,
     epilogue: number | null,
   ): LoweredKernel {
@@ -402,7 +403,7 @@ class KernelBuilder {
     rows: readonly Axis[],
     columns: readonly Axis[],
     reduced: readonly Axis[],
-    reduce: "sum" | "max" | null,
+    reduce: Reduction | null,
     body: number,
     epilogue: number | null,
   ): LoopKernel {

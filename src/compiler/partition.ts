@@ -83,6 +83,19 @@ function isView(node: Tensor): boolean {
   return plain;
 }
 
+/** Whether the node's elements are its input's in the same row-major order. */
+function keepsOrder(node: Tensor): boolean {
+  const { lowering } = node.primitive;
+  if (lowering.kind !== "read") return lowering.kind === "reshape";
+  if (!isView(node)) return false;
+  const at = node.shape.map((extent) => along(axis(extent + 1)));
+  const source = lowering.source(at, node, {
+    require: () => {},
+    lookup: () => ZERO,
+  });
+  return source.length === at.length && source.every((index, d) => index === at[d]);
+}
+
 /** Whether elements of the two shapes correspond in row-major order by an affine index. */
 function relabels(from: Shape, to: Shape): boolean {
   if (sameShape(from, to)) return true;
@@ -167,10 +180,10 @@ function costs(parts: readonly Part[], partOf: (node: Tensor) => Part): Float64A
 /** Moves the store of a reduction or product to the last elementwise operation that only it leads to. */
 function attachEpilogue(part: Part, parts: readonly Part[], outputs: ReadonlySet<Tensor>): void {
   const { shape } = part.node;
-  const fits = ({ source, node }: Part): boolean =>
-    source === null &&
+  const fits = ({ inEpilogue, node }: Part): boolean =>
+    !inEpilogue &&
     sizeOf(node.shape) === sizeOf(shape) &&
-    (node.primitive.lowering.kind === "map" || isView(node)) &&
+    (node.primitive.lowering.kind === "map" || keepsOrder(node)) &&
     relabels(shape, node.shape);
   const region: Part[] = [];
   let current = part;

@@ -8,7 +8,6 @@ import { MemoryPressure } from "../devices/collect.js";
 import type { Device, Executable } from "../devices/device.js";
 import { DTYPES, type TypedArray } from "../kernels/dtype.js";
 import type { Plan } from "../kernels/kernel.js";
-import { CONSTANT } from "../tensor/primitive.js";
 import type {
   DebugOptions,
   DeviceBuffer,
@@ -214,7 +213,7 @@ class Engine implements Runtime {
       const { nodes } = this.structure.capture(outputs);
       const isFiniteNode = new Map<Tensor, boolean>();
       for (const node of nodes) {
-        if (node.primitive === CONSTANT) {
+        if (node.primitive.lowering.kind === "constant") {
           isFiniteNode.set(node, true);
           continue;
         }
@@ -280,7 +279,7 @@ class Structure {
         node.visit = visit;
         node.position = nodes.push(node) - 1;
         if (given) inputs.push(node);
-        else if (node.primitive === CONSTANT) constants.push(node);
+        else if (node.primitive.lowering.kind === "constant") constants.push(node);
         this.record(node, given);
       }
     }

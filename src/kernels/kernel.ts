@@ -42,6 +42,9 @@ export type BinaryOperation =
   | "and"
   | "or";
 
+/** How the elements of a reduced axis are combined. */
+export type Reduction = "sum" | "max" | "min";
+
 /** Everything a kernel can apply to scalars. `cast` converts its argument to the result's dtype. */
 export type ScalarOperation = UnaryOperation | BinaryOperation | "where" | "cast";
 
@@ -113,7 +116,7 @@ export interface LoopKernel {
   readonly outputRank: number;
   readonly lookups: readonly Lookup[];
   readonly expressions: readonly Expression[];
-  readonly reduce: "sum" | "max" | null;
+  readonly reduce: Reduction | null;
   readonly body: number;
   /** Over the output axes only; null where the reduced value (or body) is the output. */
   readonly epilogue: number | null;

@@ -13,6 +13,7 @@ import {
   add,
   cast,
   div,
+  equal,
   erf,
   exp,
   expm1,
@@ -60,8 +61,8 @@ export function softplus(x: Tensor): Tensor {
 export function log1mexp(x: Tensor): Tensor {
   const f = floating(x);
   const value = where(less(-Math.LN2, f), log(neg(expm1(f))), log1p(neg(exp(f))));
-  // d log(1 − eˣ) = −eˣ/(1 − eˣ) dx = −1/(e⁻ˣ − 1) dx
-  return withGradient(value, [f], (g) => [neg(div(g, expm1(neg(f))))]);
+  // d log(1 − eˣ) = −eˣ/(1 − eˣ) dx = −e^(x − log(1 − eˣ)) dx
+  return withGradient(value, [f], (g) => [neg(mul(g, exp(sub(f, log1mexp(f)))))]);
 }
 
 /** `max(x, 0)`; the gradient at 0 is 0. */
@@ -104,7 +105,10 @@ export function logSumExp(x: Tensor, axes?: Axes, options?: ReduceOptions): Tens
   const f = floating(x);
   const list = normalizeAxes("logSumExp", axes, f.rank);
   const shift = shiftFor(f, list);
-  const result = add(log(sum(exp(sub(f, shift)), list, { keepDims: true })), shift);
+  const total = sum(exp(sub(f, shift)), list, { keepDims: true });
+  // Only a row of −∞ has total 0; its gradient is 0.
+  const isZero = equal(total, 0);
+  const result = add(where(isZero, -Infinity, log(where(isZero, 1, total))), shift);
   if (options?.keepDims) return result;
   return reshape(
     result,

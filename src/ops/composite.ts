@@ -3,7 +3,7 @@
  * @module
  */
 
-import { primitive } from "../tensor/primitive.js";
+import { CONSTANT, primitive } from "../tensor/primitive.js";
 import { type GradientRule, Tensor } from "../tensor/tensor.js";
 
 /** The node reads its input as it is. */
@@ -36,7 +36,7 @@ export function withGradient(
 
 /** The same values as a constant: no gradient flows through. */
 export function stopGradient(x: Tensor): Tensor {
-  return x.inputs.length === 0 ? x : wrap(STOP, x);
+  return x.primitive === CONSTANT ? x : wrap(STOP, x);
 }
 
 /** The same values as a new node, so that gradients can be taken with respect to this use alone. */

@@ -2,7 +2,7 @@
  * Elementwise primitives: arithmetic, scalar functions, comparison, selection, conversion.
  *
  * Inputs broadcast as in NumPy. Mixed dtypes promote: bool → int32 → float32 → float64. A plain
- * number takes the tensor's dtype, except that a fraction makes an integer tensor float32.
+ * number takes the tensor's dtype, except that a number no int32 holds makes an integer tensor float32.
  * Arithmetic on bool computes in int32; `div`, `pow` and the transcendental functions turn integers
  * into float32.
  * @module
@@ -52,6 +52,12 @@ function toFloat(x: TensorLike): Tensor {
   return isFloating(t.dtype) ? t : cast(t, "float32");
 }
 
+/** The tensor as numbers: booleans become int32. */
+function toNumber(x: TensorLike): Tensor {
+  const t = asTensor(x);
+  return t.dtype === "bool" ? cast(t, "int32") : t;
+}
+
 /** Both operands at their common dtype and shape. */
 function align(name: string, a: TensorLike, b: TensorLike, least: DType): [Tensor, Tensor] {
   let dtype: DType;
@@ -62,7 +68,7 @@ function align(name: string, a: TensorLike, b: TensorLike, least: DType): [Tenso
     dtype = promote(a.dtype, b.dtype);
   } else if (a instanceof Tensor || b instanceof Tensor) {
     const [known, plain] = a instanceof Tensor ? [a, b] : [b as Tensor, a];
-    const fraction = typeof plain === "number" && !Number.isInteger(plain);
+    const fraction = typeof plain === "number" && plain !== (plain | 0);
     dtype = promote(known.dtype, fraction ? "float32" : typeof plain === "number" ? "int32" : "bool");
   } else dtype = typeof a === "boolean" && typeof b === "boolean" ? "bool" : "float32";
   dtype = promote(dtype, least);
@@ -105,7 +111,8 @@ export function mul(a: TensorLike, b: TensorLike): Tensor {
   if (isConstant(y, 1)) return x;
   if (isConstant(x, 1)) return y;
   if (x.primitive === CONSTANT && y.primitive === CONSTANT) {
-    return constant(x.shape, x.value * y.value, x.dtype);
+    const product = x.dtype === "int32" ? Math.imul(x.value, y.value) : x.value * y.value;
+    return constant(x.shape, product, x.dtype);
   }
   return map(MUL, [x, y]);
 }
@@ -156,10 +163,8 @@ export function maximum(a: TensorLike, b: TensorLike): Tensor {
   return map(MAXIMUM, align("maximum", a, b, "int32"));
 }
 
-const MINIMUM = /* @__PURE__ */ binary("minimum", (g, { inputs: [a, b] }) => {
-  const [forB, forA] = selected(g, b!, a!);
-  return [forA, forB];
-});
+// min(a, b) = −max(−a, −b)
+const MINIMUM = /* @__PURE__ */ binary("minimum", (g, { inputs: [a, b] }) => selected(g, b!, a!));
 /** The smaller of a and b; NaN if either is. At a tie the gradient is shared equally. */
 export function minimum(a: TensorLike, b: TensorLike): Tensor {
   return map(MINIMUM, align("minimum", a, b, "int32"));
@@ -169,8 +174,7 @@ export function minimum(a: TensorLike, b: TensorLike): Tensor {
 const NEG = /* @__PURE__ */ unary("neg", (g) => [neg(g)]);
 /** `−x`. */
 export function neg(x: TensorLike): Tensor {
-  const t = asTensor(x);
-  const number = t.dtype === "bool" ? cast(t, "int32") : t;
+  const number = toNumber(x);
   if (number.primitive === CONSTANT) return constant(number.shape, -number.value, number.dtype);
   return map(NEG, [number]);
 }
@@ -230,19 +234,19 @@ export function erf(x: TensorLike): Tensor {
 const ABS = /* @__PURE__ */ unary("abs", (g, { inputs: [x] }) => [mul(g, sign(x!))]);
 /** `|x|`; the gradient at 0 is 0. */
 export function abs(x: TensorLike): Tensor {
-  return map(ABS, [asTensor(x)]);
+  return map(ABS, [toNumber(x)]);
 }
 
 const SIGN = /* @__PURE__ */ unary("sign", null);
 /** −1, 0 or 1; NaN for NaN. Its gradient is 0. */
 export function sign(x: TensorLike): Tensor {
-  return map(SIGN, [asTensor(x)]);
+  return map(SIGN, [toNumber(x)]);
 }
 
 const FLOOR = /* @__PURE__ */ unary("floor", null);
 /** The largest integer ≤ x, in x's dtype. Its gradient is 0. */
 export function floor(x: TensorLike): Tensor {
-  const t = asTensor(x);
+  const t = toNumber(x);
   return isFloating(t.dtype) ? map(FLOOR, [t]) : t;
 }
 
@@ -353,6 +357,6 @@ const CAST = /* @__PURE__ */ primitive(
 export function cast(x: TensorLike, dtype: DType): Tensor {
   const t = asTensor(x);
   if (t.dtype === dtype) return t;
-  if (t.primitive === CONSTANT) return constant(t.shape, t.value, dtype);
+  if (t.primitive === CONSTANT && dtype !== "int32") return constant(t.shape, t.value, dtype);
   return map(CAST, [t], dtype);
 }

@@ -41,32 +41,38 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   if (!isFloating(dtype)) {
     throw new TypeError(`matmul: needs float32 or float64, got ${a.dtype} and ${b.dtype}; cast first`);
   }
-  if (a.rank === 1) {
-    const product = matmul(reshape(a, [1, a.size]), b);
-    return reshape(product, [...product.shape.slice(0, -2), ...product.shape.slice(-1)]);
-  }
-  if (b.rank === 1) {
-    const product = matmul(a, reshape(b, [b.size, 1]));
-    return reshape(product, product.shape.slice(0, -1));
-  }
-  const [m, k] = a.shape.slice(-2) as [number, number];
-  const [inner, n] = b.shape.slice(-2) as [number, number];
-  if (k !== inner) {
+  const columns = a.shape[a.rank - 1]!;
+  const rows = b.shape[Math.max(0, b.rank - 2)]!;
+  if (columns !== rows) {
     throw new RangeError(
       `matmul: inner dimensions differ: ${formatShape(a.shape)} × ${formatShape(b.shape)}: ` +
-        `the left operand has ${k} columns, the right one ${inner} rows`,
+        `the left operand has ${columns} columns, the right one ${rows} rows`,
     );
   }
-  const left = cast(a, dtype);
-  const right = cast(b, dtype);
-  const leading = a.shape.slice(0, -2);
-  if (sizeOf(b.shape.slice(0, -2)) === 1 && b.rank <= a.rank) {
+  const batches = [a.shape.slice(0, -2), b.shape.slice(0, -2)] as const;
+  broadcastShapes(`matmul: ${formatShape(a.shape)} × ${formatShape(b.shape)}: batch`, ...batches);
+  const product = ofMatrices(
+    cast(a.rank === 1 ? reshape(a, [1, columns]) : a, dtype),
+    cast(b.rank === 1 ? reshape(b, [rows, 1]) : b, dtype),
+  );
+  const [m, n] = product.shape.slice(-2) as [number, number];
+  const kept = [...(a.rank === 1 ? [] : [m]), ...(b.rank === 1 ? [] : [n])];
+  return reshape(product, [...product.shape.slice(0, -2), ...kept]);
+}
+
+/** The product of tensors of matrices whose shapes fit. */
+function ofMatrices(left: Tensor, right: Tensor): Tensor {
+  const [m, k] = left.shape.slice(-2) as [number, number];
+  const n = right.shape[right.rank - 1]!;
+  const leading = left.shape.slice(0, -2);
+  const batchOfRight = right.shape.slice(0, -2);
+  if (sizeOf(batchOfRight) === 1 && right.rank <= left.rank) {
     // One right operand for all: the batch becomes rows of a single product.
     const rows = sizeOf(leading) * m;
     const product = batched(reshape(left, [1, rows, k]), reshape(right, [1, k, n]));
     return reshape(product, [...leading, m, n]);
   }
-  const batch = broadcastShapes("matmul", leading, b.shape.slice(0, -2));
+  const batch = broadcastShapes("matmul", leading, batchOfRight);
   const count = sizeOf(batch);
   const product = batched(
     reshape(broadcastTo(left, [...batch, m, k]), [count, m, k]),
@@ -74,7 +80,6 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   );
   return reshape(product, [...batch, m, n]);
 }
-
 /** Inner product of two vectors, or the sum of all products of two equally shaped tensors. */
 export function dot(a: Tensor, b: Tensor): Tensor {
   return a.mul(b).sum();

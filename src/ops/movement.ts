@@ -4,6 +4,7 @@
  * @module
  */
 
+import { promote } from "../kernels/dtype.js";
 import { affine } from "../kernels/indexing.js";
 import { constant, iota } from "../tensor/create.js";
 import { CONSTANT, type Primitive, primitive } from "../tensor/primitive.js";
@@ -16,7 +17,7 @@ import {
   sizeOf,
 } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
-import { less, where } from "./elementwise.js";
+import { cast, less, where } from "./elementwise.js";
 
 function move(
   operation: Primitive,
@@ -167,6 +168,7 @@ function normalizeAxisIndex(index: number, extent: number, d: number): number {
 
 /** The adjoint of a slice: its elements at their places in zeros of `shape`. */
 function spread(g: Tensor, shape: Shape, attributes: readonly number[]): Tensor {
+  if (g.size === 0) return constant(shape, 0, g.dtype);
   const rank = shape.length;
   const starts = attributes.slice(0, rank);
   const steps = attributes.slice(rank);
@@ -281,8 +283,9 @@ export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
       );
     }
   }
-  const parts = tensors.filter((t) => t.shape[d] !== 0);
-  if (parts.length <= 1) return parts[0] ?? first;
+  const dtype = tensors.reduce((common, t) => promote(common, t.dtype), first.dtype);
+  const parts = tensors.filter((t) => t.shape[d] !== 0).map((t) => cast(t, dtype));
+  if (parts.length <= 1) return parts[0] ?? cast(first, dtype);
   const total = parts.reduce((sum, t) => sum + t.shape[d]!, 0);
   const shape = first.shape.map((extent, i) => (i === d ? total : extent));
   const positions = reshape(

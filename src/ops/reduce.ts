@@ -3,12 +3,13 @@
  * @module
  */
 
+import { isFloating } from "../kernels/dtype.js";
 import { constant } from "../tensor/create.js";
-import { CONSTANT, type Primitive, primitive } from "../tensor/primitive.js";
+import { CONSTANT, type Primitive, primitive, type VectorJacobianProduct } from "../tensor/primitive.js";
 import { formatShape, normalizeAxes, type Shape } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
 import { broadcastTo } from "./broadcast.js";
-import { cast, div, equal, mul, neg } from "./elementwise.js";
+import { cast, div, equal, mul } from "./elementwise.js";
 import { reshape } from "./movement.js";
 
 /** Options of the reductions. */
@@ -62,47 +63,58 @@ export function sum(x: Tensor, axes?: Axes, options?: ReduceOptions): Tensor {
   return finish(reduce(SUM, terms, list), x, list, options);
 }
 
-// The gradient of the maximum is shared equally among the elements that attain it.
-const MAX = /* @__PURE__ */ primitive(
-  "max",
-  { kind: "reduce", operation: "max" },
-  (g, node) => {
-    const x = node.inputs[0]!;
-    const attains = cast(equal(x, expand(node, x, node.attributes)), x.dtype);
-    const share = div(g, sum(attains, node.attributes));
-    return [mul(attains, expand(share, x, node.attributes))];
-  },
-);
+// The gradient of an extreme is shared equally among the elements that attain it.
+const shareAmongEqual: VectorJacobianProduct = (g, node) => {
+  const x = node.inputs[0]!;
+  const attains = cast(equal(x, expand(node, x, node.attributes)), x.dtype);
+  const share = div(g, sum(attains, node.attributes));
+  return [mul(attains, expand(share, x, node.attributes))];
+};
+const MAX = /* @__PURE__ */ primitive("max", { kind: "reduce", operation: "max" }, shareAmongEqual);
+const MIN = /* @__PURE__ */ primitive("min", { kind: "reduce", operation: "min" }, shareAmongEqual);
+
+function extreme(operation: Primitive, x: Tensor, axes?: Axes, options?: ReduceOptions): Tensor {
+  const { name } = operation;
+  const list = normalizeAxes(name, axes, x.rank);
+  for (const d of list) {
+    if (x.shape[d] === 0) {
+      throw new RangeError(
+        `${name}: axis ${d} of ${formatShape(x.shape)} is empty and has no ${name}imum`,
+      );
+    }
+  }
+  const values = x.dtype === "bool" ? cast(x, "int32") : x;
+  if (list.length === 0) return values;
+  return finish(reduce(operation, values, list), x, list, options);
+}
+
 /**
  * Largest element over axes; NaN if any is. Elements that tie share the gradient equally.
  * @throws for axes of extent 0, which have no maximum.
  */
 export function max(x: Tensor, axes?: Axes, options?: ReduceOptions): Tensor {
-  const list = normalizeAxes("max", axes, x.rank);
-  for (const d of list) {
-    if (x.shape[d] === 0) {
-      throw new RangeError(`max: axis ${d} of ${formatShape(x.shape)} is empty and has no maximum`);
-    }
-  }
-  const values = x.dtype === "bool" ? cast(x, "int32") : x;
-  if (list.length === 0) return values;
-  return finish(reduce(MAX, values, list), x, list, options);
+  return extreme(MAX, x, axes, options);
 }
 
-/** Smallest element over axes; NaN if any is. @throws for axes of extent 0. */
+/**
+ * Smallest element over axes; NaN if any is. Elements that tie share the gradient equally.
+ * @throws for axes of extent 0, which have no minimum.
+ */
 export function min(x: Tensor, axes?: Axes, options?: ReduceOptions): Tensor {
-  return neg(max(neg(x), axes, options));
+  return extreme(MIN, x, axes, options);
 }
 
 /** Arithmetic mean over axes; NaN over no elements. Integers become float32. */
 export function mean(x: Tensor, axes?: Axes, options?: ReduceOptions): Tensor {
   const list = normalizeAxes("mean", axes, x.rank);
   const count = list.reduce((n, d) => n * x.shape[d]!, 1);
-  return div(sum(x, list, options), count);
+  const values = isFloating(x.dtype) ? x : cast(x, "float32");
+  return div(sum(values, list, options), count);
 }
 
 /** Mean squared deviation from the mean over axes (divisor n, as in layer normalisation). */
 export function variance(x: Tensor, axes?: Axes, options?: ReduceOptions): Tensor {
-  const deviation = x.sub(mean(x, axes, { keepDims: true }));
-  return mean(mul(deviation, deviation), axes, options);
+  const list = normalizeAxes("variance", axes, x.rank);
+  const deviation = x.sub(mean(x, list, { keepDims: true }));
+  return mean(mul(deviation, deviation), list, options);
 }

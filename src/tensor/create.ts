@@ -3,8 +3,8 @@
  * @module
  */
 
-import { allocate, type DType, isFloating, type TypedArray } from "../kernels/dtype.js";
-import { CONSTANT, LEAF, primitive } from "./primitive.js";
+import { allocate, type DType, type TypedArray } from "../kernels/dtype.js";
+import { CONSTANT, FULL, LEAF, type Primitive, primitive } from "./primitive.js";
 import { checkShape, formatShape, type Shape, sizeOf } from "./shape.js";
 import { type NestedArray, Tensor, type TensorLike } from "./tensor.js";
 
@@ -55,9 +55,9 @@ export function tensor(data: TensorData, options: TensorOptions = {}): Tensor {
   }
   const dtype = options.dtype ?? dtypeOf(data);
   const host = allocate(dtype, sizeOf(shape));
-  if (isTyped) host.set(data);
-  else fill(data as NestedArray, found, host);
-  if (dtype === "bool") for (let i = 0; i < host.length; i++) host[i] = host[i] === 0 ? 0 : 1;
+  const isBoolean = dtype === "bool";
+  if (isTyped) host.set(isBoolean ? Array.from(data, (x) => Number(x !== 0)) : data);
+  else fill(data as NestedArray, found, host, isBoolean);
   return leaf(host, [...shape], dtype);
 }
 
@@ -86,7 +86,7 @@ function nestedShape(data: NestedArray): number[] {
   return shape;
 }
 
-function fill(data: NestedArray, shape: Shape, into: TypedArray): void {
+function fill(data: NestedArray, shape: Shape, into: TypedArray, isBoolean: boolean): void {
   let next = 0;
   const visit = (value: NestedArray, depth: number): void => {
     if (depth < shape.length) {
@@ -101,7 +101,7 @@ function fill(data: NestedArray, shape: Shape, into: TypedArray): void {
       if (typeof value !== "number" && typeof value !== "boolean") {
         throw new TypeError(`tensor: expected numbers or booleans, found ${JSON.stringify(value)}`);
       }
-      into[next++] = Number(value);
+      into[next++] = isBoolean ? Number(Number(value) !== 0) : Number(value);
     }
   };
   visit(data, 0);
@@ -111,14 +111,25 @@ function fill(data: NestedArray, shape: Shape, into: TypedArray): void {
 export function full(shape: Shape, value: number | boolean, options: CreateOptions = {}): Tensor {
   checkShape("full", shape);
   const dtype = options.dtype ?? (typeof value === "boolean" ? "bool" : "float32");
-  return constant(shape, Number(value), dtype);
+  return repeated(FULL, [...shape], Number(value), dtype);
 }
 
-/** Unchecked {@link full}. */
+/** A number of a formula as a tensor: {@link full} for operations and derivative rules. */
 export function constant(shape: Shape, value: number, dtype: DType): Tensor {
-  const result = new Tensor({ primitive: CONSTANT, inputs: NONE, attributes: NONE, shape, dtype });
-  result.value = isFloating(dtype) ? value : dtype === "bool" ? Number(value !== 0) : value | 0;
+  return repeated(CONSTANT, shape, value, dtype);
+}
+
+function repeated(primitive: Primitive, shape: Shape, value: number, dtype: DType): Tensor {
+  const result = new Tensor({ primitive, inputs: NONE, attributes: NONE, shape, dtype });
+  result.value = roundTo(dtype, value);
   return result;
+}
+
+/** The value as an element of the dtype. Integers wrap around. */
+function roundTo(dtype: DType, value: number): number {
+  if (dtype === "float64") return value;
+  if (dtype === "float32") return Math.fround(value);
+  return dtype === "bool" ? Number(value !== 0) : value | 0;
 }
 
 /** A tensor of zeros. */
@@ -133,12 +144,12 @@ export function ones(shape: Shape, options: CreateOptions = {}): Tensor {
 
 /** Zeros of another tensor's shape and dtype. */
 export function zerosLike(like: Tensor): Tensor {
-  return constant(like.shape, 0, like.dtype);
+  return full(like.shape, 0, { dtype: like.dtype });
 }
 
 /** Ones of another tensor's shape and dtype. */
 export function onesLike(like: Tensor): Tensor {
-  return constant(like.shape, 1, like.dtype);
+  return full(like.shape, 1, { dtype: like.dtype });
 }
 
 /** The integers 0, 1, … of a shape in row-major order, as int32. Generated inside kernels. */

@@ -5,7 +5,7 @@
  */
 
 import type { Index, IndexScope } from "../kernels/indexing.js";
-import type { ScalarOperation } from "../kernels/kernel.js";
+import type { Reduction, ScalarOperation } from "../kernels/kernel.js";
 import type { Tensor } from "./tensor.js";
 
 /** How a node becomes part of a kernel. */
@@ -26,7 +26,7 @@ export type Lowering =
   /** The same elements in row-major order under another shape. */
   | { readonly kind: "reshape" }
   /** Reduces the axes listed in the node's attributes. */
-  | { readonly kind: "reduce"; readonly operation: "sum" | "max" }
+  | { readonly kind: "reduce"; readonly operation: Reduction }
   /** `[batch, m, k] × [batch, k, n]`. */
   | { readonly kind: "matmul" }
   /** Adds each element of input 1 to a zeroed output at the place `target` gives. */
@@ -66,4 +66,7 @@ export function primitive(
 export const LEAF: Primitive = /* @__PURE__ */ primitive("tensor", { kind: "leaf" }, null);
 
 /** A tensor of one repeated value; the value is no part of a plan's structure. */
-export const CONSTANT: Primitive = /* @__PURE__ */ primitive("full", { kind: "constant" }, null);
+export const FULL: Primitive = /* @__PURE__ */ primitive("full", { kind: "constant" }, null);
+
+/** The same for numbers in a formula. Nobody can differentiate with respect to one, so operations may simplify it away. */
+export const CONSTANT: Primitive = /* @__PURE__ */ primitive("constant", { kind: "constant" }, null);

@@ -155,7 +155,7 @@ export class Tensor {
   /** `Tensor float32[2,3] = exp(…)`. */
   toString(): string {
     const type = `${this.dtype}${formatShape(this.shape)}`;
-    if (this.primitive.name === "full") return `Tensor ${type} = ${this.value}`;
+    if (this.primitive.lowering.kind === "constant") return `Tensor ${type} = ${this.value}`;
     if (this.primitive === LEAF) {
       if (!this.host) return `Tensor ${type}`;
       const shown = Array.from(this.host.subarray(0, 8), (x) => `${Number(x.toPrecision(6))}`);

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import * as pg from "../../src/index.js";
 import { setDevice, type Tensor, tensor } from "../../src/index.js";
-import { arrayOf, at, build, expectTensor, forAll, type Reference, shapes, sizeOf, toTensor } from "./reference.js";
+import { arrayOf, at, build, expectTensor, forAll, type Reference, replaced, shapes, sizeOf, toTensor } from "./reference.js";
 
 beforeAll(async () => {
   await setDevice("interpreter");
@@ -80,7 +80,7 @@ describe("gather", () => {
 describe("takeAlongAxis", () => {
   const taking = shapes({ minRank: 1, maxRank: 3 }).chain((shape) =>
     fc.tuple(fc.nat({ max: shape.length - 1 }), fc.nat({ max: 3 })).chain(([axis, extent]) => {
-      const places = shape.with(axis, extent);
+      const places = replaced(shape, axis, extent);
       const count = sizeOf(places);
       return fc.tuple(
         arrayOf(shape),
@@ -100,7 +100,7 @@ describe("takeAlongAxis", () => {
           pg.takeAlongAxis(toTensor(x), toTensor(where, "int32"), axis),
           build([...where.shape], (index) => {
             const found = at(where, index);
-            return found < 0 || found >= x.shape[axis]! ? Number.NaN : at(x, index.with(axis, found));
+            return found < 0 || found >= x.shape[axis]! ? Number.NaN : at(x, replaced(index, axis, found));
           }),
         ),
       120,

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import * as pg from "../../src/index.js";
 import { type SliceRange, setDevice, tensor } from "../../src/index.js";
-import { arrayOf, at, build, expectTensor, forAll, type Reference, shapes, sizeOf, toTensor } from "./reference.js";
+import { arrayOf, at, build, expectTensor, forAll, type Reference, replaced, shapes, sizeOf, toTensor } from "./reference.js";
 
 beforeAll(async () => {
   await setDevice("interpreter");
@@ -231,7 +231,7 @@ describe("concat and stack", () => {
             .chain(([axis, extents]) =>
               fc.tuple(
                 fc.constant(axis),
-                fc.tuple(...extents.map((extent) => arrayOf(shape.with(axis, extent)))),
+                fc.tuple(...extents.map((extent) => arrayOf(replaced(shape, axis, extent)))),
               ),
             ),
         ),
@@ -241,9 +241,9 @@ describe("concat and stack", () => {
         const owners = parts.flatMap((part) => Array.from({ length: part.shape[d]! }, (_, i) => [part, i] as const));
         return expectTensor(
           pg.concat(parts.map((part) => toTensor(part)), axis),
-          build(parts[0]!.shape.with(d, owners.length), (index) => {
+          build(replaced(parts[0]!.shape, d, owners.length), (index) => {
             const [part, i] = owners[index[d]!]!;
-            return at(part, index.with(d, i));
+            return at(part, replaced(index, d, i));
           }),
         );
       },

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import * as pg from "../../src/index.js";
 import { setDevice, type Tensor, tensor } from "../../src/index.js";
-import { arrayOf, at, build, expectTensor, forAll, type Reference, shapes, toTensor } from "./reference.js";
+import { arrayOf, at, build, expectTensor, forAll, type Reference, replaced, shapes, toTensor } from "./reference.js";
 
 beforeAll(async () => {
   await setDevice("interpreter");
@@ -37,7 +37,7 @@ function orderOf(values: number[]): number[] {
 
 function alongAxis(x: Reference, axis: number, f: (values: number[]) => number[]): Reference {
   return build([...x.shape], (index) => {
-    const line = Array.from({ length: x.shape[axis]! }, (_, i) => at(x, index.with(axis, i)));
+    const line = Array.from({ length: x.shape[axis]! }, (_, i) => at(x, replaced(index, axis, i)));
     return f(line)[index[axis]!]!;
   });
 }
@@ -84,7 +84,7 @@ describe("argmax", () => {
         build(
           x.shape.filter((_, d) => d !== axis),
           (index) =>
-            first(Array.from({ length: x.shape[axis]! }, (_, i) => at(x, index.toSpliced(axis, 0, i)))),
+            first(Array.from({ length: x.shape[axis]! }, (_, i) => at(x, [...index.slice(0, axis), i, ...index.slice(axis)]))),
         ),
       );
     }));

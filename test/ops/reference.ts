@@ -101,6 +101,13 @@ export function matmul(a: Reference, b: Reference): Reference {
   });
 }
 
+/** A list with one of its items, counted from either end, replaced. */
+export function replaced(list: readonly number[], position: number, item: number): number[] {
+  const copy = [...list];
+  copy[position < 0 ? position + list.length : position] = item;
+  return copy;
+}
+
 /** The tensor with the array's elements. */
 export function toTensor(x: Reference, dtype: DType = "float64"): Tensor {
   const { shape, values } = x;
@@ -174,14 +181,15 @@ export function broadcastPair(
  * Runs a property with a fixed seed, so that a red run stays red. `FUZZ_SEED` and `FUZZ_RUNS` (a
  * factor) look elsewhere and longer.
  */
-export async function forAll<Values extends [unknown, ...unknown[]]>(
+export async function forAll<Values extends unknown[]>(
   arbitraries: { [K in keyof Values]: fc.Arbitrary<Values[K]> },
   property: (...values: Values) => Promise<void>,
   runs = 60,
 ): Promise<void> {
   const { FUZZ_SEED = "1", FUZZ_RUNS = "1" } = process.env;
+  const values = fc.tuple(...arbitraries) as fc.Arbitrary<Values>;
   await fc.assert(
-    fc.asyncProperty<Values>(...(arbitraries as never as [fc.Arbitrary<Values[0]>]), property as never),
+    fc.asyncProperty(values, (drawn) => property(...drawn)),
     { seed: Number(FUZZ_SEED), numRuns: runs * Number(FUZZ_RUNS) },
   );
 }

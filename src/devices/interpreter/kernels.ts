@@ -122,10 +122,12 @@ function runLoop(
     if (reduce === null) {
       value = evaluate(body, outer, output[position]!);
     } else {
-      value = reduce === "sum" ? 0 : Number.NEGATIVE_INFINITY;
+      const isInteger = kernel.expressions[body]!.dtype === "int32";
+      value = { sum: 0, max: Number.NEGATIVE_INFINITY, min: Number.POSITIVE_INFINITY }[reduce];
       forEachIndex(reduced, (inner) => {
         const x = evaluate(body, [...outer, ...inner], 0);
-        value = reduce === "sum" ? value + x : Math.max(value, x);
+        if (reduce === "sum") value = isInteger ? (value + x) | 0 : value + x;
+        else value = reduce === "max" ? Math.max(value, x) : Math.min(value, x);
       });
     }
     output[position] = epilogue === null ? value : evaluate(epilogue, outer, value);

@@ -384,12 +384,14 @@ class LoopGenerator {
 
   private identity(kernel: LoopKernel, dtype: DType): Code {
     if (kernel.reduce === "sum") return splatConstant(0, dtype);
-    return splatConstant(dtype === "int32" ? -2147483648 : Number.NEGATIVE_INFINITY, dtype);
+    const most = dtype === "int32" ? 2147483647 : Number.POSITIVE_INFINITY;
+    const least = dtype === "int32" ? -2147483648 : Number.NEGATIVE_INFINITY;
+    return splatConstant(kernel.reduce === "max" ? least : most, dtype);
   }
 
   private combine(kernel: LoopKernel, dtype: DType, x: Code, y: Code): Code {
-    const operation = kernel.reduce === "sum" ? "add" : "maximum";
-    return emitOperation(this.f, operation, dtype, [x, y], dtype);
+    const operation = { sum: "add", max: "maximum", min: "minimum" } as const;
+    return emitOperation(this.f, operation[kernel.reduce!], dtype, [x, y], dtype);
   }
 
   /** Rows are reduced: each vector holds elements that end up in one sum. */

@@ -1,0 +1,44 @@
+/**
+ * Builds what the benchmarks run: the library, if its sources are newer than `dist/`, and the
+ * benchmarks themselves as plain JavaScript, so that no loader stands between Node and what is
+ * measured.
+ */
+
+import { execFileSync } from "node:child_process";
+import { readdirSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const bench = fileURLToPath(new URL(".", import.meta.url));
+const root = join(bench, "..");
+
+/** The latest modification of a file or of any file below a folder; 0 if there is none. */
+function modified(path: string): number {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (!found) return 0;
+  if (!found.isDirectory()) return found.mtimeMs;
+  return Math.max(0, ...readdirSync(path).map((name) => modified(join(path, name))));
+}
+
+const sources = ["src", "package.json", "tsup.config.ts", "tsconfig.json"];
+const newest = Math.max(...sources.map((name) => modified(join(root, name))));
+const outputs = ["dist/index.js", "dist/index.d.ts"].map((name) => modified(join(root, name)));
+if (Math.min(...outputs) < newest) {
+  execFileSync("npm", ["run", "build"], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
+}
+
+rmSync(join(bench, "dist"), { recursive: true, force: true });
+await build({
+  absWorkingDir: bench,
+  entryPoints: ["main.ts", "probe.ts"],
+  outdir: "dist",
+  bundle: true,
+  splitting: true,
+  format: "esm",
+  platform: "node",
+  target: "node20",
+  packages: "external",
+  external: ["../dist/index.js"],
+  logLevel: "warning",
+});

@@ -1,0 +1,58 @@
+/**
+ * Preference optimization without a reference, held to the chosen completions by their likelihood.
+ * @module
+ */
+
+import { relu, square, sub } from "../ops/index.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { checkBeta, checkChoice, checkNumber, checkOptions, checkPairs } from "./inputs.js";
+import { perToken, preferenceLoss, smoothedLogistic } from "./pieces.js";
+import type { PairLogProbs, PreferenceLoss } from "./types.js";
+
+/** Options of {@link cpoLoss}. */
+export interface CpoLossOptions {
+  /** β > 0; default 0.1. */
+  readonly beta?: number;
+  /** Weight ≥ 0 of the chosen completions' negative log-likelihood; default 1. */
+  readonly nllWeight?: number;
+  /** The preference term's form; default `"sigmoid"`. */
+  readonly type?: "sigmoid" | "hinge" | "ipo";
+}
+
+/**
+ * CPO (Xu et al. 2024, arXiv 2401.08417, eq. 5). With sequence log-probabilities s, nats:
+ *
+ * `−log σ(β(s_w − s_l)) − nllWeight·s_w`
+ *
+ * `type: "hinge"` takes `max(0, 1 − β(s_w − s_l))` for the first term, `"ipo"`
+ * `(a_w − a_l − 1/(2β))²` with log-probabilities per token a. Rewards are `β·s`.
+ *
+ * @param pairs `"ipo"` needs `chosenLength` and `rejectedLength`.
+ * @throws for missing or misshapen inputs and options out of range.
+ */
+export function cpoLoss(pairs: PairLogProbs, options: CpoLossOptions = {}): PreferenceLoss {
+  const { beta = 0.1, nllWeight = 1, type = "sigmoid" } = options;
+  checkOptions("cpoLoss", options, "beta", "nllWeight", "type");
+  checkBeta("cpoLoss", beta);
+  checkNumber("cpoLoss", "nllWeight", nllWeight, (w) => w >= 0, "≥ 0");
+  checkChoice("cpoLoss", "type", type, ["sigmoid", "hinge", "ipo"]);
+  const { chosen, rejected } = checkPairs("cpoLoss", pairs);
+  const preference = preferenceTerm(pairs, beta, type);
+  const perPair = nllWeight === 0 ? preference : preference.sub(chosen.mul(nllWeight));
+  return preferenceLoss(perPair, chosen.mul(beta), rejected.mul(beta));
+}
+
+function preferenceTerm(
+  pairs: PairLogProbs,
+  beta: number,
+  type: "sigmoid" | "hinge" | "ipo",
+): Tensor {
+  if (type === "ipo") {
+    const checked = checkPairs("cpoLoss", pairs, "chosenLength", "rejectedLength");
+    const chosen = perToken(checked.chosen, checked.chosenLength);
+    const rejected = perToken(checked.rejected, checked.rejectedLength);
+    return square(chosen.sub(rejected).sub(1 / (2 * beta)));
+  }
+  const z = pairs.chosen.sub(pairs.rejected).mul(beta);
+  return type === "hinge" ? relu(sub(1, z)) : smoothedLogistic(z, 0);
+}

@@ -1,0 +1,78 @@
+/**
+ * Other functions of the log-ratio margin than the logistic one.
+ * @module
+ */
+
+import { relu, square, sub } from "../ops/index.js";
+import { DIVERGENCE_OPTIONS, divergenceScores, type FDivergenceOptions } from "./divergence.js";
+import { checkBeta, checkOptions, checkPairs } from "./inputs.js";
+import { perToken, preferenceLoss } from "./pieces.js";
+import type { PairLogProbs, PreferenceLoss } from "./types.js";
+
+/** Options of {@link hingeLoss}. */
+export interface HingeLossOptions extends FDivergenceOptions {
+  /** β > 0; the margin wanted is 1/β nats; default 0.1. */
+  readonly beta?: number;
+}
+
+/**
+ * Hinge loss on the log-ratio margin (Liu et al. 2023, arXiv 2309.06657: RSO's hinge-norm with γ = β),
+ * with scores `s = g(r)`, `r = log π_θ − log π_ref`: `max(0, 1 − β(s_w − s_l))`.
+ *
+ * Rewards are `β·r`, nats.
+ *
+ * @param pairs Needs `referenceChosen` and `referenceRejected`.
+ * @throws for missing or misshapen inputs and options out of range.
+ */
+export function hingeLoss(pairs: PairLogProbs, options: HingeLossOptions = {}): PreferenceLoss {
+  const { beta = 0.1 } = options;
+  checkOptions("hingeLoss", options, "beta", ...DIVERGENCE_OPTIONS);
+  checkBeta("hingeLoss", beta);
+  const checked = checkPairs("hingeLoss", pairs, "referenceChosen", "referenceRejected");
+  const scores = divergenceScores("hingeLoss", checked, options);
+  const z = scores.chosenScore.sub(scores.rejectedScore).mul(beta);
+  return preferenceLoss(
+    relu(sub(1, z)),
+    scores.chosenRatio.mul(beta),
+    scores.rejectedRatio.mul(beta),
+  );
+}
+
+/** Options of {@link ipoLoss}. */
+export interface IpoLossOptions extends FDivergenceOptions {
+  /** β > 0 (the paper's τ); the margin wanted is 1/(2β); default 0.1. */
+  readonly beta?: number;
+  /** Scores per token (default), as TRL has it; false: sums, as the authors' repository has it. */
+  readonly average?: boolean;
+}
+
+/**
+ * IPO (Azar et al. 2023, arXiv 2310.12036, eq. 17): the margin is to be 1/(2β), neither less nor more.
+ * With scores `s = g(r)`, `r = log π_θ − log π_ref`, and lengths n, tokens:
+ *
+ * `(s_w/n_w − s_l/n_l − 1/(2β))²`, or without `average` `(s_w − s_l − 1/(2β))²`
+ *
+ * Rewards are `β·r`, nats.
+ *
+ * @param pairs Needs `referenceChosen` and `referenceRejected`, and to average `chosenLength` and
+ * `rejectedLength`.
+ * @throws for missing or misshapen inputs and options out of range.
+ */
+export function ipoLoss(pairs: PairLogProbs, options: IpoLossOptions = {}): PreferenceLoss {
+  const { beta = 0.1, average = true } = options;
+  checkOptions("ipoLoss", options, "beta", "average", ...DIVERGENCE_OPTIONS);
+  checkBeta("ipoLoss", beta);
+  const checked = checkPairs("ipoLoss", pairs, "referenceChosen", "referenceRejected");
+  const scores = divergenceScores("ipoLoss", checked, options);
+  let { chosenScore, rejectedScore } = scores;
+  if (average) {
+    const lengths = checkPairs("ipoLoss", pairs, "chosenLength", "rejectedLength");
+    chosenScore = perToken(chosenScore, lengths.chosenLength);
+    rejectedScore = perToken(rejectedScore, lengths.rejectedLength);
+  }
+  return preferenceLoss(
+    square(chosenScore.sub(rejectedScore).sub(1 / (2 * beta))),
+    scores.chosenRatio.mul(beta),
+    scores.rejectedRatio.mul(beta),
+  );
+}
