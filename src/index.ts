@@ -68,3 +68,15 @@ export type {
   ExplainedKernel,
   Explanation,
 } from "./tensor/runtime.js";
+
+// Preference losses
+export * from "./losses/index.js";
+
+// Bilevel optimization
+export * from "./bilevel/index.js";
+
+// Layers and models
+export * from "./nn/index.js";
+
+// Optimizers
+export * from "./optim/index.js";

@@ -75,13 +75,13 @@ const GENERATED = {
 };
 
 const GENERATED_QUICK = {
-  steps: 20,
-  sftSteps: 100,
-  batchSize: 16,
-  heldOutPairs: 50,
-  trainingPairs: 128,
-  evaluateEvery: 5,
-  sftEvaluateEvery: 50,
+  steps: 40,
+  sftSteps: 400,
+  batchSize: 32,
+  heldOutPairs: 100,
+  trainingPairs: 256,
+  evaluateEvery: 10,
+  sftEvaluateEvery: 100,
 };
 
 const FILE = {

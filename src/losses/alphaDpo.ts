@@ -4,7 +4,7 @@
  */
 
 import { stopGradient } from "../ops/composite.js";
-import { full } from "../tensor/create.js";
+import { tensor } from "../tensor/create.js";
 import { formatShape, sameShape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { checkBeta, checkNumber, checkOptions, checkPairs } from "./inputs.js";
@@ -120,8 +120,8 @@ function updatedState(
     return state;
   }
   const before = state ?? {
-    mean: full([], 0, { dtype: gap.dtype }),
-    std: full([], 0, { dtype: gap.dtype }),
+    mean: tensor(0, { dtype: gap.dtype }),
+    std: tensor(0, { dtype: gap.dtype }),
     count: 0,
   };
   const deviation = gap.sub(gap.mean());

@@ -27,7 +27,8 @@ export {
 } from "./logProbs.js";
 export { type HingeLossOptions, hingeLoss, type IpoLossOptions, ipoLoss } from "./margin.js";
 export { type PreferenceMetric, preferenceMetrics } from "./metrics.js";
+export type { PenaltyWeightOptions, SpoState } from "./penaltyWeight.js";
 export { sftLoss } from "./sft.js";
 export { type SimpoLossOptions, simpoLoss } from "./simpo.js";
-export { type SpoLoss, type SpoLossOptions, type SpoState, spoLoss } from "./spo.js";
+export { type SpoLoss, type SpoLossOptions, spoLoss } from "./spo.js";
 export type { PairLogProbs, PreferenceLoss, PreferenceLossFunction } from "./types.js";

@@ -3,40 +3,23 @@
  * @module
  */
 
-import type { DType } from "../kernels/dtype.js";
 import { stopGradient } from "../ops/composite.js";
-import { neg, relu, sub, where } from "../ops/index.js";
-import { full, tensor } from "../tensor/create.js";
+import { neg, sub, where } from "../ops/index.js";
 import { formatShape, sameShape } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
 import { type DpoLossOptions, dpoLoss } from "./dpo.js";
 import { checkChoice, checkNumber, checkOptions, checkPairs } from "./inputs.js";
+import { nextWeight, type PenaltyWeightOptions, penaltyWeight } from "./penaltyWeight.js";
 import { perToken } from "./pieces.js";
 import type { PairLogProbs, PreferenceLoss, PreferenceLossFunction } from "./types.js";
 
-/** What dual ascent carries from step to step. Start with `{ gamma: 0 }`. */
-export interface SpoState {
-  /** γ ≥ 0. */
-  readonly gamma: Tensor | number;
-}
-
 /** Options of {@link spoLoss}. */
-export interface SpoLossOptions<BaseOptions extends object = DpoLossOptions> {
+export interface SpoLossOptions<BaseOptions extends object = DpoLossOptions>
+  extends PenaltyWeightOptions {
   /** The preference loss to keep stable; default {@link dpoLoss}. */
   readonly base?: PreferenceLossFunction<BaseOptions>;
   /** Options of the base loss. */
   readonly baseOptions?: BaseOptions;
-  /**
-   * γ ≥ 0, weight of the gap: a number (default 1), a schedule of `step`, or `"dual"` for dual ascent
-   * on `state`.
-   */
-  readonly gamma?: number | ((step: number) => number) | "dual";
-  /** Step count for a schedule. */
-  readonly step?: number;
-  /** State for `"dual"`: the `state` of the previous step's result. */
-  readonly state?: SpoState;
-  /** ρ > 0, step size of dual ascent; default 0.1 per nat (per token or sequence, see `per`). */
-  readonly dualRate?: number;
   /** Take `max(0, gap)`: inside the safe region the base loss alone acts. Default false. */
   readonly hinge?: boolean;
   /** ε ≥ 0, how far the supervised loss may exceed v*, nats; default 0. */
@@ -95,7 +78,7 @@ export function spoLoss<BaseOptions extends object = DpoLossOptions>(
   checkChoice("spoLoss", "per", per, ["token", "sequence"]);
   checkNumber("spoLoss", "epsilon", epsilon, (e) => e >= 0, "≥ 0");
   const { dtype } = checkPairs("spoLoss", pairs).chosen;
-  const gamma = gammaOf(options, dtype);
+  const gamma = penaltyWeight(options, dtype);
 
   const nll = neg(perUnit(pairs, "chosen", per));
   const excess = sub(sub(nll, floorOf(options.floor, pairs, per)), epsilon);
@@ -103,7 +86,6 @@ export function spoLoss<BaseOptions extends object = DpoLossOptions>(
   const weight = hinge ? where(gap.greater(0), gamma, 0) : gamma;
   const pref = base(pairs, baseOptions);
   const observed = stopGradient(gap);
-  const moved = relu(gamma.add(observed.mul(options.dualRate ?? 0.1)));
   return {
     loss: pref.loss.add(weight.mul(gap)),
     perPair: pref.perPair.add(weight.mul(excess)),
@@ -112,7 +94,7 @@ export function spoLoss<BaseOptions extends object = DpoLossOptions>(
     gap: observed,
     sft: stopGradient(nll.mean()),
     gamma,
-    state: { gamma: options.gamma === "dual" ? moved : gamma },
+    state: { gamma: nextWeight(options, gamma, observed) },
   };
 }
 
@@ -156,33 +138,4 @@ function floorOf(
     );
   }
   return stopGradient(floor.size === 1 ? floor.reshape([]) : floor);
-}
-
-/** γ of this step, a scalar constant. */
-function gammaOf<BaseOptions extends object>(
-  options: SpoLossOptions<BaseOptions>,
-  dtype: DType,
-): Tensor {
-  const { gamma = 1, step, state, dualRate } = options;
-  if (gamma === "dual") {
-    if (state === undefined) {
-      throw new TypeError(
-        'spoLoss: gamma "dual" needs `state`: { gamma: 0 } first, then the previous result\'s `state`',
-      );
-    }
-    if (dualRate !== undefined) checkNumber("spoLoss", "dualRate", dualRate, (r) => r > 0, "> 0");
-    if (state.gamma instanceof Tensor) return stopGradient(state.gamma.reshape([]).cast(dtype));
-    checkNumber("spoLoss", "state.gamma", state.gamma, (g) => g >= 0, "≥ 0");
-    return tensor(state.gamma, { dtype });
-  }
-  if (state !== undefined || dualRate !== undefined) {
-    const given = state !== undefined ? "state" : "dualRate";
-    throw new TypeError(`spoLoss: \`${given}\` belongs to gamma: "dual"`);
-  }
-  if (typeof gamma === "function" && step === undefined) {
-    throw new TypeError("spoLoss: a schedule for gamma needs `step`");
-  }
-  const value = typeof gamma === "function" ? gamma(step!) : gamma;
-  checkNumber("spoLoss", "gamma", value, (g) => g >= 0, '≥ 0, a schedule, or "dual"');
-  return full([], value, { dtype });
 }

@@ -1,0 +1,5 @@
+/**
+ * The library as it is published: the built package, not its sources.
+ */
+
+export * from "../dist/index.js";
