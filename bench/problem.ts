@@ -135,10 +135,17 @@ export type Kind = keyof Problems;
  */
 export type Results = Readonly<Record<string, ArrayLike<number>>>;
 
+/** What a run gives: the loss, where there is one. */
+// biome-ignore lint/suspicious/noConfusingVoidType: functions without a result are runs too.
+export type Run = number | void;
+
 /** A problem set up by a peer: its arrays are where the peer wants them. */
 export interface Task {
-  /** What is timed: one solution, computed when the promise resolves. Training goes on from run to run. */
-  run(): void | Promise<void>;
+  /**
+   * What is timed: one solution, computed when the promise resolves. Training goes on from run to run;
+   * its runs, and those of forward passes, give the loss.
+   */
+  run(): Run | Promise<Run>;
   /** Milliseconds of some runs, for peers in processes of their own. */
   time?(runs: number): Promise<number>;
   /** The numbers to check, asked for once, before any run. */

@@ -25,7 +25,7 @@ export interface PairLogProbs {
 export interface PreferenceLoss {
   /** Scalar to descend: the mean of `perPair`. */
   readonly loss: Tensor;
-  /** [batch]: the loss of each pair. */
+  /** The loss of each pair, `[batch]`. */
   readonly perPair: Tensor;
   /**
    * [batch] each, without gradient: the implicit rewards. `β·(log π_θ − log π_ref)` for losses with a

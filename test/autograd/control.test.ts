@@ -57,6 +57,23 @@ describe("gradients", () => {
     expect(await again!.array()).toEqual([192]);
   });
 
+  it("reaches filled tensors, through whatever is done with them", async () => {
+    const x = pg.full([2], 3, { dtype: "float64" });
+    const functions: [string, (t: Tensor) => Tensor, number[]][] = [
+      ["itself times itself", (t) => t.mul(t), [6, 6]],
+      ["negation", (t) => t.neg(), [-1, -1]],
+      ["broadcasting", (t) => t.broadcastTo([4, 2]), [4, 4]],
+      ["a bias", (t) => float64([[1, 2], [3, 4]]).add(t), [2, 2]],
+      ["reshape", (t) => t.reshape([2, 1]).exp(), [Math.exp(3), Math.exp(3)]],
+      ["slice", (t) => t.slice([1]), [0, 1]],
+      ["cast", (t) => t.cast("float32").cast("float64"), [1, 1]],
+      ["sum", (t) => t.sum().square(), [12, 12]],
+    ];
+    for (const [name, f, expected] of functions) {
+      expect(await gradients(f(x), [x])[0]!.array(), name).toEqual(expected);
+    }
+  });
+
   it("adds up over all uses", async () => {
     const x = float64([2]);
     expect(await gradients(x.mul(x).add(x).sub(x.mul(3)), [x])[0]!.array()).toEqual([2]);

@@ -184,7 +184,8 @@ class WasmDevice implements Device {
   private executable(plan: Plan): Executable {
     const calls = divide(plan);
     const kernels = calls.map(({ step }) => this.kernels.get(step.key) ?? null);
-    if (calls.some(({ owner }) => owner === EVERYONE)) this.startThreads();
+    const isShared = calls.some(({ owner }) => owner === EVERYONE);
+    if (isShared) this.startThreads();
     const layout = new ArgumentLayout(plan);
     const block = this.heap.allocate(layout.bytes, "the arguments of a plan");
     this.writeProgram(calls, kernels, block, layout);
@@ -197,7 +198,7 @@ class WasmDevice implements Device {
     const addresses = new Int32Array(plan.buffers.length);
     const executable: Executable = {
       run: (inputs, constants) => {
-        const threads = this.pool?.size ?? 1;
+        const threads = isShared ? (this.pool?.size ?? 1) : 1;
         if (threads > 1) this.loadModules(this.pool!);
         this.reserve("scratch", plan.scratchBytes);
         this.reserve("workspace", workspaceBytes * threads);

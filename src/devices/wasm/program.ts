@@ -11,7 +11,7 @@ import { loopWorkItems } from "./loops.js";
 import { matmulWorkItems } from "./matmul.js";
 
 /** Elements touched below which a call is not worth sharing. */
-const SHARED_FROM = 16384;
+const SHARED_FROM = 65536;
 
 /** The owner of calls in which every thread has a share. */
 export const EVERYONE = -1;
