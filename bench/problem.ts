@@ -148,8 +148,8 @@ export interface Task {
   run(): Run | Promise<Run>;
   /** Milliseconds of some runs, for peers in processes of their own. */
   time?(runs: number): Promise<number>;
-  /** The numbers to check, asked for once, before any run. */
-  results(): Promise<Results>;
+  /** The numbers to check, asked for once, before any run; absent where the machine is measured, not a solution. */
+  results?(): Promise<Results>;
   /** Gives memory back. */
   close?(): void | Promise<void>;
 }

@@ -28,20 +28,46 @@ describe("a tour", () => {
   beforeAll(() => setDevice("interpreter"));
 
   it("a tensor is made of numbers and gives them back when asked", async () => {
-    const x = tensor([[1, 2], [3, 4]]);
+    const x = tensor([
+      [1, 2],
+      [3, 4],
+    ]);
     expect(x.shape).toEqual([2, 2]);
     expect(x.dtype).toBe("float32");
-    expect(await x.array()).toEqual([[1, 2], [3, 4]]);
+    expect(await x.array()).toEqual([
+      [1, 2],
+      [3, 4],
+    ]);
     expect(await x.data()).toEqual(Float32Array.of(1, 2, 3, 4));
     expect(await x.sum().item()).toBe(10);
   });
 
   it("operations are functions and methods, and broadcast as in NumPy", async () => {
-    const x = tensor([[1, 2], [3, 4]]);
-    expect(await add(mul(x, 2), tensor([10, 20])).array()).toEqual([[12, 24], [16, 28]]);
-    expect(await x.mul(2).add(tensor([10, 20])).array()).toEqual([[12, 24], [16, 28]]);
-    expect(await x.transpose().slice([null, null, -1]).array()).toEqual([[2, 4], [1, 3]]);
-    expect(await matmul(x, x).array()).toEqual([[7, 10], [15, 22]]);
+    const x = tensor([
+      [1, 2],
+      [3, 4],
+    ]);
+    expect(await add(mul(x, 2), tensor([10, 20])).array()).toEqual([
+      [12, 24],
+      [16, 28],
+    ]);
+    expect(
+      await x
+        .mul(2)
+        .add(tensor([10, 20]))
+        .array(),
+    ).toEqual([
+      [12, 24],
+      [16, 28],
+    ]);
+    expect(await x.transpose().slice([null, null, -1]).array()).toEqual([
+      [2, 4],
+      [1, 3],
+    ]);
+    expect(await matmul(x, x).array()).toEqual([
+      [7, 10],
+      [15, 22],
+    ]);
   });
 
   it("nothing is computed before values are asked for", async () => {
@@ -82,6 +108,9 @@ describe("a tour", () => {
   it("a preference loss is a line", async () => {
     const margins = tensor([2, -1]);
     const loss = logSigmoid(margins.mul(0.1)).mean().neg();
-    expect(await loss.item()).toBeCloseTo((Math.log(1 + Math.exp(-0.2)) + Math.log(1 + Math.exp(0.1))) / 2, 6);
+    expect(await loss.item()).toBeCloseTo(
+      (Math.log(1 + Math.exp(-0.2)) + Math.log(1 + Math.exp(0.1))) / 2,
+      6,
+    );
   });
 });

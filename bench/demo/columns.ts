@@ -78,6 +78,8 @@ const NAMES: Readonly<Record<string, string>> = {
   cpo: "CPO",
   orpo: "ORPO",
   dpop: "DPOP",
+  rdpo: "R-DPO",
+  alphadpo: "AlphaDPO",
   kto: "KTO",
   simpo: "SimPO",
   spo: "SPO",

@@ -3,8 +3,8 @@
  * @module
  */
 
+import { type Gpt, type GptParameters, generate, sequenceLogProbs } from "../../src/index.js";
 import { batchOf, type PairSequences } from "./pairs.js";
-import { type Gpt, type GptParameters, generate, sequenceLogProbs } from "./prefgrad.js";
 import type { Exam, Task } from "./task.js";
 
 /** Log-probabilities of both responses of each pair, summed over their tokens, nats. */
@@ -36,14 +36,15 @@ export interface Figures {
 const EVALUATION_BATCHES = 2;
 
 /**
- * The scores of all pairs, a batch at a time. The last batch is filled up with its first rows, so
- * that one plan serves all.
+ * The scores of all pairs, a batch at a time. The last batch is filled up with its first row, so
+ * that one plan serves all. `scored` is told the number of pairs after each batch.
  */
 export async function scorePairs(
   model: Gpt,
   parameters: GptParameters,
   pairs: PairSequences,
   batchSize: number,
+  scored: (count: number) => void | Promise<void> = () => {},
 ): Promise<Scores> {
   const { count } = pairs.chosen;
   const size = Math.min(count, EVALUATION_BATCHES * batchSize);
@@ -55,6 +56,7 @@ export async function scorePairs(
     const used = Math.min(size, count - start);
     scores.chosen.set(logProbs.subarray(0, used), start);
     scores.rejected.set(logProbs.subarray(size, size + used), start);
+    await scored(start + used);
   }
   return scores;
 }

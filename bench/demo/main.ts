@@ -37,7 +37,6 @@ async function main(args: readonly string[]): Promise<number> {
     stopping.abort();
   };
   process.on("SIGINT", interrupt);
-  process.on("SIGTERM", interrupt);
   let result: RunResult;
   try {
     result = await run({

@@ -44,7 +44,7 @@ export interface RunResult {
   readonly finished: boolean;
   /** Each phase's last figures so far. */
   readonly figures: ReadonlyMap<string, Figures>;
-  /** Seconds of computing by phase, earlier parts of a continued run included. */
+  /** Seconds of computing by phase and for the reference, earlier parts of a continued run included. */
   readonly seconds: Readonly<Record<string, number>>;
 }
 
@@ -74,6 +74,10 @@ export async function run(options: RunOptions): Promise<RunResult> {
     );
 
   const recorder: Observer = {
+    reference(done, pairs) {
+      if (done === 0) clock.start("reference");
+      observer.reference?.(done, pairs);
+    },
     phase(name, done, steps) {
       clock.start(name);
       observer.phase?.(name, done, steps);

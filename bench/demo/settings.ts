@@ -76,7 +76,7 @@ const GENERATED = {
 
 const GENERATED_QUICK = {
   steps: 40,
-  sftSteps: 400,
+  sftSteps: 600,
   batchSize: 32,
   heldOutPairs: 100,
   trainingPairs: 256,

@@ -17,65 +17,75 @@ export interface Progress extends Observer {
 
 /** A bar on a terminal, elsewhere a line for every tenth of a phase. */
 export function progressOn(stream: NodeJS.WriteStream, phases: readonly string[]): Progress {
-  const width = Math.max(...phases.map((phase) => phaseTitle(phase).length));
-  const nameOf = (phase: string): string => phaseTitle(phase).padEnd(width);
-  return stream.isTTY ? barOn(stream, nameOf) : linesOn(stream, nameOf);
+  const width = Math.max(...[REFERENCE, ...phases.map(phaseTitle)].map(({ length }) => length));
+  return stream.isTTY ? barOn(stream, width) : linesOn(stream, width);
 }
 
-function barOn(stream: NodeJS.WriteStream, nameOf: (phase: string) => string): Progress {
+const REFERENCE = "reference";
+
+function barOn(stream: NodeJS.WriteStream, width: number): Progress {
   let bar: SingleBar | null = null;
-  let status = "";
+  let figures = "";
   const stop = (): void => {
     bar?.stop();
     bar = null;
   };
+  const start = (title: string, done: number, total: number): void => {
+    stop();
+    figures = "";
+    bar = new SingleBar(
+      {
+        stream,
+        format: `${title.padEnd(width)} {bar} {value}/{total}  ETA {eta_formatted}  {status}`,
+        barsize: 24,
+        etaBuffer: 20,
+        hideCursor: true,
+        // The run stops by itself after an interrupt, with a checkpoint.
+        gracefulExit: false,
+      },
+      Presets.shades_classic,
+    );
+    bar.start(total, done, { status: "" });
+  };
   return {
     stop,
-    phase(phase, done, steps) {
-      stop();
-      status = "";
-      bar = new SingleBar(
-        {
-          stream,
-          format: `${nameOf(phase)} {bar} {value}/{total}  ETA {eta_formatted}  {status}`,
-          barsize: 24,
-          etaBuffer: 20,
-          hideCursor: true,
-          // The run stops by itself after an interrupt, with a checkpoint.
-          gracefulExit: false,
-        },
-        Presets.shades_classic,
-      );
-      bar.start(steps, done, { status });
+    reference(done, pairs) {
+      if (done === 0) start(REFERENCE, done, pairs);
+      else bar?.update(done);
     },
+    phase: (phase, done, steps) => start(phaseTitle(phase), done, steps),
     step(_, step, { loss }) {
-      bar?.update(step, { status: `loss ${loss!.toFixed(3)}${status}` });
+      bar?.update(step, { status: `loss ${loss!.toFixed(3)}${figures}` });
     },
-    evaluation(_, step, figures) {
-      status = `  ${summary(figures)}`;
-      bar?.update(step);
+    evaluation(_, __, measured) {
+      figures = `  ${summary(measured)}`;
     },
   };
 }
 
-function linesOn(stream: NodeJS.WriteStream, nameOf: (phase: string) => string): Progress {
+function linesOn(stream: NodeJS.WriteStream, width: number): Progress {
   let every = 1;
   let total = 0;
+  const write = (title: string, text: string): void => {
+    stream.write(`${title.padEnd(width)}  ${text}\n`);
+  };
+  const atTenth = (step: number): boolean => step % every === 0 || step === total;
   return {
     stop() {},
+    reference(done, pairs) {
+      if (done === pairs) write(REFERENCE, `log-probabilities of ${pairs} pairs`);
+    },
     phase(_, __, steps) {
       total = steps;
       every = Math.max(1, Math.ceil(steps / 10));
     },
     step(phase, step, { loss }) {
-      if (step % every === 0 || step === total) {
-        stream.write(`${nameOf(phase)}  step ${step}/${total}  loss ${loss!.toFixed(4)}\n`);
+      if (atTenth(step)) {
+        write(phaseTitle(phase), `step ${step}/${total}  loss ${loss!.toFixed(4)}`);
       }
     },
     evaluation(phase, step, figures) {
-      if (step % every === 0 || step === total) {
-        stream.write(`${nameOf(phase)}  step ${step}/${total}  ${summary(figures)}\n`);
-      }
+      if (atTenth(step)) write(phaseTitle(phase), `step ${step}/${total}  ${summary(figures)}`);
     },
   };
 }
@@ -88,7 +98,11 @@ function summary(figures: Figures): string {
     .join("  ");
 }
 
-/** The figures of all phases as a table, and below it what they mean. */
+const NOTE =
+  "log-probabilities in nats; left both: share of the SFT checkpoint's probability of the two responses\n" +
+  "that is on neither now";
+
+/** The figures of all phases as a table, and below it what is not plain. */
 export function figuresTable(
   figures: ReadonlyMap<string, Figures>,
   seconds: Readonly<Record<string, number>>,
@@ -109,5 +123,5 @@ export function figuresTable(
       .join("  "),
   );
   const rule = "─".repeat(lines[0]!.length);
-  return [lines[0], rule, ...lines.slice(1)].join("\n");
+  return [lines[0], rule, ...lines.slice(1), rule, NOTE].join("\n");
 }

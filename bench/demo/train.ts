@@ -6,9 +6,6 @@
  */
 
 import { setImmediate } from "node:timers/promises";
-import { InputError } from "./data.js";
-import { examine, type Figures, figuresOf, type Scores, scorePairs } from "./evaluate.js";
-import { batchOf, rowsOf } from "./pairs.js";
 import {
   type AdamWState,
   adamw,
@@ -26,7 +23,10 @@ import {
   type Tensor,
   valueAndGrad,
   zeros,
-} from "./prefgrad.js";
+} from "../../src/index.js";
+import { InputError } from "./data.js";
+import { examine, type Figures, figuresOf, type Scores, scorePairs } from "./evaluate.js";
+import { batchOf, rowsOf } from "./pairs.js";
 import type { Settings } from "./settings.js";
 import { dataOrder } from "./shuffle.js";
 import type { Task } from "./task.js";
@@ -41,6 +41,8 @@ export interface Snapshot {
 
 /** What a run tells while it goes. Calls are awaited, so a slow observer slows the run. */
 export interface Observer {
+  /** The SFT checkpoint scored this many of the training pairs: the reference of the preference runs. */
+  reference?(done: number, pairs: number): void;
   /** A phase begins, or continues after `done` steps. */
   phase?(phase: string, done: number, steps: number): void;
   /** A step was made. `values` has its loss and, in preference runs, its metrics, before the step. */
@@ -53,7 +55,7 @@ export interface Observer {
 
 /** Options of {@link train}. */
 export interface TrainOptions {
-  /** Stops the run after the step it is in. */
+  /** Stops the run after the step it is in, or while the reference is made. */
   readonly signal?: AbortSignal;
   /** Where to continue, and the model supervised fine-tuning ended with, if it has ended there. */
   readonly from?: { readonly snapshot: Snapshot; readonly sft: GptParameters | null };
@@ -90,7 +92,10 @@ export async function train(
   let references: References | null = null;
   for (const [index, name] of phasesOf(settings).entries()) {
     if (index < first) continue;
-    if (sft && !references) references = await referencesOf(model, sft, settings, task);
+    if (sft && !references) {
+      references = await referencesOf(model, sft, settings, task, observer, signal);
+      if (!references) return false;
+    }
     const phase = sft
       ? preferencePhase(name, model, settings, task, references!)
       : supervisedPhase(name, model, settings, task);
@@ -154,7 +159,7 @@ async function runPhase(
     if (step % phase.evaluateEvery === 0 || step === steps) {
       observer.evaluation?.(name, step, await phase.figures(parameters));
     }
-    // Evaluation may never leave the microtask queue; signals and the terminal need a turn.
+    // Evaluation may stay in the microtask queue; signals and the terminal need a turn.
     await setImmediate();
     const stop = signal?.aborted ?? false;
     if (stop || step % checkpointEvery === 0 || step === steps) {
@@ -243,6 +248,11 @@ function preferenceLoss(settings: Settings, stable: boolean): (pairs: PairLogPro
  * @throws InputError with the loss's own words, such as the list of known names.
  */
 export function checkLoss(settings: Settings): void {
+  if (settings.base === phasesOf(settings)[0]) {
+    throw new InputError(
+      `--base ${settings.base}: is no preference loss; every run starts with it`,
+    );
+  }
   const numbers = zeros([2]);
   try {
     preferenceLoss(
@@ -261,16 +271,31 @@ export function checkLoss(settings: Settings): void {
   }
 }
 
+/** The reference of the preference runs; null if the signal came first. */
 async function referencesOf(
   model: Gpt,
   sft: GptParameters,
   { batchSize }: Settings,
   { training, heldOut }: Task,
-): Promise<References> {
-  return {
-    training: await scorePairs(model, sft, training, batchSize),
-    heldOut: await scorePairs(model, sft, heldOut, batchSize),
-  };
+  observer: Observer,
+  signal: AbortSignal | undefined,
+): Promise<References | null> {
+  const { count } = training.chosen;
+  const stopped = new Error("stopped");
+  observer.reference?.(0, count);
+  try {
+    return {
+      training: await scorePairs(model, sft, training, batchSize, async (done) => {
+        observer.reference?.(done, count);
+        await setImmediate();
+        if (signal?.aborted) throw stopped;
+      }),
+      heldOut: await scorePairs(model, sft, heldOut, batchSize),
+    };
+  } catch (error) {
+    if (error === stopped) return null;
+    throw error;
+  }
 }
 
 async function completed(

@@ -332,10 +332,12 @@ class KernelBuilder {
   }
 
   /** The epilogue that ends in `end`, over the axes of the reduction or product it follows. */
-  epilogue(end: Tensor, heavy: Tensor, axes: readonly Axis[]): number {
+  epilogue(end: Tensor, heavy: Tensor, axes: readonly Axis[]): number | null {
     const at = delinearize(linearize(axes.map(along), heavy.shape), end.shape);
     if (at === null) throw new Error(`${end.primitive.name}: epilogue of another shape`);
-    return this.compute(end, at);
+    const result = this.compute(end, at);
+    // A mere change of shape leaves nothing to compute.
+    return this.expressions[result]!.kind === "accumulator" ? null : result;
   }
 
   private emit(expression: OpenExpression): number {

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { bytesPerElement } from "../kernels/dtype.js";
 import { axis, delinearize, type Index, along, linearize, ZERO } from "../kernels/indexing.js";
 import { sameShape, type Shape, sizeOf } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -180,6 +181,8 @@ function costs(parts: readonly Part[], partOf: (node: Tensor) => Part): Float64A
 /** Moves the store of a reduction or product to the last elementwise operation that only it leads to. */
 function attachEpilogue(part: Part, parts: readonly Part[], outputs: ReadonlySet<Tensor>): void {
   const { shape } = part.node;
+  // A product's epilogue overwrites the product.
+  const inPlace = part.node.primitive.lowering.kind === "matmul";
   const fits = ({ inEpilogue, node }: Part): boolean =>
     !inEpilogue &&
     sizeOf(node.shape) === sizeOf(shape) &&
@@ -192,7 +195,9 @@ function attachEpilogue(part: Part, parts: readonly Part[], outputs: ReadonlySet
     if (inside === null) break;
     region.push(...inside);
     current = inside[inside.length - 1]!;
-    if (current.node.primitive.lowering.kind === "map") {
+    const { primitive, dtype } = current.node;
+    const isEnd = primitive.lowering.kind === "map" || current.stored;
+    if (isEnd && (!inPlace || bytesPerElement(dtype) === bytesPerElement(part.node.dtype))) {
       part.epilogue = current;
       for (const one of region) one.inEpilogue = true;
     }

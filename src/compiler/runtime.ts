@@ -214,7 +214,7 @@ class Engine implements Runtime {
       const isFiniteNode = new Map<Tensor, boolean>();
       for (const node of nodes) {
         if (node.primitive.lowering.kind === "constant") {
-          isFiniteNode.set(node, true);
+          isFiniteNode.set(node, Number.isFinite(node.value));
           continue;
         }
         const given = isGiven(node);

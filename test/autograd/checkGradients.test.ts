@@ -3,7 +3,16 @@
  */
 
 import { beforeAll, describe, expect, it } from "vitest";
-import { checkGradients, customGradient, exp, mul, setDevice, stopGradient, type Tensor, tensor } from "../../src/index.js";
+import {
+  checkGradients,
+  customGradient,
+  exp,
+  mul,
+  setDevice,
+  stopGradient,
+  type Tensor,
+  tensor,
+} from "../../src/index.js";
 
 beforeAll(async () => {
   await setDevice("interpreter");
@@ -13,12 +22,18 @@ const at = (): Tensor[] => [tensor([0.5, -1, 2], { dtype: "float64" })];
 
 describe("checkGradients", () => {
   it("accepts right rules", async () => {
-    const right = customGradient((x: Tensor) => ({ value: exp(x), gradient: (g) => [mul(g, exp(x))] }));
+    const right = customGradient((x: Tensor) => ({
+      value: exp(x),
+      gradient: (g) => [mul(g, exp(x))],
+    }));
     await checkGradients(right, at(), { order: 2 });
   });
 
   it("finds a wrong first derivative and says where", async () => {
-    const wrong = customGradient((x: Tensor) => ({ value: exp(x), gradient: (g) => [mul(g, exp(x).mul(1.001))] }));
+    const wrong = customGradient((x: Tensor) => ({
+      value: exp(x),
+      gradient: (g) => [mul(g, exp(x).mul(1.001))],
+    }));
     await expect(checkGradients(wrong, at())).rejects.toThrow(
       /^checkGradients: gradient of input 0 \(\[3\]\) at element 0: computed -?[\d.]+, finite differences give -?[\d.]+$/,
     );
@@ -31,19 +46,29 @@ describe("checkGradients", () => {
       return { value, gradient: (g) => [mul(g, stopGradient(value))] };
     });
     await checkGradients(detached, at(), { order: 1 });
-    await expect(checkGradients(detached, at(), { order: 2 })).rejects.toThrow(/second-order gradient of input 0/);
+    await expect(checkGradients(detached, at(), { order: 2 })).rejects.toThrow(
+      /second-order gradient of input 0/,
+    );
   });
 
   it("finds the one wrong gradient among several inputs", async () => {
-    const product = customGradient((a: Tensor, b: Tensor) => ({ value: mul(a, b), gradient: (g) => [mul(g, b), mul(g, b)] }));
+    const product = customGradient((a: Tensor, b: Tensor) => ({
+      value: mul(a, b),
+      gradient: (g) => [mul(g, b), mul(g, b)],
+    }));
     const inputs = [...at(), tensor([3, 1, -1], { dtype: "float64" })];
-    await expect(checkGradients(product, inputs)).rejects.toThrow("gradient of input 1 ([3]) at element 0");
+    await expect(checkGradients(product, inputs)).rejects.toThrow(
+      "gradient of input 1 ([3]) at element 0",
+    );
   });
 
   it("finds gradients that are missing or not finite", async () => {
     const missing = customGradient((x: Tensor) => ({ value: exp(x), gradient: () => [null] }));
     await expect(checkGradients(missing, at())).rejects.toThrow("computed 0");
-    const lost = customGradient((x: Tensor) => ({ value: exp(x), gradient: (g) => [g.mul(Number.NaN)] }));
+    const lost = customGradient((x: Tensor) => ({
+      value: exp(x),
+      gradient: (g) => [g.mul(Number.NaN)],
+    }));
     await expect(checkGradients(lost, at())).rejects.toThrow("computed NaN");
   });
 
@@ -52,7 +77,10 @@ describe("checkGradients", () => {
   });
 
   it("takes a tolerance", async () => {
-    const rough = customGradient((x: Tensor) => ({ value: exp(x), gradient: (g) => [mul(g, exp(x).mul(1.001))] }));
+    const rough = customGradient((x: Tensor) => ({
+      value: exp(x),
+      gradient: (g) => [mul(g, exp(x).mul(1.001))],
+    }));
     await checkGradients(rough, at(), { tolerance: 0.01 });
   });
 });

@@ -19,14 +19,16 @@ import {
   treeDot,
   valueAndGrad,
 } from "../../src/index.js";
-import { forAll, arrayOf, toTensor } from "../ops/reference.js";
+import { arrayOf, forAll, toTensor } from "../ops/reference.js";
 
 beforeAll(async () => {
   await setDevice("interpreter");
 });
 
-const float64 = (values: number | number[] | number[][]): Tensor => tensor(values, { dtype: "float64" });
-const random = (shape: number[], seed: number | string): Tensor => pg.randomNormal(shape, { seed, dtype: "float64" });
+const float64 = (values: number | number[] | number[][]): Tensor =>
+  tensor(values, { dtype: "float64" });
+const random = (shape: number[], seed: number | string): Tensor =>
+  pg.randomNormal(shape, { seed, dtype: "float64" });
 
 describe("gradients", () => {
   it("weighs the elements of y by the cotangent, by ones without", async () => {
@@ -63,7 +65,15 @@ describe("gradients", () => {
       ["itself times itself", (t) => t.mul(t), [6, 6]],
       ["negation", (t) => t.neg(), [-1, -1]],
       ["broadcasting", (t) => t.broadcastTo([4, 2]), [4, 4]],
-      ["a bias", (t) => float64([[1, 2], [3, 4]]).add(t), [2, 2]],
+      [
+        "a bias",
+        (t) =>
+          float64([
+            [1, 2],
+            [3, 4],
+          ]).add(t),
+        [2, 2],
+      ],
       ["reshape", (t) => t.reshape([2, 1]).exp(), [Math.exp(3), Math.exp(3)]],
       ["slice", (t) => t.slice([1]), [0, 1]],
       ["cast", (t) => t.cast("float32").cast("float64"), [1, 1]],
@@ -82,7 +92,10 @@ describe("gradients", () => {
   it("shares ties", async () => {
     const [a, b] = [float64([1, 5]), float64([1, 2])];
     const both = gradients(pg.maximum(a, b), [a, b]);
-    expect(await Promise.all(both.map((g) => g.array()))).toEqual([[0.5, 1], [0.5, 0]]);
+    expect(await Promise.all(both.map((g) => g.array()))).toEqual([
+      [0.5, 1],
+      [0.5, 0],
+    ]);
     const x = float64([[3, 3, 1]]);
     expect(await gradients(pg.max(x), [x])[0]!.array()).toEqual([[0.5, 0.5, 0]]);
   });
@@ -96,9 +109,15 @@ describe("gradients", () => {
 
   it("refuses integers and cotangents of another shape", () => {
     const [x, n] = [float64([1]), tensor([1], { dtype: "int32" })];
-    expect(() => gradients(n, [x])).toThrow("gradients: y is int32; only floating-point tensors have gradients");
-    expect(() => gradients(x, [n])).toThrow("cannot differentiate with respect to a tensor of dtype int32");
-    expect(() => gradients(x, [x], float64([1, 2]))).toThrow("gradients: the cotangent has shape [2], y has [1]");
+    expect(() => gradients(n, [x])).toThrow(
+      "gradients: y is int32; only floating-point tensors have gradients",
+    );
+    expect(() => gradients(x, [n])).toThrow(
+      "cannot differentiate with respect to a tensor of dtype int32",
+    );
+    expect(() => gradients(x, [x], float64([1, 2]))).toThrow(
+      "gradients: the cotangent has shape [2], y has [1]",
+    );
   });
 });
 
@@ -124,7 +143,10 @@ describe("grad and valueAndGrad", () => {
   });
 
   it("of a parameter that is not used are zero", async () => {
-    const gradient = grad((p: { a: Tensor; b: Tensor }) => p.a.sum())({ a: float64([1]), b: float64([[1, 2]]) });
+    const gradient = grad((p: { a: Tensor; b: Tensor }) => p.a.sum())({
+      a: float64([1]),
+      b: float64([[1, 2]]),
+    });
     expect(await gradient.b.array()).toEqual([[0, 0]]);
   });
 
@@ -141,7 +163,9 @@ describe("grad and valueAndGrad", () => {
     expect(() => grad((t: Tensor) => t.mul(2))(x)).toThrow(
       "grad: the function must return a scalar tensor, but returned shape [2]",
     );
-    expect(() => grad((() => 3) as never)(x)).toThrow("must return a scalar tensor, but returned number");
+    expect(() => grad((() => 3) as never)(x)).toThrow(
+      "must return a scalar tensor, but returned number",
+    );
   });
 });
 
@@ -160,16 +184,24 @@ describe("hessianVectorProduct", () => {
         const along = (by: number): typeof parameters =>
           grad(f)({ w: parameters.w.add(vector.w.mul(by)), b: parameters.b.add(vector.b.mul(by)) });
         for (const key of ["w", "b"] as const) {
-          const expected = await along(h)[key].sub(along(-h)[key]).div(2 * h).data();
+          const expected = await along(h)
+            [key].sub(along(-h)[key])
+            .div(2 * h)
+            .data();
           const found = await product[key].data();
-          for (const [i, value] of expected.entries()) expect(Math.abs(found[i]! - value)).toBeLessThan(1e-6);
+          for (const [i, value] of expected.entries())
+            expect(Math.abs(found[i]! - value)).toBeLessThan(1e-6);
         }
       },
       5,
     ));
 
   it("is linear and symmetric", async () => {
-    const f = (x: Tensor): Tensor => pg.softmax(x).mul(float64([1, 2, 3])).sum();
+    const f = (x: Tensor): Tensor =>
+      pg
+        .softmax(x)
+        .mul(float64([1, 2, 3]))
+        .sum();
     const [x, u, v] = [random([3], "x"), random([3], "u"), random([3], "v")];
     const product = (t: Tensor): Tensor => hessianVectorProduct(f)(x, t);
     const difference = treeDot(product(u), v).sub(treeDot(product(v), u));
@@ -180,13 +212,22 @@ describe("hessianVectorProduct", () => {
 
   it("is itself differentiable", () =>
     checkGradients(
-      (x) => hessianVectorProduct((t: Tensor) => t.pow(4).sum().mul(t.tanh().sum()))(x, float64([1, -2])),
+      (x) =>
+        hessianVectorProduct((t: Tensor) => t.pow(4).sum().mul(t.tanh().sum()))(
+          x,
+          float64([1, -2]),
+        ),
       [float64([0.5, -0.8])],
       { order: 2, tolerance: 1e-5 },
     ));
 
   it("treeDot sums over trees", async () => {
-    expect(await treeDot({ a: float64([1, 2]), b: float64(3) }, { a: float64([4, 5]), b: float64(6) }).item()).toBe(32);
+    expect(
+      await treeDot(
+        { a: float64([1, 2]), b: float64(3) },
+        { a: float64([4, 5]), b: float64(6) },
+      ).item(),
+    ).toBe(32);
     expect(() => treeDot({}, {})).toThrow("treeDot: the trees have no tensors");
   });
 });
@@ -223,7 +264,10 @@ describe("customGradient", () => {
   });
 
   it("may return null for inputs without gradient", async () => {
-    const product = customGradient((a: Tensor, b: Tensor) => ({ value: a.mul(b), gradient: (g) => [g.mul(b), null] }));
+    const product = customGradient((a: Tensor, b: Tensor) => ({
+      value: a.mul(b),
+      gradient: (g) => [g.mul(b), null],
+    }));
     const [a, b] = [float64([2]), float64([5])];
     const both = gradients(product(a, b), [a, b]);
     expect(await Promise.all(both.map((g) => g.array()))).toEqual([[5], [0]]);
@@ -246,10 +290,13 @@ describe("checkpoint", () => {
   it("changes neither values nor gradients of any order", async () => {
     const [x, w] = [random([3, 4], 1), random([4, 4], 2)];
     const plain = (a: Tensor, b: Tensor): Tensor => layer(layer(a, b), b).square().sum();
-    const saved = (a: Tensor, b: Tensor): Tensor => checkpoint(layer)(checkpoint(layer)(a, b), b).square().sum();
+    const saved = (a: Tensor, b: Tensor): Tensor =>
+      checkpoint(layer)(checkpoint(layer)(a, b), b).square().sum();
     for (const [a, b] of [
       [plain(x, w), saved(x, w)],
-      ...gradients(plain(x, w), [x, w]).map((g, i) => [g, gradients(saved(x, w), [x, w])[i]!] as const),
+      ...gradients(plain(x, w), [x, w]).map(
+        (g, i) => [g, gradients(saved(x, w), [x, w])[i]!] as const,
+      ),
     ] as const) {
       expect(Array.from(await b!.data())).toEqual(Array.from(await a!.data()));
     }
@@ -271,11 +318,16 @@ describe("checkpoint", () => {
   });
 
   /** Peak bytes of value and gradient of a chain of layers that are wide in the batch. */
-  async function peakBytes(wrap: (f: (x: Tensor) => Tensor) => (x: Tensor) => Tensor): Promise<number> {
+  async function peakBytes(
+    wrap: (f: (x: Tensor) => Tensor) => (x: Tensor) => Tensor,
+  ): Promise<number> {
     const weights = Array.from({ length: 8 }, (_, i) => random([16, 16], i));
     const step = (x: Tensor, w: Tensor): Tensor => layer(layer(layer(x, w), w), w);
     const loss = (parameters: Tensor[]): Tensor =>
-      parameters.reduce((x, w) => wrap((t) => step(t, w))(x), random([512, 16], "x")).square().mean();
+      parameters
+        .reduce((x, w) => wrap((t) => step(t, w))(x), random([512, 16], "x"))
+        .square()
+        .mean();
     return (await explain(valueAndGrad(loss)(weights))).peakBytes;
   }
 
@@ -292,7 +344,10 @@ describe("inside each other", () => {
     gradient: (g) => [g.mul(checkpoint((t: Tensor) => pg.exp(t))(x))],
   }));
   const constructions: [string, (x: Tensor) => Tensor][] = [
-    ["a checkpoint in a checkpoint", (x) => checkpoint((t: Tensor) => checkpoint((u: Tensor) => u.tanh().mul(u))(t).square())(x)],
+    [
+      "a checkpoint in a checkpoint",
+      (x) => checkpoint((t: Tensor) => checkpoint((u: Tensor) => u.tanh().mul(u))(t).square())(x),
+    ],
     ["a custom gradient in a checkpoint", (x) => checkpoint((t: Tensor) => custom(t).mul(t))(x)],
     ["a checkpoint in a custom gradient", (x) => custom(x).mul(x)],
     [
@@ -303,9 +358,18 @@ describe("inside each other", () => {
           gradient: (g) => [g.mul(custom(t).square()).mul(2)],
         }))(x),
     ],
-    ["a gradient in a checkpoint", (x) => checkpoint((t: Tensor) => grad((u: Tensor) => u.pow(4).sum())(t))(x)],
-    ["a gradient of a checkpoint", (x) => grad((t: Tensor) => checkpoint((u: Tensor) => u.pow(4).mul(u.exp()))(t).sum())(x)],
-    ["a Hessian product of a checkpoint", (x) => hessianVectorProduct((t: Tensor) => checkpoint(custom)(t).mul(t).sum())(x, x.mul(2))],
+    [
+      "a gradient in a checkpoint",
+      (x) => checkpoint((t: Tensor) => grad((u: Tensor) => u.pow(4).sum())(t))(x),
+    ],
+    [
+      "a gradient of a checkpoint",
+      (x) => grad((t: Tensor) => checkpoint((u: Tensor) => u.pow(4).mul(u.exp()))(t).sum())(x),
+    ],
+    [
+      "a Hessian product of a checkpoint",
+      (x) => hessianVectorProduct((t: Tensor) => checkpoint(custom)(t).mul(t).sum())(x, x.mul(2)),
+    ],
   ];
   for (const [name, f] of constructions) {
     it(`${name} is right to second order`, () =>
@@ -313,14 +377,16 @@ describe("inside each other", () => {
   }
 
   it("a stopped gradient in a checkpoint stays stopped in the gradient of the gradient", async () => {
-    const f = (x: Tensor): Tensor => checkpoint((t: Tensor) => t.square().mul(stopGradient(t)))(x).sum();
+    const f = (x: Tensor): Tensor =>
+      checkpoint((t: Tensor) => t.square().mul(stopGradient(t)))(x).sum();
     expect(await grad(f)(float64(3)).item()).toBe(18);
     expect(await grad(grad(f))(float64(3)).item()).toBe(6);
     expect(await grad(grad(grad(f)))(float64(3)).item()).toBe(0);
   });
 
   it("a checkpoint around a stopped gradient and a custom one at third order", async () => {
-    const f = (x: Tensor): Tensor => checkpoint((t: Tensor) => custom(t.mul(2)).add(stopGradient(t)))(x).sum();
+    const f = (x: Tensor): Tensor =>
+      checkpoint((t: Tensor) => custom(t.mul(2)).add(stopGradient(t)))(x).sum();
     const expected = [2, 4, 8].map((factor) => factor * Math.exp(0.6));
     let derivative = f;
     for (const value of expected) {

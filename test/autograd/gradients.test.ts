@@ -6,7 +6,15 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { checkGradients, gradients, setDevice, type Tensor, tensor } from "../../src/index.js";
 import * as ops from "../../src/ops/index.js";
-import { broadcastPair, forAll, type Reference, replaced, shapes, sizeOf, toTensor } from "../ops/reference.js";
+import {
+  broadcastPair,
+  forAll,
+  type Reference,
+  replaced,
+  shapes,
+  sizeOf,
+  toTensor,
+} from "../ops/reference.js";
 
 beforeAll(async () => {
   await setDevice("interpreter");
@@ -35,7 +43,10 @@ const positive = [0.3, 2.5] as const;
 /** A differentiable expression and inputs it is differentiated at. */
 type Problem = readonly [f: (...xs: Tensor[]) => Tensor, inputs: readonly Reference[]];
 
-function unary(f: (x: Tensor) => Tensor, domain?: readonly [number, number]): fc.Arbitrary<Problem> {
+function unary(
+  f: (x: Tensor) => Tensor,
+  domain?: readonly [number, number],
+): fc.Arbitrary<Problem> {
   return small()
     .chain((shape) => distinct(shape, domain))
     .map((x) => [f, [x]]);
@@ -50,9 +61,14 @@ function binary(
     .tuple(broadcastPair({ maxRank: 3, maxExtent: 3 }), fc.boolean())
     .filter(([[full]]) => sizeOf(full) <= 12)
     .map(([[full, part], swap]) => (swap ? [part, full] : [full, part]));
-  const both = fc.oneof({ weight: 5, arbitrary: shapePair }, { weight: 1, arbitrary: fc.constant([[2, 1], [3]]) });
+  const both = fc.oneof(
+    { weight: 5, arbitrary: shapePair },
+    { weight: 1, arbitrary: fc.constant([[2, 1], [3]]) },
+  );
   return both.chain(([a, b]) =>
-    fc.tuple(distinct(a!, domainA), distinct(b!, domainB, 1)).map((inputs): Problem => [f as never, inputs]),
+    fc
+      .tuple(distinct(a!, domainA), distinct(b!, domainB, 1))
+      .map((inputs): Problem => [f as never, inputs]),
   );
 }
 
@@ -67,7 +83,10 @@ function withAxis(
 }
 
 function alongAxis(f: (x: Tensor, axis: number) => Tensor, minExtent = 0): fc.Arbitrary<Problem> {
-  return withAxis((shape, axis) => distinct(shape).map((x) => [(t) => f(t!, axis), [x]]), minExtent);
+  return withAxis(
+    (shape, axis) => distinct(shape).map((x) => [(t) => f(t!, axis), [x]]),
+    minExtent,
+  );
 }
 
 function reduction(
@@ -83,7 +102,10 @@ function reduction(
 
 const indexValues = (shape: number[], extent: number): fc.Arbitrary<Reference> =>
   fc
-    .array(fc.integer({ min: 0, max: Math.max(0, extent - 1) }), { minLength: sizeOf(shape), maxLength: sizeOf(shape) })
+    .array(fc.integer({ min: 0, max: Math.max(0, extent - 1) }), {
+      minLength: sizeOf(shape),
+      maxLength: sizeOf(shape),
+    })
     .map((values) => ({ shape, values }));
 
 const gathered: fc.Arbitrary<Problem> = fc
@@ -102,15 +124,25 @@ const scattered: fc.Arbitrary<Problem> = fc
     const updates = [...shape.slice(0, axis), ...places, ...shape.slice(axis + 1)];
     return fc
       .tuple(distinct(shape), distinct(updates), indexValues(places, shape[axis]!))
-      .map(([x, u, where]): Problem => [
-        (a, b) => ops.scatterAdd(a!, toTensor(where, "int32"), b!, axis),
-        [x, u],
-      ]);
+      .map(
+        ([x, u, where]): Problem => [
+          (a, b) => ops.scatterAdd(a!, toTensor(where, "int32"), b!, axis),
+          [x, u],
+        ],
+      );
   });
 
 const matrices: fc.Arbitrary<Problem> = fc
   .tuple(
-    fc.constantFrom<[number[], number[]]>([[], []], [[2], []], [[], [2]], [[2], [2]], [[2, 1], [2]], [[1], [1]], [[0], []]),
+    fc.constantFrom<[number[], number[]]>(
+      [[], []],
+      [[2], []],
+      [[], [2]],
+      [[2], [2]],
+      [[2, 1], [2]],
+      [[1], [1]],
+      [[0], []],
+    ),
     ...([0, 0, 0] as const).map(() => fc.integer({ min: 0, max: 3 })),
   )
   .filter(([[a, b], m, k, n]) => sizeOf([...a, m!, k!]) <= 12 && sizeOf([...b, k!, n!]) <= 12)
@@ -121,22 +153,33 @@ const matrices: fc.Arbitrary<Problem> = fc
   );
 
 const vectors: fc.Arbitrary<Problem> = fc
-  .constantFrom<[number[], number[]]>([[3], [3]], [[3], [3, 2]], [[2, 3], [3]], [[3], [2, 3, 2]], [[2, 2, 3], [3]], [[0], [0]])
+  .constantFrom<[number[], number[]]>(
+    [[3], [3]],
+    [[3], [3, 2]],
+    [[2, 3], [3]],
+    [[3], [2, 3, 2]],
+    [[2, 2, 3], [3]],
+    [[0], [0]],
+  )
   .chain(([a, b]) =>
-    fc.tuple(distinct(a), distinct(b)).map((inputs): Problem => [(x, y) => ops.matmul(x!, y!), inputs]),
+    fc
+      .tuple(distinct(a), distinct(b))
+      .map((inputs): Problem => [(x, y) => ops.matmul(x!, y!), inputs]),
   );
 
 const transposedProduct: fc.Arbitrary<Problem> = fc
   .tuple(distinct([3, 2]), distinct([3, 2]))
   .map((inputs): Problem => [(x, y) => ops.matmul(x!.transpose(), ops.flip(y!)), inputs]);
 
-const sliced: fc.Arbitrary<Problem> = small({ minRank: 1, maxRank: 2, maxExtent: 5 }).chain((shape) => {
-  const position = fc.option(fc.integer({ min: -6, max: 6 }), { nil: null });
-  const range = fc.tuple(position, position, fc.constantFrom(1, 2, 3, -1, -2));
-  return fc
-    .tuple(distinct(shape), fc.tuple(...shape.map(() => range)))
-    .map(([x, ranges]): Problem => [(t) => ops.slice(t!, ...ranges), [x]]);
-});
+const sliced: fc.Arbitrary<Problem> = small({ minRank: 1, maxRank: 2, maxExtent: 5 }).chain(
+  (shape) => {
+    const position = fc.option(fc.integer({ min: -6, max: 6 }), { nil: null });
+    const range = fc.tuple(position, position, fc.constantFrom(1, 2, 3, -1, -2));
+    return fc
+      .tuple(distinct(shape), fc.tuple(...shape.map(() => range)))
+      .map(([x, ranges]): Problem => [(t) => ops.slice(t!, ...ranges), [x]]);
+  },
+);
 
 const padded: fc.Arbitrary<Problem> = small({ maxRank: 2 }).chain((shape) => {
   const width = fc.tuple(fc.nat({ max: 2 }), fc.nat({ max: 2 }));
@@ -145,10 +188,16 @@ const padded: fc.Arbitrary<Problem> = small({ maxRank: 2 }).chain((shape) => {
     .map(([x, widths]): Problem => [(t) => ops.pad(t!, widths), [x]]);
 });
 
-const joined = (f: (parts: Tensor[], axis: number) => Tensor, sameExtent: boolean): fc.Arbitrary<Problem> =>
+const joined = (
+  f: (parts: Tensor[], axis: number) => Tensor,
+  sameExtent: boolean,
+): fc.Arbitrary<Problem> =>
   withAxis((shape, axis) =>
     fc
-      .array(sameExtent ? fc.constant(shape.at(axis)!) : fc.nat({ max: 2 }), { minLength: 1, maxLength: 3 })
+      .array(sameExtent ? fc.constant(shape.at(axis)!) : fc.nat({ max: 2 }), {
+        minLength: 1,
+        maxLength: 3,
+      })
       .chain((extents) =>
         fc
           .tuple(...extents.map((extent) => distinct(replaced(shape, axis, extent))))
@@ -157,18 +206,22 @@ const joined = (f: (parts: Tensor[], axis: number) => Tensor, sameExtent: boolea
   );
 
 const selecting: fc.Arbitrary<Problem> = binary(ops.mul).chain(([, inputs]) =>
-  fc.boolean().map((flipped): Problem => [
-    (a, b) => {
-      const condition = ops.less(a!, b!);
-      return ops.where(condition, flipped ? b! : a!.square(), flipped ? a!.square() : b!);
-    },
-    inputs,
-  ]),
+  fc.boolean().map(
+    (flipped): Problem => [
+      (a, b) => {
+        const condition = ops.less(a!, b!);
+        return ops.where(condition, flipped ? b! : a!.square(), flipped ? a!.square() : b!);
+      },
+      inputs,
+    ],
+  ),
 );
 
 const repeated: fc.Arbitrary<Problem> = broadcastPair({ maxRank: 3, maxExtent: 3 })
   .filter(([full]) => sizeOf(full) <= 12)
-  .chain(([full, part]) => distinct(part).map((x): Problem => [(t) => ops.broadcastTo(t!, full), [x]]));
+  .chain(([full, part]) =>
+    distinct(part).map((x): Problem => [(t) => ops.broadcastTo(t!, full), [x]]),
+  );
 
 const summedTo: fc.Arbitrary<Problem> = broadcastPair({ maxRank: 3, maxExtent: 3 })
   .filter(([full]) => sizeOf(full) <= 12)
@@ -203,7 +256,9 @@ const DIFFERENTIABLE: Record<string, fc.Arbitrary<Problem>> = {
   log1mexp: unary(ops.log1mexp, [-2.5, -0.3]),
   relu: unary((x) => ops.mul(ops.relu(x), x)),
   silu: unary(ops.silu),
-  gelu: fc.boolean().chain((exact) => unary((x) => ops.gelu(x, { approximate: exact ? "none" : "tanh" }))),
+  gelu: fc
+    .boolean()
+    .chain((exact) => unary((x) => ops.gelu(x, { approximate: exact ? "none" : "tanh" }))),
   sum: reduction(ops.sum, 0),
   mean: reduction(ops.mean, 1),
   max: reduction((x, axes, options) => ops.max(x.square(), axes, options), 1),
@@ -216,17 +271,26 @@ const DIFFERENTIABLE: Record<string, fc.Arbitrary<Problem>> = {
   sort: alongAxis((x, axis) => ops.sort(x.square(), axis)),
   takeAlongAxis: withAxis(
     (shape, axis) =>
-      fc.nat({ max: 3 }).chain((extent) =>
-        fc
-          .tuple(distinct(shape), indexValues(replaced(shape, axis, extent), shape.at(axis)!))
-          .map(([x, where]): Problem => [(t) => ops.takeAlongAxis(t!, toTensor(where, "int32"), axis), [x]]),
-      ),
+      fc
+        .nat({ max: 3 })
+        .chain((extent) =>
+          fc
+            .tuple(distinct(shape), indexValues(replaced(shape, axis, extent), shape.at(axis)!))
+            .map(
+              ([x, where]): Problem => [
+                (t) => ops.takeAlongAxis(t!, toTensor(where, "int32"), axis),
+                [x],
+              ],
+            ),
+        ),
     1,
   ),
   gather: gathered,
   scatterAdd: scattered,
   matmul: fc.oneof(matrices, vectors, transposedProduct),
-  dot: small().chain((shape) => fc.tuple(distinct(shape), distinct(shape)).map((inputs): Problem => [ops.dot as never, inputs])),
+  dot: small().chain((shape) =>
+    fc.tuple(distinct(shape), distinct(shape)).map((inputs): Problem => [ops.dot as never, inputs]),
+  ),
   reshape: unary((x) => ops.reshape(x, [-1])),
   transpose: unary((x) => ops.transpose(x)),
   swapAxes: alongAxis((x, axis) => ops.swapAxes(x, 0, axis)),
@@ -277,7 +341,8 @@ describe("first and second derivatives agree with finite differences", () => {
           await checkGradients((...xs) => f(...xs).square(), at, { order: 2, tolerance: 1e-5 });
         },
         20,
-      ));
+      ),
+    );
   }
 });
 
@@ -304,7 +369,11 @@ describe("compositions", () => {
     ],
     [
       "attention",
-      [[3, 4], [3, 4], [3, 4]],
+      [
+        [3, 4],
+        [3, 4],
+        [3, 4],
+      ],
       (q, k, v) => {
         const mask = ops.less(tensor([[0], [1], [2]]), tensor([0, 1, 2]));
         const scores = q!.matmul(k!.transpose()).mul(0.5);
@@ -328,15 +397,36 @@ describe("compositions", () => {
     ],
     ["a shared subexpression", [[3]], (x) => [1, 2, 3].reduce((y) => y.mul(y).add(x!), x!.tanh())],
     ["x of itself", [[2, 2]], (x) => x!.matmul(x!).matmul(x!.transpose())],
-    ["a reshape no stride expresses", [[3, 4]], (x) => x!.transpose().reshape([2, 6]).exp().reshape([4, 3]).transpose()],
-    ["views of views", [[4, 4]], (x) => ops.flip(x!.slice([1, 4], [null, null, 2]), 0).pad([[1, 0], [0, 1]]).transpose()],
+    [
+      "a reshape no stride expresses",
+      [[3, 4]],
+      (x) => x!.transpose().reshape([2, 6]).exp().reshape([4, 3]).transpose(),
+    ],
+    [
+      "views of views",
+      [[4, 4]],
+      (x) =>
+        ops
+          .flip(x!.slice([1, 4], [null, null, 2]), 0)
+          .pad([
+            [1, 0],
+            [0, 1],
+          ])
+          .transpose(),
+    ],
   ];
   for (const [name, inputShapes, f] of compositions) {
     it(name, () =>
       forAll(
         [fc.tuple(...inputShapes.map((shape) => distinct(shape, [-1.5, 1.5])))],
-        (inputs) => checkGradients(f, inputs.map((x) => toTensor(x)), { order: 2, tolerance: 1e-5 }),
+        (inputs) =>
+          checkGradients(
+            f,
+            inputs.map((x) => toTensor(x)),
+            { order: 2, tolerance: 1e-5 },
+          ),
         4,
-      ));
+      ),
+    );
   }
 });

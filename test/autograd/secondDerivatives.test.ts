@@ -5,14 +5,25 @@
 
 import { beforeAll, describe, expect, it } from "vitest";
 import * as pg from "../../src/index.js";
-import { gradients, hessianVectorProduct, setDevice, type Tensor, tensor } from "../../src/index.js";
+import {
+  gradients,
+  hessianVectorProduct,
+  setDevice,
+  type Tensor,
+  tensor,
+} from "../../src/index.js";
 
 beforeAll(async () => {
   await setDevice("interpreter");
 });
 
 const float64 = (values: number[] | number[][]): Tensor => tensor(values, { dtype: "float64" });
-const A = float64([[0.3, -0.7, 0.2, 0.5], [0.1, 0.4, -0.6, 0.8], [-0.2, 0.9, 0.3, -0.1], [0.6, 0.2, -0.3, 0.7]]);
+const A = float64([
+  [0.3, -0.7, 0.2, 0.5],
+  [0.1, 0.4, -0.6, 0.8],
+  [-0.2, 0.9, 0.3, -0.1],
+  [0.6, 0.2, -0.3, 0.7],
+]);
 const WEIGHTS = float64([0.7, -1.3, 0.4, 2.1]);
 const POINT = [-1.4, -0.3, 0.6, 1.9];
 const POSITIVE = [0.4, 0.9, 1.6, 2.5];
@@ -28,7 +39,11 @@ const FUNCTIONS: [string, (x: Tensor) => Tensor, number[], ((x: number) => numbe
   ["relu", pg.relu, POINT, () => 0],
   ["square", pg.square, POINT, () => 2],
   ["sqrt", pg.sqrt, POSITIVE, (x) => -0.25 * x ** -1.5],
-  ["a chain of matrix products", (x) => pg.matmul(A, pg.matmul(A, x.reshape([4, 1])).square()).reshape([4]), POINT],
+  [
+    "a chain of matrix products",
+    (x) => pg.matmul(A, pg.matmul(A, x.reshape([4, 1])).square()).reshape([4]),
+    POINT,
+  ],
   ["logSumExp", (x) => pg.logSumExp(x), POINT],
   ["logSoftmax", pg.logSoftmax, POINT],
   ["max", (x) => pg.max(x.square()), POINT],
@@ -90,7 +105,8 @@ for (const [name, f, point, formula] of FUNCTIONS) {
 
 describe("third derivatives", () => {
   it("of exp, sin-like products and powers", async () => {
-    const third = (f: (x: Tensor) => Tensor): ((x: Tensor) => Tensor) => pg.grad(pg.grad(pg.grad(f)));
+    const third = (f: (x: Tensor) => Tensor): ((x: Tensor) => Tensor) =>
+      pg.grad(pg.grad(pg.grad(f)));
     const x = tensor(0.7, { dtype: "float64" });
     expect(await third(pg.exp)(x).item()).toBeCloseTo(Math.exp(0.7), 12);
     expect(await third((t) => t.pow(4))(x).item()).toBeCloseTo(24 * 0.7, 12);

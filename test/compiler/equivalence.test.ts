@@ -24,7 +24,9 @@ async function sameValues(together: Tensor[], apart: Tensor[]): Promise<void> {
     for (const [j, value] of expected.entries()) {
       // Float64 sums may be taken in another order.
       const close = Math.abs(found[j]! - value) <= 1e-9 * Math.max(1, Math.abs(value));
-      expect(close || Object.is(found[j], value), `value ${i}[${j}]: ${found[j]} ≠ ${value}`).toBe(true);
+      expect(close || Object.is(found[j], value), `value ${i}[${j}]: ${found[j]} ≠ ${value}`).toBe(
+        true,
+      );
     }
   }
 }
@@ -36,14 +38,16 @@ describe("a graph evaluated at once", () => {
   it("has the values of its operations evaluated one by one", () =>
     forAll(
       [programs(12)],
-      async (program) => sameValues(await build(program, { dtype: "float64" }), await apart(program)),
+      async (program) =>
+        sameValues(await build(program, { dtype: "float64" }), await apart(program)),
       400,
     ));
 
   it("has them also where graphs are long", () =>
     forAll(
       [programs(40)],
-      async (program) => sameValues(await build(program, { dtype: "float64" }), await apart(program)),
+      async (program) =>
+        sameValues(await build(program, { dtype: "float64" }), await apart(program)),
       60,
     ));
 
@@ -51,7 +55,9 @@ describe("a graph evaluated at once", () => {
     forAll(
       [programs(10)],
       async (program) => {
-        const leaves = program.leaves.map(({ shape, seed }) => pg.randomNormal(shape, { seed, dtype: "float64" }));
+        const leaves = program.leaves.map(({ shape, seed }) =>
+          pg.randomNormal(shape, { seed, dtype: "float64" }),
+        );
         const slopes = async (between?: (value: Tensor) => Promise<unknown>): Promise<Tensor[]> => {
           const values = await build(program, {
             dtype: "float64",
@@ -87,11 +93,21 @@ describe("setDebug({ checkFinite: true })", () => {
   const x = tensor([1, 0, 4]);
 
   it("names the operation that made the first value that is not finite", async () => {
-    await expect(x.log().exp().add(1).mul(pg.log(x.mul(-1))).sum().data()).rejects.toThrow(
-      /^log\(float32\[3\]\) made a value that is not finite from inputs that are/,
+    await expect(
+      x
+        .log()
+        .exp()
+        .add(1)
+        .mul(pg.log(x.mul(-1)))
+        .sum()
+        .data(),
+    ).rejects.toThrow(/^log\(float32\[3\]\) made a value that is not finite from inputs that are/);
+    await expect(pg.div(x, x).sum().data()).rejects.toThrow(
+      /^div\(float32\[3\], float32\[3\]\) made/,
     );
-    await expect(pg.div(x, x).sum().data()).rejects.toThrow(/^div\(float32\[3\], float32\[3\]\) made/);
-    await expect(realize({ a: x.add(1), b: x.mul(1000).exp() })).rejects.toThrow(/^exp\(float32\[3\]\) made/);
+    await expect(realize({ a: x.add(1), b: x.mul(1000).exp() })).rejects.toThrow(
+      /^exp\(float32\[3\]\) made/,
+    );
   });
 
   it("shows where in the program that was", async () => {
@@ -112,7 +128,12 @@ describe("setDebug({ checkFinite: true })", () => {
 
   it("does not blame a mask for what another operation did", async () => {
     const masked = pg.where(tensor([true, false, true]), x, Number.NEGATIVE_INFINITY);
-    await expect(pg.softmax(masked).mul(pg.sqrt(x.sub(2))).data()).rejects.toThrow(/^sqrt/);
+    await expect(
+      pg
+        .softmax(masked)
+        .mul(pg.sqrt(x.sub(2)))
+        .data(),
+    ).rejects.toThrow(/^sqrt/);
   });
 
   it("leaves values readable", async () => {

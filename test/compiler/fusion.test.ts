@@ -4,7 +4,15 @@
 
 import { beforeAll, describe, expect, it } from "vitest";
 import * as pg from "../../src/index.js";
-import { type Explanation, explain, gradients, randomNormal, setDevice, type Tensor, tensor } from "../../src/index.js";
+import {
+  type Explanation,
+  explain,
+  gradients,
+  randomNormal,
+  setDevice,
+  type Tensor,
+  tensor,
+} from "../../src/index.js";
 
 beforeAll(async () => {
   await setDevice("interpreter");
@@ -138,7 +146,10 @@ describe("matrix products", () => {
       pg.matmul(x, w).add(bias).gelu(),
       pg.matmul(x, w).add(bias).add(random(8, 16)),
       pg.matmul(x, w).mul(2).sub(1).relu().reshape([4, 32]),
-      pg.matmul(x.reshape([2, 4, 16]), w).add(bias).tanh(),
+      pg
+        .matmul(x.reshape([2, 4, 16]), w)
+        .add(bias)
+        .tanh(),
     ]) {
       const plan = await explain(y);
       expect(kinds(plan)).toEqual(["matmul"]);
@@ -169,7 +180,12 @@ describe("views", () => {
     for (const y of [
       x.transpose().exp(),
       x.slice([1, 5], [null, null, -2]).add(1),
-      x.pad([[1, 1], [0, 2]]).mul(2),
+      x
+        .pad([
+          [1, 1],
+          [0, 2],
+        ])
+        .mul(2),
       x.exp().transpose().reshape([4, 12]).tanh(),
       pg.concat([x, x.neg(), random(2, 8)]).exp(),
       pg.flip(x.add(1)).mul(x),
@@ -184,7 +200,9 @@ describe("views", () => {
   });
 
   it("of reductions stay in their kernel", async () => {
-    const plan = await explain(random(6, 8).transpose().slice([0, 8, 2]).square().sum(0).reshape([2, 3]).neg());
+    const plan = await explain(
+      random(6, 8).transpose().slice([0, 8, 2]).square().sum(0).reshape([2, 3]).neg(),
+    );
     expect(kinds(plan)).toEqual(["reduce"]);
     expect(plan.temporaryBytes).toBe(0);
   });

@@ -82,11 +82,13 @@ describe("the plan cache", () => {
   it("tells the order of operands", async () => {
     const [x, y] = [tensor([2]), tensor([5])];
     expect([await x.sub(y).exp().log().item(), await y.sub(x).exp().log().item()]).toEqual([
-      expect.closeTo(-3, 5), expect.closeTo(3, 5),
+      expect.closeTo(-3, 5),
+      expect.closeTo(3, 5),
     ]);
     const e = x.exp();
     expect([await e.sub(x).item(), await x.sub(e).item()]).toEqual([
-      expect.closeTo(Math.exp(2) - 2, 5), expect.closeTo(2 - Math.exp(2), 5),
+      expect.closeTo(Math.exp(2) - 2, 5),
+      expect.closeTo(2 - Math.exp(2), 5),
     ]);
   });
 
@@ -102,8 +104,26 @@ describe("the plan cache", () => {
       ],
       [x.sum(0).expm1(), x.sum(1).expm1(), x.sum().expm1(), x.max(0).expm1()],
       [x.transpose().sign(), x.sign(), pg.flip(x).sign(), pg.flip(x, 0).sign()],
-      [x.slice([0, 2]).abs(), x.slice([1, 3]).abs(), x.slice([0, 4, 2]).abs(), x.slice([0, 3]).abs()],
-      [x.pad([[1, 0], [0, 0]]).floor(), x.pad([[0, 1], [0, 0]]).floor()],
+      [
+        x.slice([0, 2]).abs(),
+        x.slice([1, 3]).abs(),
+        x.slice([0, 4, 2]).abs(),
+        x.slice([0, 3]).abs(),
+      ],
+      [
+        x
+          .pad([
+            [1, 0],
+            [0, 0],
+          ])
+          .floor(),
+        x
+          .pad([
+            [0, 1],
+            [0, 0],
+          ])
+          .floor(),
+      ],
     ];
     for (const list of different) expect(await work(...list)).toEqual([list.length, 0]);
   });
@@ -139,7 +159,12 @@ describe("the plan cache", () => {
       for (let n = 1; n < 20; n++) {
         const x = pg.arange(n).cast("float32");
         expect(await x.add(n).sum().item()).toBe((n * (n - 1)) / 2 + n * n);
-        expect(await x.slice([n - 1]).mul(2).item()).toBe(2 * (n - 1));
+        expect(
+          await x
+            .slice([n - 1])
+            .mul(2)
+            .item(),
+        ).toBe(2 * (n - 1));
       }
     }
   });

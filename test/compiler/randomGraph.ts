@@ -62,7 +62,7 @@ function axesFrom(rank: number, detail: number): number[] {
 const bounded = (x: Tensor): Tensor => pg.tanh(x);
 
 /** Binary operations broadcast where they can, else take a reduced operand. */
-function fit(f: (a: Tensor, b: Tensor) => Tensor): Operation {
+function fitting(f: (a: Tensor, b: Tensor) => Tensor): Operation {
   return (a, b) => {
     try {
       return f(a, b);
@@ -74,12 +74,12 @@ function fit(f: (a: Tensor, b: Tensor) => Tensor): Operation {
 
 /** Operations that are continuous, so that rounding stays small. */
 const CONTINUOUS: readonly Operation[] = [
-  fit((a, b) => pg.add(a, b)),
-  fit((a, b) => pg.sub(a, b)),
-  fit((a, b) => bounded(pg.mul(a, b))),
-  fit((a, b) => pg.div(a, pg.add(b.square(), 1))),
-  fit((a, b) => pg.maximum(a, b)),
-  fit((a, b) => pg.minimum(a, b)),
+  fitting((a, b) => pg.add(a, b)),
+  fitting((a, b) => pg.sub(a, b)),
+  fitting((a, b) => bounded(pg.mul(a, b))),
+  fitting((a, b) => pg.div(a, pg.add(b.square(), 1))),
+  fitting((a, b) => pg.maximum(a, b)),
+  fitting((a, b) => pg.minimum(a, b)),
   (a) => pg.neg(a),
   (a) => pg.exp(bounded(a)),
   (a) => pg.log1p(a.square()),
@@ -107,7 +107,9 @@ const CONTINUOUS: readonly Operation[] = [
       ...a.shape.map((extent) => {
         const step = [1, 1, 2, -1, -2][next(5)]!;
         const start = next(extent);
-        return step > 0 ? ([start, null, step] as const) : ([extent - 1 - start, null, step] as const);
+        return step > 0
+          ? ([start, null, step] as const)
+          : ([extent - 1 - start, null, step] as const);
       }),
     );
   },
@@ -122,7 +124,8 @@ const CONTINUOUS: readonly Operation[] = [
   (a, b, detail) => {
     if (a.rank === 0) return pg.stack([a, b.mean()]);
     const axis = detail % a.rank;
-    const fits = b.rank === a.rank && b.shape.every((extent, d) => d === axis || extent === a.shape[d]);
+    const fits =
+      b.rank === a.rank && b.shape.every((extent, d) => d === axis || extent === a.shape[d]);
     return pg.concat([a, fits ? b : pg.flip(a, axis), a], axis);
   },
   // Reductions
@@ -147,14 +150,21 @@ const CONTINUOUS: readonly Operation[] = [
     if (a.rank === 0) return null;
     const axis = detail % a.rank;
     const extent = a.shape[axis]!;
-    const positions = Array.from({ length: 1 + (detail % 4) }, (_v, i) => (detail + 7 * i) % extent);
+    const positions = Array.from(
+      { length: 1 + (detail % 4) },
+      (_v, i) => (detail + 7 * i) % extent,
+    );
     return pg.gather(a, tensor(positions, { dtype: "int32" }), axis);
   },
   (a, _, detail) => {
     if (a.rank === 0) return null;
     const axis = detail % a.rank;
     const extent = a.shape[axis]!;
-    const positions = pg.arange(a.size).reshape(a.shape).mul(3).add(detail % 7);
+    const positions = pg
+      .arange(a.size)
+      .reshape(a.shape)
+      .mul(3)
+      .add(detail % 7);
     const inside = positions.sub(positions.div(extent).floor().cast("int32").mul(extent));
     return pg.takeAlongAxis(a, inside, axis);
   },
@@ -165,15 +175,15 @@ const CONTINUOUS: readonly Operation[] = [
     return pg.scatterAdd(target, tensor(positions, { dtype: "int32" }), a);
   },
   (a) => (a.rank === 0 ? null : pg.sort(a)),
-  fit((a, b) => pg.where(pg.less(pg.arange(a.size).reshape(a.shape), 3), a, b)),
+  fitting((a, b) => pg.where(pg.less(pg.arange(a.size).reshape(a.shape), 3), a, b)),
 ];
 
 /** Operations that jump, where rounding becomes visible. */
 const DISCONTINUOUS: readonly Operation[] = [
   (a) => pg.floor(pg.mul(a, 3)),
   (a) => pg.sign(a),
-  fit((a, b) => pg.cast(pg.less(a, b), a.dtype)),
-  fit((a, b) => pg.where(pg.lessEqual(a, 0.1), a, b)),
+  fitting((a, b) => pg.cast(pg.less(a, b), a.dtype)),
+  fitting((a, b) => pg.where(pg.lessEqual(a, 0.1), a, b)),
   (a) => (a.rank === 0 ? null : pg.cast(pg.argsort(a), a.dtype)),
   (a) => (a.rank === 0 ? null : pg.cast(pg.argmax(a), a.dtype)),
   (a) => (a.rank === 0 ? null : pg.gather(a, pg.argsort(a.reshape([-1])).slice([0, 2]), 0)),
@@ -185,7 +195,10 @@ export function programs(length: number): fc.Arbitrary<Program> {
     .array(fc.integer({ min: 1, max: 5 }), { minLength: 0, maxLength: 3 })
     .filter((extents) => extents.reduce((size, extent) => size * extent, 1) <= 60);
   return fc.record({
-    leaves: fc.array(fc.record({ shape, seed: fc.nat({ max: 1000 }) }), { minLength: 1, maxLength: 3 }),
+    leaves: fc.array(fc.record({ shape, seed: fc.nat({ max: 1000 }) }), {
+      minLength: 1,
+      maxLength: 3,
+    }),
     instructions: fc.array(
       fc.record({
         operation: fc.nat({ max: 999 }),

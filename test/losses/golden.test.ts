@@ -6,9 +6,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { setDevice } from "../../src/tensor/evaluate.js";
 import { call, evaluateGolden, rows } from "./golden.js";
 
+/** Relative to the value; a value that is 0 has rounding errors of numbers near 1. */
 function expectClose(found: number, expected: number, tolerance: number): void {
-  expect(Math.abs(found - expected)).toBeLessThanOrEqual(
-    tolerance * Math.max(1, Math.abs(expected)),
+  const scale = expected === 0 ? 1 : Math.abs(expected);
+  expect(Math.abs(found - expected), `${found}, not ${expected}`).toBeLessThanOrEqual(
+    tolerance * scale,
   );
 }
 

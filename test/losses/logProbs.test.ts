@@ -92,6 +92,22 @@ describe("the token-level oracle", () => {
   });
 });
 
+describe("a reference computed along", () => {
+  it("gives the loss and gradients a stored one gives", async () => {
+    const live = pairsOf(sequenceLogProbs(policy, ids, mask));
+    const stored = (t: Tensor) => t.data().then((values) => tensor(values));
+    const cached = {
+      ...live,
+      referenceChosen: await stored(live.referenceChosen),
+      referenceRejected: await stored(live.referenceRejected),
+    };
+    const [a, b] = [dpoLoss(live).loss, dpoLoss(cached).loss];
+    expect(await a.item()).toBe(await b.item());
+    const [ga, gb] = [gradients(a, [policy])[0]!, gradients(b, [policy])[0]!];
+    await expectValues(ga, Array.from(await gb.data()), 16);
+  });
+});
+
 describe("tokenLogProbs", () => {
   it("has one entry per predicted token, whose masked sum is the sequence's", async () => {
     const tokens = tokenLogProbs(policy, ids);

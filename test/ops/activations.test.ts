@@ -6,7 +6,17 @@ import { beforeAll, describe, expect, it } from "vitest";
 import * as pg from "../../src/index.js";
 import { type DType, setDevice, type Tensor, tensor } from "../../src/index.js";
 import { erfReference } from "../devices/wasm/erfReference.js";
-import { arrayOf, expectTensor, forAll, map, type Reference, reduce, shapes, toTensor, total } from "./reference.js";
+import {
+  arrayOf,
+  expectTensor,
+  forAll,
+  map,
+  type Reference,
+  reduce,
+  shapes,
+  toTensor,
+  total,
+} from "./reference.js";
 
 beforeAll(async () => {
   await setDevice("interpreter");
@@ -21,11 +31,23 @@ describe("functions of each element", () => {
     ["sigmoid", pg.sigmoid, sigmoid],
     ["logSigmoid", pg.logSigmoid, (x) => Math.log(sigmoid(x))],
     ["softplus", pg.softplus, (x) => Math.log(1 + Math.exp(x))],
-    ["log1mexp", (x) => pg.log1mexp(pg.neg(pg.abs(x))), (x) => Math.log(1 - Math.exp(-Math.abs(x)))],
+    [
+      "log1mexp",
+      (x) => pg.log1mexp(pg.neg(pg.abs(x))),
+      (x) => Math.log(1 - Math.exp(-Math.abs(x))),
+    ],
     ["relu", pg.relu, (x) => Math.max(x, 0)],
     ["silu", pg.silu, (x) => x * sigmoid(x)],
-    ["gelu", pg.gelu, (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)))],
-    ["exact gelu", (x) => pg.gelu(x, { approximate: "none" }), (x) => 0.5 * x * (1 + erfReference(x / Math.SQRT2))],
+    [
+      "gelu",
+      pg.gelu,
+      (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+    ],
+    [
+      "exact gelu",
+      (x) => pg.gelu(x, { approximate: "none" }),
+      (x) => 0.5 * x * (1 + erfReference(x / Math.SQRT2)),
+    ],
   ];
   for (const [name, f, formula] of functions) {
     it(`${name} is its formula`, () =>
@@ -43,17 +65,26 @@ describe("functions of each element", () => {
 
 describe("softmax, logSoftmax and logSumExp", () => {
   it("are their formulas along any axis", () =>
-    forAll([shapes({ minRank: 1, maxRank: 3, minExtent: 1 }).chain((shape) => arrayOf(shape, -6, 6))], async (x) => {
-      for (const axis of x.shape.keys()) {
-        const sums = reduce((values) => total(values.map(Math.exp)), x, [axis], true);
-        await expectTensor(pg.softmax(toTensor(x), axis), map((v, s) => Math.exp(v) / s, x, sums));
-        await expectTensor(pg.logSoftmax(toTensor(x), axis), map((v, s) => v - Math.log(s), x, sums));
-        await expectTensor(
-          pg.logSumExp(toTensor(x), axis, { keepDims: true }),
-          map(Math.log, sums),
-        );
-      }
-    }));
+    forAll(
+      [shapes({ minRank: 1, maxRank: 3, minExtent: 1 }).chain((shape) => arrayOf(shape, -6, 6))],
+      async (x) => {
+        for (const axis of x.shape.keys()) {
+          const sums = reduce((values) => total(values.map(Math.exp)), x, [axis], true);
+          await expectTensor(
+            pg.softmax(toTensor(x), axis),
+            map((v, s) => Math.exp(v) / s, x, sums),
+          );
+          await expectTensor(
+            pg.logSoftmax(toTensor(x), axis),
+            map((v, s) => v - Math.log(s), x, sums),
+          );
+          await expectTensor(
+            pg.logSumExp(toTensor(x), axis, { keepDims: true }),
+            map(Math.log, sums),
+          );
+        }
+      },
+    ));
 
   it("softmax along the last axis by default sums to 1", async () => {
     const y = pg.softmax(pg.randomNormal([4, 5], { seed: 1, std: 10, dtype: "float64" }));
@@ -92,7 +123,16 @@ describe("at extremes", () => {
     }
 
     it(`logSumExp never overflows in ${dtype}`, async () => {
-      const rows = tensor([[1e4, 1e4], [-1e4, -1e4], [-infinity, 3], [-infinity, -infinity], [infinity, 0]], { dtype });
+      const rows = tensor(
+        [
+          [1e4, 1e4],
+          [-1e4, -1e4],
+          [-infinity, 3],
+          [-infinity, -infinity],
+          [infinity, 0],
+        ],
+        { dtype },
+      );
       const found = await pg.logSumExp(rows, 1).array();
       const tolerance = 1e-3;
       const expected = [1e4 + Math.LN2, -1e4 + Math.LN2, 3];
@@ -103,8 +143,17 @@ describe("at extremes", () => {
     });
 
     it(`softmax leaves nothing to −∞ in ${dtype}`, async () => {
-      const rows = tensor([[-infinity, 3, 3], [1e4, -1e4, -infinity]], { dtype });
-      expect(await pg.softmax(rows).array()).toEqual([[0, 0.5, 0.5], [1, 0, 0]]);
+      const rows = tensor(
+        [
+          [-infinity, 3, 3],
+          [1e4, -1e4, -infinity],
+        ],
+        { dtype },
+      );
+      expect(await pg.softmax(rows).array()).toEqual([
+        [0, 0.5, 0.5],
+        [1, 0, 0],
+      ]);
     });
   }
 
@@ -114,7 +163,11 @@ describe("at extremes", () => {
 
   it("small arguments keep their digits", async () => {
     const tiny: Reference = { shape: [2], values: [1e-12, -1e-12] };
-    await expectTensor(pg.softplus(toTensor(tiny)).sub(Math.LN2).div(toTensor(tiny)), map(() => 0.5, tiny), 1e-3);
+    await expectTensor(
+      pg.softplus(toTensor(tiny)).sub(Math.LN2).div(toTensor(tiny)),
+      map(() => 0.5, tiny),
+      1e-3,
+    );
     const far = await pg.logSigmoid(tensor([50], { dtype: "float64" })).item();
     expect(far / -Math.exp(-50)).toBeCloseTo(1, 12);
   });

@@ -6,7 +6,18 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import * as pg from "../../src/index.js";
 import { setDevice, type Tensor, tensor } from "../../src/index.js";
-import { arrayOf, at, build, expectTensor, forAll, type Reference, replaced, shapes, sizeOf, toTensor } from "./reference.js";
+import {
+  arrayOf,
+  at,
+  build,
+  expectTensor,
+  forAll,
+  type Reference,
+  replaced,
+  shapes,
+  sizeOf,
+  toTensor,
+} from "./reference.js";
 
 beforeAll(async () => {
   await setDevice("interpreter");
@@ -36,19 +47,37 @@ describe("gather", () => {
       ([x, axis, where]) =>
         expectTensor(
           pg.gather(toTensor(x), toTensor(where, "int32"), axis),
-          build([...x.shape.slice(0, axis), ...where.shape, ...x.shape.slice(axis + 1)], (index) => {
-            const found = at(where, index.slice(axis, axis + where.shape.length));
-            if (found < 0 || found >= x.shape[axis]!) return Number.NaN;
-            return at(x, [...index.slice(0, axis), found, ...index.slice(axis + where.shape.length)]);
-          }),
+          build(
+            [...x.shape.slice(0, axis), ...where.shape, ...x.shape.slice(axis + 1)],
+            (index) => {
+              const found = at(where, index.slice(axis, axis + where.shape.length));
+              if (found < 0 || found >= x.shape[axis]!) return Number.NaN;
+              return at(x, [
+                ...index.slice(0, axis),
+                found,
+                ...index.slice(axis + where.shape.length),
+              ]);
+            },
+          ),
         ),
       120,
     ));
 
   it("looks up rows", async () => {
-    const table = tensor([[1, 2], [3, 4], [5, 6]]);
-    expect(await pg.gather(table, indices([2, 0])).array()).toEqual([[5, 6], [1, 2]]);
-    expect(await table.gather(indices([[1, 1]]), -1).array()).toEqual([[[2, 2]], [[4, 4]], [[6, 6]]]);
+    const table = tensor([
+      [1, 2],
+      [3, 4],
+      [5, 6],
+    ]);
+    expect(await pg.gather(table, indices([2, 0])).array()).toEqual([
+      [5, 6],
+      [1, 2],
+    ]);
+    expect(await table.gather(indices([[1, 1]]), -1).array()).toEqual([
+      [[2, 2]],
+      [[4, 4]],
+      [[6, 6]],
+    ]);
     expect(await pg.gather(table, tensor(1, { dtype: "int32" })).array()).toEqual([3, 4]);
   });
 
@@ -58,7 +87,9 @@ describe("gather", () => {
   });
 
   it("finds nothing in an empty axis", async () => {
-    expect(await pg.gather(pg.zeros([0, 2]), indices([0])).array()).toEqual([[Number.NaN, Number.NaN]]);
+    expect(await pg.gather(pg.zeros([0, 2]), indices([0])).array()).toEqual([
+      [Number.NaN, Number.NaN],
+    ]);
   });
 
   it("reads computed values at computed positions", async () => {
@@ -66,14 +97,18 @@ describe("gather", () => {
     const places = indices([0, 1]).mul(2).add(1);
     expect(await pg.gather(x.mul(10), places).array()).toEqual([20, 40]);
     expect(await pg.gather(pg.flip(x), places).array()).toEqual([3, 1]);
-    expect(await pg.gather(x, pg.gather(indices([3, 2, 1]), indices([2, 0]))).array()).toEqual([2, 4]);
+    expect(await pg.gather(x, pg.gather(indices([3, 2, 1]), indices([2, 0]))).array()).toEqual([
+      2, 4,
+    ]);
   });
 
   it("refuses fractional indices", () => {
     expect(() => pg.gather(pg.zeros([3]), tensor([1]))).toThrow(
       "gather: indices must be int32, not float32; cast them",
     );
-    expect(() => pg.gather(pg.zeros([3]), indices([1]), 1)).toThrow("gather: axis 1 is out of range");
+    expect(() => pg.gather(pg.zeros([3]), indices([1]), 1)).toThrow(
+      "gather: axis 1 is out of range",
+    );
   });
 });
 
@@ -100,14 +135,19 @@ describe("takeAlongAxis", () => {
           pg.takeAlongAxis(toTensor(x), toTensor(where, "int32"), axis),
           build([...where.shape], (index) => {
             const found = at(where, index);
-            return found < 0 || found >= x.shape[axis]! ? Number.NaN : at(x, replaced(index, axis, found));
+            return found < 0 || found >= x.shape[axis]!
+              ? Number.NaN
+              : at(x, replaced(index, axis, found));
           }),
         ),
       120,
     ));
 
   it("works along the last axis by default", async () => {
-    const x = tensor([[1, 2, 3], [4, 5, 6]]);
+    const x = tensor([
+      [1, 2, 3],
+      [4, 5, 6],
+    ]);
     expect(await x.takeAlongAxis(indices([[2], [0]])).array()).toEqual([[3], [4]]);
   });
 
@@ -115,8 +155,12 @@ describe("takeAlongAxis", () => {
     expect(() => pg.takeAlongAxis(pg.zeros([2, 3]), indices([[0]]))).toThrow(
       "takeAlongAxis: indices [1,1] must have the shape [2,3] but for axis 1",
     );
-    expect(() => pg.takeAlongAxis(pg.zeros([2, 3]), indices([0, 1]))).toThrow("takeAlongAxis: indices [2]");
-    expect(() => pg.takeAlongAxis(pg.zeros([1]), pg.zeros([1]))).toThrow("takeAlongAxis: indices must be int32");
+    expect(() => pg.takeAlongAxis(pg.zeros([2, 3]), indices([0, 1]))).toThrow(
+      "takeAlongAxis: indices [2]",
+    );
+    expect(() => pg.takeAlongAxis(pg.zeros([1]), pg.zeros([1]))).toThrow(
+      "takeAlongAxis: indices must be int32",
+    );
   });
 });
 
@@ -171,7 +215,10 @@ describe("scatterAdd", () => {
 describe("oneHot", () => {
   it("marks each index; an index outside marks nothing", async () => {
     expect(await pg.oneHot(indices([1, 0, 3, -1]), 3).array()).toEqual([
-      [0, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0],
+      [0, 1, 0],
+      [1, 0, 0],
+      [0, 0, 0],
+      [0, 0, 0],
     ]);
     expect(pg.oneHot(indices([[1, 2]]), 5).shape).toEqual([1, 2, 5]);
     expect(pg.oneHot(indices([1]), 2, { dtype: "bool" }).dtype).toBe("bool");

@@ -6,7 +6,17 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import * as pg from "../../src/index.js";
 import { setDevice, type Tensor, tensor } from "../../src/index.js";
-import { arrayOf, at, build, expectTensor, forAll, matmul, type Reference, shapes, toTensor } from "./reference.js";
+import {
+  arrayOf,
+  at,
+  build,
+  expectTensor,
+  forAll,
+  matmul,
+  type Reference,
+  shapes,
+  toTensor,
+} from "./reference.js";
 
 beforeAll(async () => {
   await setDevice("interpreter");
@@ -51,7 +61,9 @@ describe("matmul", () => {
         const turned = (x: Reference): Tensor => {
           const order = x.shape.map((_, d) => d);
           const shape = [...x.shape.slice(0, -2), ...x.shape.slice(-2).reverse()];
-          const flipped = build(shape, (index) => at(x, [...index.slice(0, -2), ...index.slice(-2).reverse()]));
+          const flipped = build(shape, (index) =>
+            at(x, [...index.slice(0, -2), ...index.slice(-2).reverse()]),
+          );
           return toTensor(flipped).transpose([...order.slice(0, -2), ...order.slice(-2).reverse()]);
         };
         return expectTensor(
@@ -72,7 +84,13 @@ describe("matmul", () => {
       ["broadcast column", random([3, 1], 6).broadcastTo([3, 4])],
       ["broadcast scalar", tensor(2, { dtype: "float64" }).broadcastTo([3, 4])],
       ["repeated value", pg.full([3, 4], 0.5, { dtype: "float64" })],
-      ["padded", random([2, 2], 7).pad([[1, 0], [1, 1]])],
+      [
+        "padded",
+        random([2, 2], 7).pad([
+          [1, 0],
+          [1, 1],
+        ]),
+      ],
       ["reshaped", random([2, 6], 8).reshape([3, 4])],
       ["reshaped transpose", random([6, 2], 9).transpose().reshape([3, 4])],
       ["gathered", pg.gather(random([5, 4], 10), tensor([4, 0, 2], { dtype: "int32" }))],
@@ -80,7 +98,12 @@ describe("matmul", () => {
       ["computed", random([3, 4], 13).exp()],
       ["computed transpose", random([4, 3], 14).tanh().transpose()],
       ["a product", random([3, 2], 15).matmul(random([2, 4], 16))],
-      ["a transposed product", random([4, 2], 17).matmul(random([2, 3], 18)).transpose()],
+      [
+        "a transposed product",
+        random([4, 2], 17)
+          .matmul(random([2, 3], 18))
+          .transpose(),
+      ],
       ["a sum", random([3, 2, 4], 19).sum(1)],
       ["positions", pg.arange(12).reshape([3, 4]).cast("float64")],
     ];
@@ -117,7 +140,10 @@ describe("matmul", () => {
     await expectTensor(pg.matmul(x, x), matmul(plain, plain));
     await expectTensor(
       pg.matmul(x, x.transpose()),
-      matmul(plain, build([3, 3], ([i, j]) => at(plain, [j!, i!]))),
+      matmul(
+        plain,
+        build([3, 3], ([i, j]) => at(plain, [j!, i!])),
+      ),
     );
   });
 
@@ -129,8 +155,14 @@ describe("matmul", () => {
       const row = { ...vector, shape: [1, 3] };
       const column = { ...vector, shape: [3, 1] };
       await expectTensor(pg.matmul(v, m), { shape: [4], values: matmul(row, matrix).values });
-      await expectTensor(pg.matmul(m.transpose(), v), { shape: [4], values: matmul(row, matrix).values });
-      await expectTensor(pg.matmul(batch, v), { shape: [2, 4], values: matmul(matrices, column).values });
+      await expectTensor(pg.matmul(m.transpose(), v), {
+        shape: [4],
+        values: matmul(row, matrix).values,
+      });
+      await expectTensor(pg.matmul(batch, v), {
+        shape: [2, 4],
+        values: matmul(matrices, column).values,
+      });
       await expectTensor(pg.matmul(v, pg.swapAxes(batch, 1, 2)), {
         shape: [2, 4],
         values: matmul(matrices, column).values,
@@ -153,7 +185,10 @@ describe("matmul", () => {
     const [single, double] = [pg.ones([2, 2]), random([2, 2], 28)];
     expect(pg.matmul(single, double).dtype).toBe("float64");
     expect(pg.matmul(single, tensor([[1], [2]], { dtype: "int32" })).dtype).toBe("float32");
-    expect(await pg.matmul(single, tensor([[1], [2]], { dtype: "int32" })).array()).toEqual([[3], [3]]);
+    expect(await pg.matmul(single, tensor([[1], [2]], { dtype: "int32" })).array()).toEqual([
+      [3],
+      [3],
+    ]);
   });
 
   it("says what does not fit", () => {
@@ -172,6 +207,8 @@ describe("matmul", () => {
   it("names the shapes it was given, also where they are vectors or batches", () => {
     expect(() => pg.matmul(pg.zeros([3]), pg.zeros([4]))).toThrow("[3] × [4]");
     expect(() => pg.matmul(pg.zeros([3]), pg.zeros([4, 2]))).toThrow("[3] × [4,2]");
-    expect(() => pg.matmul(pg.zeros([2, 3, 4]), pg.zeros([3, 4, 5]))).toThrow(/\[2,3,4\].*\[3,4,5\]/);
+    expect(() => pg.matmul(pg.zeros([2, 3, 4]), pg.zeros([3, 4, 5]))).toThrow(
+      /\[2,3,4\].*\[3,4,5\]/,
+    );
   });
 });

@@ -6,7 +6,18 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import * as pg from "../../src/index.js";
 import { type SliceRange, setDevice, tensor } from "../../src/index.js";
-import { arrayOf, at, build, expectTensor, forAll, type Reference, replaced, shapes, sizeOf, toTensor } from "./reference.js";
+import {
+  arrayOf,
+  at,
+  build,
+  expectTensor,
+  forAll,
+  type Reference,
+  replaced,
+  shapes,
+  sizeOf,
+  toTensor,
+} from "./reference.js";
 
 beforeAll(async () => {
   await setDevice("interpreter");
@@ -19,7 +30,12 @@ const counted = (shape: number[]): Reference => {
 };
 
 /** Python's `range(extent)[start:stop:step]`. */
-function pythonRange(extent: number, start: number | null, stop: number | null, step: number): number[] {
+function pythonRange(
+  extent: number,
+  start: number | null,
+  stop: number | null,
+  step: number,
+): number[] {
   const [low, high] = step > 0 ? [0, extent] : [-1, extent - 1];
   const place = (position: number | null, whenOpen: number): number => {
     if (position === null) return whenOpen;
@@ -45,7 +61,11 @@ describe("slice", () => {
           pg.slice(toTensor(x), ...ranges),
           build(
             kept.map((positions) => positions.length),
-            (index) => at(x, index.map((i, d) => kept[d]![i]!)),
+            (index) =>
+              at(
+                x,
+                index.map((i, d) => kept[d]![i]!),
+              ),
           ),
         );
       },
@@ -54,16 +74,27 @@ describe("slice", () => {
 
   it("of a slice composes", async () => {
     const x = toTensor(counted([10]));
-    const ranges: SliceRange[] = [[1, 9, 2], [null, null, -1], [1, 3]];
+    const ranges: SliceRange[] = [
+      [1, 9, 2],
+      [null, null, -1],
+      [1, 3],
+    ];
     const twice = ranges.reduce((t, one) => t.slice(one), x);
     expect(await twice.array()).toEqual([5, 3]);
   });
 
   it("leaves later axes whole and keeps the axis of an index", async () => {
-    const x = tensor([[1, 2], [3, 4], [5, 6]]);
+    const x = tensor([
+      [1, 2],
+      [3, 4],
+      [5, 6],
+    ]);
     expect(await x.slice(-1).array()).toEqual([[5, 6]]);
     expect(await x.slice(null, 0).array()).toEqual([[1], [3], [5]]);
-    expect(await x.slice([1]).array()).toEqual([[3, 4], [5, 6]]);
+    expect(await x.slice([1]).array()).toEqual([
+      [3, 4],
+      [5, 6],
+    ]);
     expect(await x.slice().array()).toEqual(await x.array());
     expect(await x.slice(1).squeeze(0).array()).toEqual([3, 4]);
   });
@@ -71,7 +102,9 @@ describe("slice", () => {
   it("refuses indices outside, steps of 0 and too many ranges", () => {
     const x = pg.zeros([3, 2]);
     expect(() => x.slice(3)).toThrow("slice: index 3 is out of range for axis 0 of extent 3");
-    expect(() => x.slice(null, -3)).toThrow("slice: index -3 is out of range for axis 1 of extent 2");
+    expect(() => x.slice(null, -3)).toThrow(
+      "slice: index -3 is out of range for axis 1 of extent 2",
+    );
     expect(() => x.slice([0, 1, 0])).toThrow("slice: step 0 of axis 0");
     expect(() => x.slice(0, 0, 0)).toThrow("slice: 3 ranges for the 2 axes of [3,2]");
   });
@@ -84,7 +117,10 @@ describe("flip", () => {
       async ([x, axes]) => {
         const reversed = (along: number[]): Reference =>
           build([...x.shape], (index) =>
-            at(x, index.map((i, d) => (along.includes(d) ? x.shape[d]! - 1 - i : i))),
+            at(
+              x,
+              index.map((i, d) => (along.includes(d) ? x.shape[d]! - 1 - i : i)),
+            ),
           );
         await expectTensor(pg.flip(toTensor(x), axes), reversed(axes));
         await expectTensor(pg.flip(toTensor(x)), reversed([...x.shape.keys()]));
@@ -95,10 +131,16 @@ describe("flip", () => {
 describe("reshape", () => {
   it("keeps the elements in row-major order, also of views", () =>
     forAll(
-      [shapes({ maxRank: 3, maxExtent: 6 }).chain((shape) => arrayOf(shape)), fc.nat(), fc.boolean()],
+      [
+        shapes({ maxRank: 3, maxExtent: 6 }).chain((shape) => arrayOf(shape)),
+        fc.nat(),
+        fc.boolean(),
+      ],
       async (x, pick, transposed) => {
         const size = sizeOf(x.shape);
-        const factors = Array.from({ length: size + 1 }, (_, n) => n).filter((n) => n > 0 && size % n === 0);
+        const factors = Array.from({ length: size + 1 }, (_, n) => n).filter(
+          (n) => n > 0 && size % n === 0,
+        );
         const first = size === 0 ? 0 : factors[pick % factors.length]!;
         const target = size === 0 ? [2, 0] : [first, size / first];
         const source = transposed
@@ -107,10 +149,10 @@ describe("reshape", () => {
         const view = transposed ? toTensor(x).transpose() : toTensor(x);
         await expectTensor(pg.reshape(view, target), { shape: target, values: source.values });
         // Not the identity on the way, so that the reshape is not undone by hand.
-        await expectTensor(
-          view.reshape([-1]).mul(2).reshape(target),
-          { shape: target, values: source.values.map((value) => 2 * value) },
-        );
+        await expectTensor(view.reshape([-1]).mul(2).reshape(target), {
+          shape: target,
+          values: source.values.map((value) => 2 * value),
+        });
       },
     ));
 
@@ -167,13 +209,19 @@ describe("transpose", () => {
     ));
 
   it("reverses all axes by default", async () => {
-    expect(await tensor([[1, 2, 3]]).transpose().array()).toEqual([[1], [2], [3]]);
+    expect(
+      await tensor([[1, 2, 3]])
+        .transpose()
+        .array(),
+    ).toEqual([[1], [2], [3]]);
     expect(pg.zeros([2, 3, 4]).transpose().shape).toEqual([4, 3, 2]);
   });
 
   it("refuses what is not an order of the axes", () => {
     const x = pg.zeros([2, 3]);
-    expect(() => x.transpose([0])).toThrow("transpose: axes [0] are not an order of the 2 axes of [2,3]");
+    expect(() => x.transpose([0])).toThrow(
+      "transpose: axes [0] are not an order of the 2 axes of [2,3]",
+    );
     expect(() => x.transpose([0, 0])).toThrow("transpose: axes [0,0]");
     expect(() => x.transpose([0, 2])).toThrow("transpose: axis 2 is out of range: axes are -2 … 1");
   });
@@ -204,7 +252,13 @@ describe("pad", () => {
     ));
 
   it("pads a computed value, not its argument", async () => {
-    expect(await tensor([1, 2]).exp().pad([[1, 1]]).slice([0, 1]).array()).toEqual([0]);
+    expect(
+      await tensor([1, 2])
+        .exp()
+        .pad([[1, 1]])
+        .slice([0, 1])
+        .array(),
+    ).toEqual([0]);
     expect(await pg.pad(pg.ones([1]), [[1, 2]]).array()).toEqual([0, 1, 0, 0]);
     expect(await pg.pad(tensor([true]), [[1, 0]]).array()).toEqual([false, true]);
   });
@@ -214,7 +268,12 @@ describe("pad", () => {
     expect(() => x.pad([[1, 1]])).toThrow(
       "pad: needs a pair of widths ≥ 0 for each of the 2 axes of [2,3], got [[1,1]]",
     );
-    expect(() => x.pad([[1, 1], [-1, 0]])).toThrow("pad: needs a pair of widths ≥ 0");
+    expect(() =>
+      x.pad([
+        [1, 1],
+        [-1, 0],
+      ]),
+    ).toThrow("pad: needs a pair of widths ≥ 0");
   });
 });
 
@@ -238,9 +297,14 @@ describe("concat and stack", () => {
       ],
       ([axis, parts]) => {
         const d = axis < 0 ? axis + parts[0]!.shape.length : axis;
-        const owners = parts.flatMap((part) => Array.from({ length: part.shape[d]! }, (_, i) => [part, i] as const));
+        const owners = parts.flatMap((part) =>
+          Array.from({ length: part.shape[d]! }, (_, i) => [part, i] as const),
+        );
         return expectTensor(
-          pg.concat(parts.map((part) => toTensor(part)), axis),
+          pg.concat(
+            parts.map((part) => toTensor(part)),
+            axis,
+          ),
           build(replaced(parts[0]!.shape, d, owners.length), (index) => {
             const [part, i] = owners[index[d]!]!;
             return at(part, replaced(index, d, i));
@@ -266,23 +330,45 @@ describe("concat and stack", () => {
     expect(() => pg.concat([pg.zeros([2, 3]), pg.zeros([2, 4])])).toThrow(
       "concat: shapes [2,3] and [2,4] differ outside axis 0",
     );
-    expect(() => pg.concat([pg.zeros([2]), pg.zeros([2, 1])])).toThrow("concat: shapes [2] and [2,1]");
+    expect(() => pg.concat([pg.zeros([2]), pg.zeros([2, 1])])).toThrow(
+      "concat: shapes [2] and [2,1]",
+    );
   });
 
   it("stack adds an axis", async () => {
     const parts = [tensor([1, 2]), tensor([3, 4]), tensor([5, 6])];
-    expect(await pg.stack(parts).array()).toEqual([[1, 2], [3, 4], [5, 6]]);
-    expect(await pg.stack(parts, 1).array()).toEqual([[1, 3, 5], [2, 4, 6]]);
-    expect(await pg.stack(parts, -1).array()).toEqual([[1, 3, 5], [2, 4, 6]]);
+    expect(await pg.stack(parts).array()).toEqual([
+      [1, 2],
+      [3, 4],
+      [5, 6],
+    ]);
+    expect(await pg.stack(parts, 1).array()).toEqual([
+      [1, 3, 5],
+      [2, 4, 6],
+    ]);
+    expect(await pg.stack(parts, -1).array()).toEqual([
+      [1, 3, 5],
+      [2, 4, 6],
+    ]);
     expect(await pg.stack([tensor(1), tensor(2)]).array()).toEqual([1, 2]);
   });
 });
 
 describe("broadcastTo, squeeze and expandDims", () => {
   it("broadcastTo repeats", async () => {
-    expect(await tensor([[1], [2]]).broadcastTo([2, 2, 3]).array()).toEqual([
-      [[1, 1, 1], [2, 2, 2]],
-      [[1, 1, 1], [2, 2, 2]],
+    expect(
+      await tensor([[1], [2]])
+        .broadcastTo([2, 2, 3])
+        .array(),
+    ).toEqual([
+      [
+        [1, 1, 1],
+        [2, 2, 2],
+      ],
+      [
+        [1, 1, 1],
+        [2, 2, 2],
+      ],
     ]);
     expect(tensor([1]).broadcastTo([0]).shape).toEqual([0]);
   });
@@ -291,13 +377,37 @@ describe("broadcastTo, squeeze and expandDims", () => {
     expect(() => pg.zeros([2, 3]).broadcastTo([3])).toThrow(
       "broadcastTo: shape [2,3] does not broadcast to [3]",
     );
-    expect(() => pg.zeros([3]).broadcastTo([1])).toThrow("broadcastTo: shape [3] does not broadcast to [1]");
-    expect(() => pg.zeros([3]).broadcastTo([2])).toThrow("broadcastTo: shapes [3] and [2] do not broadcast");
+    expect(() => pg.zeros([3]).broadcastTo([1])).toThrow(
+      "broadcastTo: shape [3] does not broadcast to [1]",
+    );
+    expect(() => pg.zeros([3]).broadcastTo([2])).toThrow(
+      "broadcastTo: shapes [3] and [2] do not broadcast",
+    );
   });
 
   it("sumTo is its adjoint", async () => {
-    expect(await pg.sumTo(tensor([[1, 2], [3, 4]]), [2]).array()).toEqual([4, 6]);
-    expect(await pg.sumTo(tensor([[1, 2], [3, 4]]), [2, 1]).array()).toEqual([[3], [7]]);
+    expect(
+      await pg
+        .sumTo(
+          tensor([
+            [1, 2],
+            [3, 4],
+          ]),
+          [2],
+        )
+        .array(),
+    ).toEqual([4, 6]);
+    expect(
+      await pg
+        .sumTo(
+          tensor([
+            [1, 2],
+            [3, 4],
+          ]),
+          [2, 1],
+        )
+        .array(),
+    ).toEqual([[3], [7]]);
     expect(await pg.sumTo(pg.zeros([0, 3]), [1, 3]).array()).toEqual([[0, 0, 0]]);
   });
 
@@ -312,7 +422,11 @@ describe("broadcastTo, squeeze and expandDims", () => {
   it("expandDims adds one anywhere", () => {
     const x = pg.zeros([2, 3]);
     expect([0, 1, 2, -1, -3].map((axis) => x.expandDims(axis).shape)).toEqual([
-      [1, 2, 3], [2, 1, 3], [2, 3, 1], [2, 3, 1], [1, 2, 3],
+      [1, 2, 3],
+      [2, 1, 3],
+      [2, 3, 1],
+      [2, 3, 1],
+      [1, 2, 3],
     ]);
     expect(() => x.expandDims(3)).toThrow("expandDims: axis 3 is out of range: axes are -3 … 2");
   });

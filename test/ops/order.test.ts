@@ -6,7 +6,17 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import * as pg from "../../src/index.js";
 import { setDevice, type Tensor, tensor } from "../../src/index.js";
-import { arrayOf, at, build, expectTensor, forAll, type Reference, replaced, shapes, toTensor } from "./reference.js";
+import {
+  arrayOf,
+  at,
+  build,
+  expectTensor,
+  forAll,
+  type Reference,
+  replaced,
+  shapes,
+  toTensor,
+} from "./reference.js";
 
 beforeAll(async () => {
   await setDevice("interpreter");
@@ -28,7 +38,10 @@ const tied = (minExtent: number): fc.Arbitrary<[Reference, number]> =>
 
 /** The stable ascending order of numbers, NaN last. */
 function orderOf(values: number[]): number[] {
-  const rank = (value: number): [number, number] => [Number(Number.isNaN(value)), Number.isNaN(value) ? 0 : value];
+  const rank = (value: number): [number, number] => [
+    Number(Number.isNaN(value)),
+    Number.isNaN(value) ? 0 : value,
+  ];
   return values
     .map((value, i) => [...rank(value), i] as const)
     .sort((a, b) => a[0] - b[0] || (a[1] === b[1] ? 0 : a[1] - b[1]) || a[2] - b[2])
@@ -59,16 +72,31 @@ describe("argsort and sort", () => {
     ));
 
   it("sort of views and of computed values", async () => {
-    const x = tensor([[3, 1, 2], [0, 5, 4]]);
-    expect(await pg.sort(x.transpose()).array()).toEqual([[0, 3], [1, 5], [2, 4]]);
-    expect(await x.neg().sort().array()).toEqual([[-3, -2, -1], [-5, -4, -0]]);
-    expect(await pg.sort(pg.flip(x, 1)).array()).toEqual([[1, 2, 3], [0, 4, 5]]);
+    const x = tensor([
+      [3, 1, 2],
+      [0, 5, 4],
+    ]);
+    expect(await pg.sort(x.transpose()).array()).toEqual([
+      [0, 3],
+      [1, 5],
+      [2, 4],
+    ]);
+    expect(await x.neg().sort().array()).toEqual([
+      [-3, -2, -1],
+      [-5, -4, -0],
+    ]);
+    expect(await pg.sort(pg.flip(x, 1)).array()).toEqual([
+      [1, 2, 3],
+      [0, 4, 5],
+    ]);
     expect(await pg.sort(tensor([3, 1], { dtype: "int32" })).array()).toEqual([1, 3]);
     expect(await pg.sort(pg.full([3], 7)).array()).toEqual([7, 7, 7]);
   });
 
   it("a scalar has no order", () => {
-    expect(() => pg.sort(tensor(1))).toThrow("argsort: axis -1 is out of range: a scalar has no axes");
+    expect(() => pg.sort(tensor(1))).toThrow(
+      "argsort: axis -1 is out of range: a scalar has no axes",
+    );
   });
 });
 
@@ -84,13 +112,20 @@ describe("argmax", () => {
         build(
           x.shape.filter((_, d) => d !== axis),
           (index) =>
-            first(Array.from({ length: x.shape[axis]! }, (_, i) => at(x, [...index.slice(0, axis), i, ...index.slice(axis)]))),
+            first(
+              Array.from({ length: x.shape[axis]! }, (_, i) =>
+                at(x, [...index.slice(0, axis), i, ...index.slice(axis)]),
+              ),
+            ),
         ),
       );
     }));
 
   it("is int32, along the last axis by default", async () => {
-    const x = tensor([[1, 9, 3], [7, 2, 7]]);
+    const x = tensor([
+      [1, 9, 3],
+      [7, 2, 7],
+    ]);
     expect(x.argmax().dtype).toBe("int32");
     expect(await x.argmax().array()).toEqual([1, 0]);
     expect(await x.argmax(0).array()).toEqual([1, 0, 1]);
@@ -128,7 +163,9 @@ describe("cumsum", () => {
     const counts: Tensor = pg.cumsum(tensor([true, false, true]));
     expect(counts.dtype).toBe("int32");
     expect(await counts.array()).toEqual([1, 1, 2]);
-    expect(await pg.cumsum(tensor([2147483647, 1], { dtype: "int32" })).array()).toEqual([2147483647, -2147483648]);
+    expect(await pg.cumsum(tensor([2147483647, 1], { dtype: "int32" })).array()).toEqual([
+      2147483647, -2147483648,
+    ]);
     expect(await pg.cumsum(tensor([1, nan, 2])).array()).toEqual([1, nan, nan]);
     expect(await pg.cumsum(tensor([1, infinity, 2])).array()).toEqual([1, infinity, infinity]);
   });

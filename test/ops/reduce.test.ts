@@ -6,7 +6,16 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import * as pg from "../../src/index.js";
 import { type Axes, type ReduceOptions, setDevice, type Tensor, tensor } from "../../src/index.js";
-import { arrayOf, expectTensor, forAll, type Reference, reduce, shapes, toTensor, total } from "./reference.js";
+import {
+  arrayOf,
+  expectTensor,
+  forAll,
+  type Reference,
+  reduce,
+  shapes,
+  toTensor,
+  total,
+} from "./reference.js";
 
 beforeAll(async () => {
   await setDevice("interpreter");
@@ -54,9 +63,15 @@ for (const [name, operation, reference, emptyToo] of REDUCTIONS) {
         [reducing(emptyToo ? 0 : 1), fc.boolean()],
         async ([x, axes], keepDims) => {
           const t = toTensor(x);
-          await expectTensor(operation(t, axes, { keepDims }), reduce(reference, x, axes, keepDims));
+          await expectTensor(
+            operation(t, axes, { keepDims }),
+            reduce(reference, x, axes, keepDims),
+          );
           const all = [...x.shape.keys()];
-          await expectTensor(operation(t, undefined, { keepDims }), reduce(reference, x, all, keepDims));
+          await expectTensor(
+            operation(t, undefined, { keepDims }),
+            reduce(reference, x, all, keepDims),
+          );
         },
         80,
       ));
@@ -67,7 +82,10 @@ for (const [name, operation, reference, emptyToo] of REDUCTIONS) {
         async ([x, axes]) => {
           const t = pg.flip(toTensor(x)).transpose();
           const values = { shape: t.shape, values: Array.from(await t.data()) };
-          await expectTensor(operation(pg.flip(toTensor(x)).transpose(), axes), reduce(reference, values, axes));
+          await expectTensor(
+            operation(pg.flip(toTensor(x)).transpose(), axes),
+            reduce(reference, values, axes),
+          );
         },
         30,
       ));
@@ -78,7 +96,10 @@ for (const [name, operation, reference, emptyToo] of REDUCTIONS) {
     });
 
     it("gives NaN where there is one", async () => {
-      const x = tensor([[1, Number.NaN], [2, 3]]);
+      const x = tensor([
+        [1, Number.NaN],
+        [2, 3],
+      ]);
       const found = await operation(x, 1).data();
       expect(found[0]).toBeNaN();
       expect(found[1]).not.toBeNaN();
@@ -110,7 +131,11 @@ describe("sums", () => {
   it("over no axes change nothing", async () => {
     expect(await tensor([1, 2]).sum([]).array()).toEqual([1, 2]);
     expect(await tensor([1, 2]).max([]).array()).toEqual([1, 2]);
-    expect(await tensor([[3]]).sum().item()).toBe(3);
+    expect(
+      await tensor([[3]])
+        .sum()
+        .item(),
+    ).toBe(3);
   });
 });
 
@@ -141,7 +166,10 @@ describe("maxima and minima", () => {
   });
 
   it("of infinities are infinite", async () => {
-    const x = tensor([[Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY], [1, Number.POSITIVE_INFINITY]]);
+    const x = tensor([
+      [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY],
+      [1, Number.POSITIVE_INFINITY],
+    ]);
     expect(await x.max(1).array()).toEqual([Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]);
     expect(await x.min(1).array()).toEqual([Number.NEGATIVE_INFINITY, 1]);
   });

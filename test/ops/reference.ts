@@ -73,7 +73,14 @@ export function reduce(
   const kept = x.shape.map((extent, d) => (dropped.has(d) ? 1 : extent));
   const inner = x.shape.map((extent, d) => (dropped.has(d) ? extent : 1));
   const reduced = build(kept, (outer) =>
-    f(indicesOf(inner).map((index) => at(x, index.map((i, d) => i + outer[d]!)))),
+    f(
+      indicesOf(inner).map((index) =>
+        at(
+          x,
+          index.map((i, d) => i + outer[d]!),
+        ),
+      ),
+    ),
   );
   if (keepDims) return reduced;
   return { shape: x.shape.filter((_, d) => !dropped.has(d)), values: reduced.values };
@@ -133,7 +140,9 @@ export async function expectTensor(
 ): Promise<void> {
   const found = await fromTensor(t);
   expect(found.shape).toEqual(expected.shape);
-  const wrong = found.values.findIndex((value, i) => !isClose(value, expected.values[i]!, tolerance));
+  const wrong = found.values.findIndex(
+    (value, i) => !isClose(value, expected.values[i]!, tolerance),
+  );
   if (wrong >= 0 || found.values.length !== expected.values.length) {
     // The whole arrays make the better message.
     expect(found).toEqual(expected);

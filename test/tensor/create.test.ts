@@ -30,10 +30,22 @@ describe("tensor", () => {
     const cases: [TensorData, number[]][] = [
       [5, []],
       [[], [0]],
-      [[[], []], [2, 0]],
+      [
+        [[], []],
+        [2, 0],
+      ],
       [[1, 2, 3], [3]],
-      [[[1, 2, 3], [4, 5, 6]], [2, 3]],
-      [[[[1]], [[2]]], [2, 1, 1]],
+      [
+        [
+          [1, 2, 3],
+          [4, 5, 6],
+        ],
+        [2, 3],
+      ],
+      [
+        [[[1]], [[2]]],
+        [2, 1, 1],
+      ],
     ];
     for (const [data, shape] of cases) {
       expect(tensor(data).shape).toEqual(shape);
@@ -43,13 +55,23 @@ describe("tensor", () => {
 
   it("round-trips through array() for every shape", () =>
     forAll(
-      [shapes().chain((shape) => fc.array(fc.float({ noNaN: true }), { minLength: sizeOf(shape), maxLength: sizeOf(shape) }).map((values) => ({ shape, values })))],
+      [
+        shapes().chain((shape) =>
+          fc
+            .array(fc.float({ noNaN: true }), {
+              minLength: sizeOf(shape),
+              maxLength: sizeOf(shape),
+            })
+            .map((values) => ({ shape, values })),
+        ),
+      ],
       async ({ shape, values }) => {
         const x = tensor(Float32Array.from(values), { shape });
         expect(x.shape).toEqual(shape);
         expect(Array.from(await x.data())).toEqual(values);
         // Behind an extent of 0 nested arrays cannot say more.
-        if (!shape.includes(0)) expect(tensor((await x.array()) as TensorData).shape).toEqual(shape);
+        if (!shape.includes(0))
+          expect(tensor((await x.array()) as TensorData).shape).toEqual(shape);
         expect(Array.from(await tensor((await x.array()) as TensorData).data())).toEqual(values);
       },
     ));
@@ -59,14 +81,22 @@ describe("tensor", () => {
     expect(described(tensor([[true], [false]]))).toEqual([[2, 1], "bool"]);
     expect(described(tensor(new Float32Array(2)))).toEqual([[2], "float32"]);
     expect(described(tensor(new Float64Array(2)))).toEqual([[2], "float64"]);
-    for (const integers of [new Int32Array(2), new Uint8Array(2), new Int8Array(2), new Uint16Array(2), new Int16Array(2)]) {
+    for (const integers of [
+      new Int32Array(2),
+      new Uint8Array(2),
+      new Int8Array(2),
+      new Uint16Array(2),
+      new Int16Array(2),
+    ]) {
       expect(described(tensor(integers))).toEqual([[2], "int32"]);
     }
   });
 
   it("converts to a dtype that is asked for", async () => {
     expect(await tensor([1.7, -1.7], { dtype: "int32" }).array()).toEqual([1, -1]);
-    expect(await tensor(new Uint8Array([0, 255]), { dtype: "float64" }).data()).toEqual(Float64Array.of(0, 255));
+    expect(await tensor(new Uint8Array([0, 255]), { dtype: "float64" }).data()).toEqual(
+      Float64Array.of(0, 255),
+    );
     expect(await tensor([true, false], { dtype: "float32" }).array()).toEqual([1, 0]);
     expect(await tensor([0.1]).data()).toEqual(Float32Array.of(0.1));
     expect(await tensor([0.1], { dtype: "float64" }).array()).toEqual([0.1]);
@@ -75,11 +105,16 @@ describe("tensor", () => {
   it("as bool is true for anything but 0", async () => {
     const expected = [true, false, true, true];
     expect(await tensor([0.5, 0, -3, Number.NaN], { dtype: "bool" }).array()).toEqual(expected);
-    expect(await tensor(Float32Array.of(0.5, 0, -3, Number.NaN), { dtype: "bool" }).array()).toEqual(expected);
+    expect(
+      await tensor(Float32Array.of(0.5, 0, -3, Number.NaN), { dtype: "bool" }).array(),
+    ).toEqual(expected);
   });
 
   it("gives typed arrays a shape", async () => {
-    expect(await tensor(Float32Array.of(1, 2, 3, 4), { shape: [2, 2] }).array()).toEqual([[1, 2], [3, 4]]);
+    expect(await tensor(Float32Array.of(1, 2, 3, 4), { shape: [2, 2] }).array()).toEqual([
+      [1, 2],
+      [3, 4],
+    ]);
     expect(tensor([1, 2, 3, 4], { shape: [4, 1] }).shape).toEqual([4, 1]);
     expect(tensor(new Float32Array(0), { shape: [2, 0, 3] }).shape).toEqual([2, 0, 3]);
   });
@@ -99,22 +134,37 @@ describe("tensor", () => {
   });
 
   it("refuses ragged arrays, wrong sizes, and what is no number", () => {
-    expect(() => tensor([[1, 2], [3]])).toThrow("tensor: ragged arrays: at depth 1 expected 2 elements, found 1");
-    expect(() => tensor([[1], 2] as never)).toThrow("tensor: ragged arrays: at depth 1 expected 1 elements, found 2");
-    expect(() => tensor([1, [2]] as never)).toThrow("tensor: expected numbers or booleans, found [2]");
+    expect(() => tensor([[1, 2], [3]])).toThrow(
+      "tensor: ragged arrays: at depth 1 expected 2 elements, found 1",
+    );
+    expect(() => tensor([[1], 2] as never)).toThrow(
+      "tensor: ragged arrays: at depth 1 expected 1 elements, found 2",
+    );
+    expect(() => tensor([1, [2]] as never)).toThrow(
+      "tensor: expected numbers or booleans, found [2]",
+    );
     expect(() => tensor(["1"] as never)).toThrow('tensor: expected numbers or booleans, found "1"');
     expect(() => tensor([1, 2, 3], { shape: [2, 2] })).toThrow(
       "tensor: 3 values do not fill shape [2,2] (4 elements)",
     );
-    expect(() => tensor([1], { shape: [-1] })).toThrow("tensor: a shape is an array of integers ≥ 0, not [-1]");
-    expect(() => tensor([1], { shape: [1.5] })).toThrow("tensor: a shape is an array of integers ≥ 0");
-    expect(() => tensor([1], { shape: 1 as never })).toThrow("tensor: a shape is an array of integers ≥ 0, not 1");
+    expect(() => tensor([1], { shape: [-1] })).toThrow(
+      "tensor: a shape is an array of integers ≥ 0, not [-1]",
+    );
+    expect(() => tensor([1], { shape: [1.5] })).toThrow(
+      "tensor: a shape is an array of integers ≥ 0",
+    );
+    expect(() => tensor([1], { shape: 1 as never })).toThrow(
+      "tensor: a shape is an array of integers ≥ 0, not 1",
+    );
   });
 });
 
 describe("filled tensors", () => {
   it("full repeats a value", async () => {
-    expect(await full([2, 2], 7).array()).toEqual([[7, 7], [7, 7]]);
+    expect(await full([2, 2], 7).array()).toEqual([
+      [7, 7],
+      [7, 7],
+    ]);
     expect(described(full([2], true))).toEqual([[2], "bool"]);
     expect(described(full([], 1, { dtype: "float64" }))).toEqual([[], "float64"]);
     expect(await full([1], 2.7, { dtype: "int32" }).array()).toEqual([2]);
@@ -133,7 +183,10 @@ describe("filled tensors", () => {
   });
 
   it("eye is the identity matrix", async () => {
-    expect(await eye(2).array()).toEqual([[1, 0], [0, 1]]);
+    expect(await eye(2).array()).toEqual([
+      [1, 0],
+      [0, 1],
+    ]);
     expect(described(eye(0, { dtype: "float64" }))).toEqual([[0, 0], "float64"]);
     expect(() => eye(-1)).toThrow("eye: a shape is an array of integers ≥ 0");
   });
@@ -157,7 +210,9 @@ describe("arange", () => {
   });
 
   it("refuses steps of 0 and infinite ranges", () => {
-    expect(() => arange(0, 3, 0)).toThrow("arange: needs finite bounds and a step ≠ 0, got 0, 3, 0");
+    expect(() => arange(0, 3, 0)).toThrow(
+      "arange: needs finite bounds and a step ≠ 0, got 0, 3, 0",
+    );
     expect(() => arange(Number.POSITIVE_INFINITY)).toThrow("arange: needs finite bounds");
   });
 });

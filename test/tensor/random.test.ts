@@ -10,10 +10,13 @@ beforeAll(async () => {
   await setDevice("interpreter");
 });
 
-const moments = (values: ArrayLike<number>): [mean: number, std: number, skew: number, kurtosis: number] => {
+const moments = (
+  values: ArrayLike<number>,
+): [mean: number, std: number, skew: number, kurtosis: number] => {
   const list = Array.from(values);
   const mean = total(list) / list.length;
-  const central = (order: number): number => total(list.map((x) => (x - mean) ** order)) / list.length;
+  const central = (order: number): number =>
+    total(list.map((x) => (x - mean) ** order)) / list.length;
   const std = Math.sqrt(central(2));
   return [mean, std, central(3) / std ** 3, central(4) / std ** 4];
 };
@@ -65,7 +68,9 @@ describe("seeds", () => {
     expect(await randomNormal([2, 3], { seed: 7 }).data()).toEqual(flat);
     expect(await randomNormal([6], { seed: "7" }).data()).toEqual(flat);
     expect(await randomNormal([6], { seed: 8 }).data()).not.toEqual(flat);
-    expect(await randomUniform([6], { seed: 7 }).data()).toEqual(await randomUniform([6], { seed: 7 }).data());
+    expect(await randomUniform([6], { seed: 7 }).data()).toEqual(
+      await randomUniform([6], { seed: 7 }).data(),
+    );
   });
 
   it("give the same numbers at every precision, rounded", async () => {
@@ -81,14 +86,21 @@ describe("seeds", () => {
 
   it("a generator continues its sequence", async () => {
     const generator = randomGenerator(10);
-    const [a, b] = [randomUniform([3], { seed: generator }), randomUniform([3], { seed: generator })];
+    const [a, b] = [
+      randomUniform([3], { seed: generator }),
+      randomUniform([3], { seed: generator }),
+    ];
     const both = await randomUniform([6], { seed: 10 }).data();
     expect([...(await a.data()), ...(await b.data())]).toEqual([...both]);
   });
 
   it("empty tensors take no numbers", () => {
     expect(randomNormal([0, 3], { seed: 1 }).shape).toEqual([0, 3]);
-    expect(() => randomNormal([-1], { seed: 1 })).toThrow("randomNormal: a shape is an array of integers ≥ 0");
-    expect(() => randomUniform([-1], { seed: 1 })).toThrow("randomUniform: a shape is an array of integers ≥ 0");
+    expect(() => randomNormal([-1], { seed: 1 })).toThrow(
+      "randomNormal: a shape is an array of integers ≥ 0",
+    );
+    expect(() => randomUniform([-1], { seed: 1 })).toThrow(
+      "randomUniform: a shape is an array of integers ≥ 0",
+    );
   });
 });

@@ -67,7 +67,9 @@ describe("reading", () => {
     await y.data();
     await y.array();
     const after = await deviceStatistics();
-    expect(after.plansCompiled + after.planCacheHits).toBe(before.plansCompiled + before.planCacheHits);
+    expect(after.plansCompiled + after.planCacheHits).toBe(
+      before.plansCompiled + before.planCacheHits,
+    );
   });
 });
 
@@ -79,9 +81,20 @@ describe("empty and scalar tensors", () => {
     expect(await empty.sum(0).array()).toEqual([0, 0, 0]);
     expect(await empty.transpose().array()).toEqual([[], [], []]);
     expect(await empty.matmul(pg.ones([3, 2])).array()).toEqual([]);
-    expect(await empty.transpose().matmul(empty).array()).toEqual([[0, 0, 0], [0, 0, 0], [0, 0, 0]]);
+    expect(await empty.transpose().matmul(empty).array()).toEqual([
+      [0, 0, 0],
+      [0, 0, 0],
+      [0, 0, 0],
+    ]);
     expect(await pg.concat([empty, tensor([[1, 2, 3]])]).array()).toEqual([[1, 2, 3]]);
-    expect(await empty.pad([[1, 0], [0, 0]]).array()).toEqual([[0, 0, 0]]);
+    expect(
+      await empty
+        .pad([
+          [1, 0],
+          [0, 0],
+        ])
+        .array(),
+    ).toEqual([[0, 0, 0]]);
     expect(await empty.sort(0).array()).toEqual([]);
     expect(await scalar.exp().log().mul(scalar).array()).toBeCloseTo(4, 6);
     expect(await scalar.sum().array()).toBe(2);
@@ -110,7 +123,9 @@ describe("toString", () => {
       "Tensor float32[9] = 0, 1, 2, 3, 4, 5, 6, 7, …",
     );
     expect(String(pg.full([2, 2], 0.5))).toBe("Tensor float32[2,2] = 0.5");
-    expect(String(tensor([1, 2]).add(tensor([3, 4])))).toBe("Tensor float32[2] = add(float32[2], float32[2])");
+    expect(String(tensor([1, 2]).add(tensor([3, 4])))).toBe(
+      "Tensor float32[2] = add(float32[2], float32[2])",
+    );
     expect(String(tensor([true], { dtype: "bool" }))).toBe("Tensor bool[1] = 1");
     expect(String(tensor(0.1))).toBe("Tensor float32[] = 0.1");
   });

@@ -30,12 +30,20 @@ import {
 } from "./assembler.js";
 import { emitOperation, splatConstant, widenMask } from "./scalars.js";
 
-/** Iterations after which a running float sum is added to a total, so that rounding errors stay small. */
-const SUM_BLOCK = 1024;
+/** Iterations up to which a sum runs on; longer ones are summed in blocks. */
+const SHORT_SUM = 128;
 /** Independent accumulators of a reduction. */
 const ACCUMULATORS = 4;
 /** Expressions up to which a reduction's body is unrolled. */
 const UNROLLED_EXPRESSIONS = 16;
+
+/**
+ * Iterations after which a running sum is added to a total: about the square root of their number, so
+ * that neither adds up many rounding errors. A power of two.
+ */
+function sumBlock(iterations: number): number {
+  return 2 ** Math.round(Math.log2(iterations) / 2);
+}
 
 /** How a loop kernel is run. */
 interface Schedule {
@@ -412,18 +420,18 @@ class LoopGenerator {
     const outer = axes.map((_, d) => d).filter((d) => d >= outputRank && d !== vector);
     const isEmpty = axes.slice(outputRank).includes(0);
     const innermost = (): void => {
-      const long = axes[vector]! > SUM_BLOCK * this.lanes * unroll && kernel.reduce === "sum";
+      const iterations = axes[vector]! / (this.lanes * unroll);
+      const long = iterations > SHORT_SUM && kernel.reduce === "sum";
       const accumulate = (): void => {
         const sum = this.width === 1 ? single : sums[this.unrolled]!;
         this.append(sum.set(this.combine(kernel, dtype, sum.get, this.value(body).get)));
         if (long && this.width > 1 && this.unrolled === 0) {
-          // Every so many elements the running sums go into the total.
-          const position = i32.divU(this.vectorIndices[0]!.get, i32.const(this.lanes));
+          const vectors = i32.divU(this.vectorIndices[0]!.get, i32.const(this.lanes));
           this.open(0);
           for (const one of sums) fold(total, one);
           const flush = this.close();
-          const mask = i32.const(SUM_BLOCK * ACCUMULATORS - 1);
-          this.append(control.if(i32.eqz(i32.and(position, mask)), flush));
+          const mask = i32.const(sumBlock(iterations) * unroll - 1);
+          this.append(control.if(i32.eqz(i32.and(vectors, mask)), flush));
         }
       };
       this.vectorLoop(unroll, null, accumulate);
@@ -482,12 +490,12 @@ class LoopGenerator {
           this.unrolled = u;
           this.append(sum.set(this.combine(kernel, dtype, sum.get, this.value(body).get)));
         });
-        if (kernel.reduce === "sum" && axes[innermost]! > 2 * SUM_BLOCK) {
+        if (kernel.reduce === "sum" && axes[innermost]! > SHORT_SUM) {
           const index = this.indices[innermost]!;
           this.open(0);
           flush();
           const code = this.close();
-          const due = i32.eqz(i32.and(index.get, i32.const(SUM_BLOCK - 1)));
+          const due = i32.eqz(i32.and(index.get, i32.const(sumBlock(axes[innermost]!) - 1)));
           this.append(control.if(due, code));
         }
       };

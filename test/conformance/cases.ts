@@ -1,0 +1,779 @@
+/**
+ * Every operation with inputs of every kind, as functions of a floating-point dtype.
+ * @module
+ */
+
+import * as pg from "../../src/index.js";
+import { type DType, type Tensor, tensor } from "../../src/index.js";
+
+/** The library's functions by name. */
+const named = { ...pg };
+
+/** Something to compute. Results that are no floats must agree exactly. */
+export interface Case {
+  readonly name: string;
+  readonly make: (dtype: DType) => Tensor | readonly Tensor[];
+  /** Factor on the tolerance, where errors add up or a condition number demands it. */
+  readonly slack?: number;
+}
+
+/** Numbers that float32 holds, at any dtype. */
+function numbers(
+  shape: readonly number[],
+  dtype: DType,
+  seed: number | string,
+  low = -2,
+  high = 2,
+): Tensor {
+  return pg.randomUniform(shape, { seed, low, high }).cast(dtype);
+}
+
+/** The same numbers given rather than computed, so that kernels read a buffer. */
+function given(
+  shape: readonly number[],
+  dtype: DType,
+  seed: number | string,
+  low = -2,
+  high = 2,
+): Tensor {
+  const next = pg.randomGenerator(String(seed));
+  const size = shape.reduce((n, extent) => n * extent, 1);
+  const values = Float32Array.from({ length: size }, () => low + (high - low) * next());
+  return tensor(values, { shape, dtype });
+}
+
+const int32 = (values: readonly number[], shape?: readonly number[]): Tensor =>
+  tensor(Int32Array.from(values), { dtype: "int32", shape: shape ?? [values.length] });
+
+/** Ends of vectors: below, at and above multiples of every vector width. */
+export const SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 1000] as const;
+
+/** Functions of one argument with the domain they are tested on. */
+const UNARY: Record<string, [f: (x: Tensor) => Tensor, low?: number, high?: number]> = {
+  neg: [pg.neg],
+  exp: [pg.exp],
+  log: [pg.log, 0.01, 5],
+  log1p: [pg.log1p, -0.9, 5],
+  expm1: [pg.expm1],
+  sqrt: [pg.sqrt, 0, 5],
+  tanh: [pg.tanh],
+  erf: [pg.erf],
+  abs: [pg.abs],
+  sign: [pg.sign],
+  floor: [pg.floor],
+  square: [pg.square],
+  sigmoid: [pg.sigmoid],
+  logSigmoid: [pg.logSigmoid],
+  softplus: [pg.softplus],
+  log1mexp: [pg.log1mexp, -4, -0.1],
+  relu: [pg.relu],
+  silu: [pg.silu],
+  gelu: [pg.gelu],
+  "exact gelu": [(x) => pg.gelu(x, { approximate: "none" })],
+  isNaN: [pg.isNaN],
+  isFinite: [pg.isFinite],
+  logicalNot: [pg.logicalNot],
+  "cast to int32": [(x) => x.mul(10).cast("int32")],
+  "cast to bool": [(x) => x.cast("bool")],
+  "cast to float32": [(x) => x.cast("float32").mul(2)],
+  "plus a number": [(x) => x.add(0.5)],
+  "a number minus": [(x) => pg.sub(3, x)],
+  "power 3": [(x) => x.pow(3)],
+  "power −1.5": [(x) => x.pow(-1.5), 0.2, 3],
+};
+
+/** Functions of two arguments with the domains they are tested on. */
+const BINARY: Record<string, [f: (a: Tensor, b: Tensor) => Tensor, low?: number, high?: number]> = {
+  add: [pg.add],
+  sub: [pg.sub],
+  mul: [pg.mul],
+  div: [pg.div, 0.5, 3],
+  pow: [pg.pow, 0.5, 3],
+  maximum: [pg.maximum],
+  minimum: [pg.minimum],
+  equal: [(a, b) => pg.equal(pg.floor(a), pg.floor(b))],
+  notEqual: [(a, b) => pg.notEqual(pg.floor(a), pg.floor(b))],
+  less: [pg.less],
+  lessEqual: [pg.lessEqual],
+  greater: [pg.greater],
+  greaterEqual: [pg.greaterEqual],
+  logicalAnd: [(a, b) => pg.logicalAnd(pg.less(a, 0), pg.less(b, 0))],
+  logicalOr: [(a, b) => pg.logicalOr(pg.less(a, 0), pg.less(b, 0))],
+  where: [(a, b) => pg.where(pg.less(a, b), a, b.mul(2))],
+};
+
+/** Ways an operand of shape [rows, columns] can lie in memory. */
+const VIEWS: Record<string, (rows: number, columns: number, dtype: DType, seed: string) => Tensor> =
+  {
+    contiguous: (m, n, dtype, seed) => given([m, n], dtype, seed, 0.5, 3),
+    transposed: (m, n, dtype, seed) => given([n, m], dtype, seed, 0.5, 3).transpose(),
+    "a slice": (m, n, dtype, seed) =>
+      given([m + 2, n + 3], dtype, seed, 0.5, 3).slice([1, m + 1], [2, n + 2]),
+    "every second": (m, n, dtype, seed) =>
+      given([2 * m, 2 * n], dtype, seed, 0.5, 3).slice([0, null, 2], [1, null, 2]),
+    reversed: (m, n, dtype, seed) => pg.flip(given([m, n], dtype, seed, 0.5, 3)),
+    "a reversed transpose": (m, n, dtype, seed) =>
+      pg.flip(given([n, m], dtype, seed, 0.5, 3).transpose(), 1),
+    "a row": (m, n, dtype, seed) => given([n], dtype, seed, 0.5, 3).broadcastTo([m, n]),
+    "a column": (m, n, dtype, seed) => given([m, 1], dtype, seed, 0.5, 3).broadcastTo([m, n]),
+    "a scalar": (m, n, dtype, seed) => given([], dtype, seed, 0.5, 3).broadcastTo([m, n]),
+    "a repeated value": (m, n, dtype) => pg.full([m, n], 1.25, { dtype }),
+    padded: (m, n, dtype, seed) =>
+      given([Math.max(0, m - 1), Math.max(0, n - 2)], dtype, seed, 0.5, 3)
+        .pad([
+          [Math.min(1, m), 0],
+          [Math.min(1, n), Math.min(1, Math.max(0, n - 1))],
+        ])
+        .add(0.5),
+    reshaped: (m, n, dtype, seed) => given([n, m], dtype, seed, 0.5, 3).reshape([m, n]),
+    "a reshaped transpose": (m, n, dtype, seed) =>
+      given([m, n], dtype, seed, 0.5, 3).transpose().reshape([m, n]),
+    gathered: (m, n, dtype, seed) =>
+      pg.gather(
+        given([5, n], dtype, seed, 0.5, 3),
+        int32(Array.from({ length: m }, (_, i) => (3 * i) % 5)),
+      ),
+    joined: (m, n, dtype, seed) =>
+      pg.concat(
+        [
+          given([m, Math.floor(n / 2)], dtype, seed, 0.5, 3),
+          given([m, n - Math.floor(n / 2)], dtype, `${seed}'`, 0.5, 3),
+        ],
+        1,
+      ),
+    computed: (m, n, dtype, seed) => given([m, n], dtype, seed, 0.5, 3).sqrt(),
+    "a sum": (m, n, dtype, seed) => given([m, 3, n], dtype, seed, 0.2, 1).sum(1),
+    positions: (m, n, dtype) =>
+      pg
+        .arange(m * n)
+        .reshape([m, n])
+        .cast(dtype)
+        .mul(0.01)
+        .add(0.5),
+  };
+
+const cases: Case[] = [];
+const add = (name: string, make: Case["make"], slack = 1): void => {
+  cases.push({ name, make, slack });
+};
+
+// Every function at every size; a shift by one keeps vectors from being aligned.
+for (const [name, [f, low, high]] of Object.entries(UNARY)) {
+  add(`${name} of every size`, (dtype) =>
+    SIZES.flatMap((n) => [
+      f(given([n], dtype, n, low, high)),
+      f(given([n + 1], dtype, n, low, high).slice([1, null])),
+    ]),
+  );
+  add(`${name} of views`, (dtype) =>
+    [
+      given([7, 5], dtype, name, low, high).transpose(),
+      pg.flip(given([19], dtype, name, low, high)),
+      given([6, 11], dtype, name, low, high).slice([0, 6, 2], [1, 11, 3]),
+    ].map(f),
+  );
+}
+for (const [name, [f, low, high]] of Object.entries(BINARY)) {
+  add(`${name} of every size`, (dtype) =>
+    SIZES.flatMap((n) => [
+      f(given([n], dtype, n, low, high), given([n], dtype, n + 1, low, high)),
+      f(given([n], dtype, n, low, high), given([], dtype, n + 1, low, high)),
+      f(given([1], dtype, n, low, high), given([n], dtype, n + 1, low, high)),
+      f(given([n], dtype, n, low, high), tensor(0.75, { dtype })),
+    ]),
+  );
+  add(`${name} broadcasting`, (dtype) => [
+    f(given([5, 1], dtype, 1, low, high), given([7], dtype, 2, low, high)),
+    f(given([3, 1, 9], dtype, 3, low, high), given([4, 1], dtype, 4, low, high)),
+    f(given([2, 3, 5], dtype, 5, low, high), given([3, 1], dtype, 6, low, high)),
+  ]);
+  add(`${name} of a pair of views in either place`, (dtype) =>
+    Object.values(VIEWS).flatMap((view) => [
+      f(view(5, 9, dtype, "left"), given([5, 9], dtype, "plain", 0.5, 3)),
+      f(given([5, 9], dtype, "plain", 0.5, 3), view(5, 9, dtype, "right")),
+    ]),
+  );
+}
+for (const [name, view] of Object.entries(VIEWS)) {
+  for (const [m, n] of [
+    [1, 1],
+    [3, 5],
+    [4, 16],
+    [7, 33],
+  ] as const) {
+    add(
+      `${name} [${m},${n}] as it is, computed with, reduced and multiplied`,
+      (dtype) => {
+        const x = (): Tensor => view(m, n, dtype, "x");
+        return [
+          pg.stopGradient(x()),
+          x()
+            .exp()
+            .add(x().transpose().reshape([m, n])),
+          x().sum(),
+          x().sum(0),
+          x().sum(1),
+          x().max(0),
+          x().max(1),
+          pg.matmul(x(), given([n, 5], dtype, "y")),
+          pg.matmul(given([5, m], dtype, "z"), x()),
+          pg.matmul(x().transpose(), x()),
+          x().pad([
+            [1, 2],
+            [0, 1],
+          ]),
+          pg.sort(x(), 0),
+          pg.sort(x(), 1),
+          pg.gather(x(), int32([0, m - 1, 0])),
+          pg.cumsum(x(), 1),
+        ];
+      },
+      4,
+    );
+  }
+}
+
+const REDUCTIONS: Record<string, (x: Tensor, axes: number[], options: pg.ReduceOptions) => Tensor> =
+  {
+    sum: pg.sum,
+    mean: pg.mean,
+    max: pg.max,
+    min: pg.min,
+    logSumExp: pg.logSumExp,
+    variance: pg.variance,
+    "sum of exp": (x, axes, options) => x.exp().sum(axes, options).log().mul(2),
+  };
+const AXES = [[0], [1], [2], [0, 1], [1, 2], [0, 2], [0, 1, 2]];
+for (const [name, f] of Object.entries(REDUCTIONS)) {
+  for (const shape of [
+    [3, 5, 7],
+    [2, 17, 9],
+    [16, 4, 8],
+    [1, 33, 1],
+    [6, 1, 31],
+  ]) {
+    add(
+      `${name} of [${shape}] over any axes`,
+      (dtype) =>
+        AXES.flatMap((axes) => [
+          f(given(shape, dtype, name), axes, {}),
+          f(given([...shape].reverse(), dtype, name).transpose(), axes, { keepDims: true }),
+          f(pg.flip(given(shape, dtype, name), [0, 2]), axes, {}),
+        ]),
+      4,
+    );
+  }
+}
+add(
+  "reductions of every size",
+  (dtype) =>
+    SIZES.flatMap((n) => [
+      given([n], dtype, n).sum(),
+      given([3, n], dtype, n).sum(1),
+      given([n, 3], dtype, n).sum(0),
+      ...(n === 0
+        ? []
+        : [
+            given([n], dtype, n).max(),
+            given([n, 3], dtype, n).max(0),
+            given([3, n], dtype, n).max(1),
+            given([n], dtype, n).argmax(),
+          ]),
+      given([n, 3], dtype, n).sum(1),
+      given([2, n, 5], dtype, n).exp().sum(1).add(1),
+    ]),
+  4,
+);
+add("softmax and logSoftmax along every axis", (dtype) =>
+  [0, 1, 2].flatMap((axis) => [
+    pg.softmax(given([3, 5, 9], dtype, axis), axis),
+    pg.logSoftmax(given([4, 1, 17], dtype, axis), axis),
+  ]),
+);
+add("reductions with NaN and infinities", (dtype) => {
+  const x = tensor(
+    [
+      [1, Number.NaN, 2, 3, 4, 5, 6],
+      [1, Number.POSITIVE_INFINITY, 2, 3, 4, 5, 6],
+      [-1, Number.NEGATIVE_INFINITY, -2, -3, -4, -5, -6],
+      Array.from({ length: 7 }, () => Number.NEGATIVE_INFINITY),
+      [1, 2, 3, 4, 5, 6, Number.NaN],
+    ],
+    { dtype },
+  );
+  return [
+    x.sum(1),
+    x.max(1),
+    x.min(1),
+    x.logSumExp(1),
+    x.sum(0),
+    x.max(0),
+    x.argmax(1),
+    x.transpose().max(0),
+    pg.softmax(x),
+    x.sort(1),
+    pg.argsort(x, 1),
+  ];
+});
+
+const EXTENTS = [0, 1, 2, 3, 5, 8, 16, 17, 33];
+for (const m of EXTENTS) {
+  add(
+    `products with ${m} rows`,
+    (dtype) =>
+      EXTENTS.flatMap((k) =>
+        EXTENTS.map((n) => pg.matmul(given([m, k], dtype, "a"), given([k, n], dtype, "b"))),
+      ),
+    4,
+  );
+}
+add(
+  "products of transposes",
+  (dtype) =>
+    [
+      [3, 5, 7],
+      [17, 16, 33],
+      [32, 9, 4],
+      [1, 8, 1],
+    ].flatMap(([m, k, n]) => {
+      const [a, b] = [
+        given([k!, m!], dtype, "a").transpose(),
+        given([n!, k!], dtype, "b").transpose(),
+      ];
+      return [pg.matmul(a, b), pg.matmul(a, b.mul(1)), pg.matmul(a.mul(1), b)];
+    }),
+  4,
+);
+add("batches of products", (dtype) => [
+  pg.matmul(given([4, 3, 5], dtype, 1), given([4, 5, 7], dtype, 2)),
+  pg.matmul(given([4, 3, 5], dtype, 1), given([5, 7], dtype, 2)),
+  pg.matmul(given([3, 5], dtype, 1), given([4, 5, 7], dtype, 2)),
+  pg.matmul(given([2, 1, 3, 5], dtype, 1), given([4, 5, 7], dtype, 2)),
+  pg.matmul(
+    given([4, 5, 3], dtype, 1).transpose([0, 2, 1]),
+    given([4, 7, 5], dtype, 2).transpose([0, 2, 1]),
+  ),
+  pg.matmul(given([9, 4, 5], dtype, 1).transpose([1, 0, 2]), given([4, 5, 8], dtype, 2)),
+  pg.matmul(given([3], dtype, 1), given([3], dtype, 2)),
+  pg.matmul(given([33], dtype, 1), given([33, 9], dtype, 2)),
+  pg.matmul(given([9, 33], dtype, 1), given([33], dtype, 2)),
+]);
+add(
+  "products with heads read in place",
+  (dtype) => {
+    const heads = (seed: number): Tensor =>
+      given([2, 7, 12], dtype, seed).reshape([2, 7, 3, 4]).transpose([0, 2, 1, 3]);
+    const scores = pg.matmul(heads(1), pg.swapAxes(heads(2), -1, -2));
+    return [
+      scores,
+      pg.matmul(pg.softmax(scores), heads(3)).transpose([0, 2, 1, 3]).reshape([2, 7, 12]),
+    ];
+  },
+  4,
+);
+add(
+  "products with epilogues",
+  (dtype) =>
+    [
+      [3, 5, 7],
+      [16, 16, 16],
+      [33, 17, 9],
+      [1, 4, 31],
+    ].flatMap(([m, k, n]) => {
+      const product = (): Tensor =>
+        pg.matmul(given([m!, k!], dtype, "a"), given([k!, n!], dtype, "b"));
+      return [
+        product().add(given([n!], dtype, "bias")),
+        product()
+          .add(given([n!], dtype, "bias"))
+          .gelu()
+          .add(given([m!, n!], dtype, "residual")),
+        product()
+          .mul(given([m!, 1], dtype, "scale"))
+          .tanh(),
+        product().square().transpose(),
+        product().reshape([n!, m!]).add(1),
+        product().mul(2).sum(0),
+        product().cast("float32").add(1),
+        pg.where(pg.less(product(), 0), 0, 1),
+      ];
+    }),
+  4,
+);
+add(
+  "products large enough to be tiled",
+  (dtype) => [
+    pg.matmul(given([65, 130], dtype, 1), given([130, 70], dtype, 2)),
+    pg.matmul(given([130, 65], dtype, 1).transpose(), given([130, 70], dtype, 2)),
+    pg.matmul(given([6, 300], dtype, 1), given([90, 300], dtype, 2).transpose()),
+  ],
+  8,
+);
+
+const places = int32([0, 2, -1, 4, 5, 2, 2]);
+add("gather, also outside", (dtype) => [
+  pg.gather(given([5, 3], dtype, 1), places),
+  pg.gather(given([3, 5], dtype, 1), places, 1),
+  pg.gather(given([3, 5, 2], dtype, 1).transpose([2, 1, 0]), places, 1).exp(),
+  pg.gather(given([5], dtype, 1), int32([4, 0, 1, 3, 2, 2], [2, 3])),
+  pg.gather(given([5], dtype, 1).square(), pg.arange(4).add(1)),
+  pg.gather(given([0, 3], dtype, 1), int32([0, 1])),
+  pg.gather(given([5, 3], dtype, 1), tensor(3, { dtype: "int32" })),
+]);
+add("takeAlongAxis, also outside", (dtype) => [
+  pg.takeAlongAxis(given([2, 5], dtype, 1), int32([4, 0, -1, 5, 2, 2], [2, 3])),
+  pg.takeAlongAxis(given([5, 2], dtype, 1), int32([4, 0, -1, 5, 2, 2], [3, 2]), 0),
+  pg.takeAlongAxis(pg.logSoftmax(given([6, 9], dtype, 1)), int32([8, 0, 3, 1, 2, 7], [6, 1])),
+]);
+add(
+  "scatterAdd with repeats, also outside",
+  (dtype) => [
+    pg.scatterAdd(given([5, 3], dtype, 1), places, given([7, 3], dtype, 2)),
+    pg.scatterAdd(given([3, 5], dtype, 1), places, given([3, 7], dtype, 2), 1),
+    pg.scatterAdd(
+      given([5], dtype, 1),
+      int32(Array.from({ length: 1000 }, (_, i) => i % 5)),
+      given([1000], dtype, 2),
+    ),
+    pg.scatterAdd(
+      pg.zeros([9, 4], { dtype }),
+      int32([1, 1, 8]),
+      given([3, 4], dtype, 2).transpose().reshape([3, 4]).exp(),
+    ),
+  ],
+  8,
+);
+add(
+  "gradients of gathers",
+  (dtype) => {
+    const [table, x] = [given([5, 3], dtype, 1), given([4, 6], dtype, 2)];
+    return [
+      ...pg.gradients(
+        pg
+          .gather(table, int32([0, 2, 2, 4]))
+          .square()
+          .sum(),
+        [table],
+      ),
+      ...pg.gradients(
+        pg
+          .takeAlongAxis(x, int32([1, 1, 0, 5, 2, 2, 3, 3], [4, 2]))
+          .exp()
+          .sum(),
+        [x],
+      ),
+      ...pg.gradients(
+        pg
+          .sort(x)
+          .mul(given([4, 6], dtype, 3))
+          .sum(),
+        [x],
+      ),
+    ];
+  },
+  4,
+);
+add("oneHot", (dtype) => [
+  pg.oneHot(places, 5, { dtype }),
+  pg.oneHot(places.reshape([7, 1]), 3, { dtype }).mul(2),
+]);
+
+add("sorting", (dtype) =>
+  SIZES.flatMap((n) => {
+    const x = pg.floor(given([2, n], dtype, n, -5, 5));
+    return [
+      pg.sort(x),
+      pg.argsort(x),
+      pg.sort(x, 0),
+      pg.argsort(x.transpose(), 0),
+      ...(n === 0 ? [] : [pg.argmax(x)]),
+    ];
+  }),
+);
+add("concat and stack", (dtype) => [
+  pg.concat([
+    given([2, 3], dtype, 1),
+    given([5, 3], dtype, 2),
+    given([0, 3], dtype, 3),
+    given([1, 3], dtype, 4),
+  ]),
+  pg
+    .concat(
+      [given([3, 2], dtype, 1), given([2, 3], dtype, 2).transpose(), given([3, 7], dtype, 3)],
+      1,
+    )
+    .exp(),
+  pg.stack([given([9], dtype, 1), given([9], dtype, 2)], 1),
+]);
+add("padding in every place", (dtype) => [
+  given([5], dtype, 1).pad([[3, 4]]),
+  given([3, 4], dtype, 1)
+    .pad([
+      [1, 0],
+      [0, 5],
+    ])
+    .mul(given([4, 9], dtype, 2)),
+  given([3, 4], dtype, 1)
+    .exp()
+    .pad([
+      [2, 1],
+      [1, 2],
+    ])
+    .sum(0),
+  given([3, 4], dtype, 1)
+    .pad([
+      [1, 1],
+      [1, 1],
+    ])
+    .slice([0, 5, 2], [null, null, -1]),
+  pg.matmul(
+    given([3, 4], dtype, 1).pad([
+      [0, 2],
+      [1, 0],
+    ]),
+    given([5, 3], dtype, 2),
+  ),
+  given([0, 4], dtype, 1).pad([
+    [2, 0],
+    [0, 0],
+  ]),
+  given([4], dtype, 1)
+    .pad([[1, 0]])
+    .pad([[0, 3]])
+    .pad([[2, 2]])
+    .transpose(),
+]);
+add("large and small strides", (dtype) => [
+  given([40, 50], dtype, 1).slice([0, 40, 13], [49, null, -7]),
+  given([2, 3, 4, 5], dtype, 1).transpose([3, 1, 0, 2]).exp(),
+  given([2, 3, 4, 5], dtype, 1).transpose([2, 0, 3, 1]).reshape([8, 15]).sum(0),
+  given([4, 3, 2], dtype, 1).broadcastTo([3, 4, 3, 2]).transpose([3, 0, 2, 1]).reshape([6, 12]),
+]);
+add(
+  "gradients of a network",
+  (dtype) => {
+    const [x, w, b, v] = [
+      given([9, 7], dtype, 1),
+      given([7, 17], dtype, 2),
+      given([17], dtype, 3),
+      given([17, 3], dtype, 4),
+    ];
+    const loss = pg
+      .logSoftmax(pg.matmul(pg.matmul(x, w).mul(0.2).add(b).gelu(), v))
+      .slice(null, 0)
+      .mean()
+      .neg();
+    return [loss, ...pg.gradients(loss, [x, w, b, v])];
+  },
+  8,
+);
+add(
+  "second derivatives",
+  (dtype) => {
+    const x = given([6, 5], dtype, 1);
+    const slope = pg.gradients(pg.softmax(x.tanh()).square().sum(), [x])[0]!;
+    return [slope, ...pg.gradients(slope.square().sum(), [x])];
+  },
+  8,
+);
+add(
+  "layer normalisation",
+  (dtype) => {
+    const x = given([5, 33], dtype, 1);
+    const centred = x.sub(x.mean(-1, { keepDims: true }));
+    return centred
+      .div(centred.square().mean(-1, { keepDims: true }).add(1e-5).sqrt())
+      .mul(given([33], dtype, 2));
+  },
+  4,
+);
+add("both precisions in one plan", (dtype) => {
+  const [x, y] = [given([17], "float32", 1), given([17], dtype, 2)];
+  return [
+    x.mul(y).add(x),
+    x.cast(dtype).exp().cast("float32"),
+    x.sum().mul(y),
+    y.cast("float32").sum(),
+  ];
+});
+add("cumsum", (dtype) => SIZES.map((n) => pg.cumsum(given([2, n], dtype, n, 0, 1))), 4);
+add("random numbers", (dtype) => [
+  numbers([33], dtype, 5),
+  pg.randomNormal([17], { seed: 3 }).cast(dtype),
+]);
+
+/** Every case. */
+export const CASES: readonly Case[] = cases;
+
+const EXTREMES = [0, 1, -1, 2, -2, 7, 255, 65536, 2147483647, -2147483648, -2147483647, 1431655765];
+const pairs = EXTREMES.flatMap((a) => EXTREMES.map((b) => [a, b] as const));
+const left = (): Tensor => int32(pairs.map(([a]) => a));
+const right = (): Tensor => int32(pairs.map(([, b]) => b));
+const bits = (n: number, step: number): Tensor =>
+  tensor(
+    Array.from({ length: n }, (_, i) => i % step === 0),
+    { shape: [n] },
+  );
+const FLOATS = [
+  0,
+  -0,
+  0.5,
+  -0.5,
+  0.999,
+  1.5,
+  -1.5,
+  2.5,
+  2147483520,
+  2147483648,
+  -2147483648,
+  -2147483904,
+  3e9,
+  -3e9,
+  1e30,
+  -1e30,
+  Number.NaN,
+  Number.POSITIVE_INFINITY,
+  Number.NEGATIVE_INFINITY,
+  1e-40,
+];
+
+/** Integers and booleans, which agree exactly. */
+export const EXACT: readonly { name: string; make: () => Tensor | readonly Tensor[] }[] = [
+  ...(
+    [
+      "add",
+      "sub",
+      "mul",
+      "maximum",
+      "minimum",
+      "equal",
+      "notEqual",
+      "less",
+      "lessEqual",
+      "greater",
+      "greaterEqual",
+    ] as const
+  ).map((name) => ({ name: `int32 ${name}`, make: () => named[name](left(), right()) })),
+  ...(["neg", "abs", "sign", "floor", "square", "relu"] as const).map((name) => ({
+    name: `int32 ${name}`,
+    make: () => named[name](int32(EXTREMES)),
+  })),
+  { name: "int32 where", make: () => pg.where(pg.less(left(), right()), left(), right()) },
+  {
+    name: "int32 with plain numbers",
+    make: () => [
+      left().add(7),
+      pg.sub(3, left()),
+      left().mul(1431655765),
+      left().less(5),
+      left().maximum(-3),
+    ],
+  },
+  {
+    name: "int32 of every size and view",
+    make: () =>
+      SIZES.flatMap((n) => {
+        const x = (): Tensor => pg.arange(n).mul(2654435).sub(99999999);
+        return [
+          x(),
+          pg.flip(x()).add(1),
+          x().mul(x()),
+          x().sum(),
+          x().cast("float32"),
+          x().pad([[1, 2]]),
+          ...(n ? [x().max(), x().min(), x().argmax()] : []),
+        ];
+      }),
+  },
+  {
+    name: "int32 reductions",
+    make: () => {
+      const x = (): Tensor => left().reshape([12, 12]);
+      return [
+        x().sum(),
+        x().sum(0),
+        x().sum(1),
+        x().max(0),
+        x().max(1),
+        x().min(0),
+        x().min(1),
+        x().sum(0).cast("float64"),
+        x().transpose().sum(1).mul(3),
+      ];
+    },
+  },
+  {
+    name: "int32 order",
+    make: () => [
+      pg.sort(left().reshape([12, 12]).transpose()),
+      pg.argsort(right().reshape([12, 12]), 0),
+      pg.cumsum(left()),
+    ],
+  },
+  {
+    name: "int32 indexing",
+    make: () => [
+      pg.gather(left(), int32([3, 200, -1, 0])),
+      pg.scatterAdd(int32([1, 2, 3]), int32([0, 0, 2, 5]), int32([2147483647, 1, -4, 9])),
+      pg.concat([left(), right()]),
+    ],
+  },
+  {
+    name: "casts from float32",
+    make: () => {
+      const x = (): Tensor => tensor(FLOATS);
+      return [
+        x().cast("int32"),
+        x().cast("bool"),
+        x().cast("float64"),
+        x().abs().cast("int32"),
+        pg.less(x(), 0).cast("int32"),
+      ];
+    },
+  },
+  {
+    name: "casts from float64",
+    make: () => {
+      const x = (): Tensor =>
+        tensor([...FLOATS, 0.1, 1e300, 1e-300, 16777217, 2147483647.5], { dtype: "float64" });
+      return [x().cast("int32"), x().cast("bool"), x().cast("float32"), x().abs().cast("int32")];
+    },
+  },
+  {
+    name: "casts from int32 and bool",
+    make: () => [
+      int32(EXTREMES).cast("float32"),
+      int32(EXTREMES).cast("float64"),
+      int32(EXTREMES).cast("bool"),
+      bits(9, 2).cast("int32"),
+      bits(9, 2).cast("float32"),
+      bits(9, 2).cast("float64"),
+    ],
+  },
+  {
+    name: "booleans of every size",
+    make: () =>
+      SIZES.flatMap((n) => [
+        pg.logicalAnd(bits(n, 2), bits(n, 3)),
+        pg.logicalOr(bits(n, 2), bits(n, 3)),
+        pg.logicalNot(bits(n, 2)),
+        pg.equal(bits(n, 2), bits(n, 3)),
+        bits(n, 3).sum(),
+        pg.where(bits(n, 2), bits(n, 3), true),
+        pg.flip(bits(n, 3)).pad([[1, 1]]),
+        pg.add(bits(n, 2), bits(n, 3)),
+        ...(n ? [bits(n, 4).max(), bits(n, 1).min()] : []),
+      ]),
+  },
+  {
+    name: "full, eye and arange",
+    make: () => [
+      pg.full([3, 3], 7, { dtype: "int32" }),
+      pg.full([5], true),
+      pg.eye(5),
+      pg.arange(9),
+      pg.arange(5, -5, -3),
+      pg.zeros([0]),
+    ],
+  },
+];

@@ -1,0 +1,88 @@
+/**
+ * The devices that conformance is checked on. A new device adds a line here and nothing elsewhere.
+ * @module
+ */
+
+import {
+  type DeviceName,
+  type DeviceOptions,
+  type DType,
+  realize,
+  setDevice,
+  type Tensor,
+} from "../../src/index.js";
+
+/** A device as the suites run it. */
+export interface TestedDevice {
+  readonly title: string;
+  readonly name: DeviceName;
+  readonly options?: DeviceOptions;
+  /** Floating-point types it computes in. */
+  readonly floats: readonly DType[];
+}
+
+/** Every device. */
+export const DEVICES: readonly TestedDevice[] = [
+  { title: "interpreter", name: "interpreter", floats: ["float32", "float64"] },
+  {
+    title: "wasm, 1 thread",
+    name: "wasm",
+    options: { threads: 1 },
+    floats: ["float32", "float64"],
+  },
+  {
+    title: "wasm, 2 threads",
+    name: "wasm",
+    options: { threads: 2 },
+    floats: ["float32", "float64"],
+  },
+];
+
+/** Elements of a tensor. */
+export interface Elements {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly values: ArrayLike<number>;
+}
+
+/** Builds tensors on a device, evaluates them together, and reads them. */
+export async function evaluateOn(
+  device: Pick<TestedDevice, "name" | "options">,
+  build: () => Tensor | readonly Tensor[] | Promise<readonly Tensor[]>,
+): Promise<Elements[]> {
+  await setDevice(device.name, device.options);
+  const built = await build();
+  const tensors = Array.isArray(built) ? (built as readonly Tensor[]) : [built as Tensor];
+  await realize(tensors);
+  return Promise.all(
+    tensors.map(async (t) => ({ shape: t.shape, dtype: t.dtype, values: await t.data() })),
+  );
+}
+
+const known = new Map<string, Promise<Elements[]>>();
+
+/** What the reference gives, computed once per key. */
+export function reference(
+  key: string,
+  build: () => Tensor | readonly Tensor[],
+): Promise<Elements[]> {
+  let found = known.get(key);
+  if (!found) {
+    found = evaluateOn({ name: "interpreter" }, build);
+    known.set(key, found);
+  }
+  return found;
+}
+
+/** The first difference in words, or null. Tolerances are relative to max(1, |expected|). */
+export function difference(found: Elements, expected: Elements, tolerance: number): string | null {
+  if (found.shape.join() !== expected.shape.join())
+    return `shape [${found.shape}] for [${expected.shape}]`;
+  for (let i = 0; i < expected.values.length; i++) {
+    const [value, wanted] = [found.values[i]!, expected.values[i]!];
+    if (value === wanted || (Number.isNaN(value) && Number.isNaN(wanted))) continue;
+    if (Math.abs(value - wanted) <= tolerance * Math.max(1, Math.abs(wanted))) continue;
+    return `element ${i} of ${expected.values.length}: ${value} for ${wanted}`;
+  }
+  return found.values.length === expected.values.length ? null : `${found.values.length} elements`;
+}
