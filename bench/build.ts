@@ -39,6 +39,16 @@ await build({
   platform: "node",
   target: "node20",
   packages: "external",
-  external: ["../dist/index.js"],
   logLevel: "warning",
+  plugins: [
+    {
+      name: "the built library, from where the bundle is",
+      setup({ onResolve }) {
+        onResolve({ filter: /^(\.\.\/)+dist\/index\.js$/ }, () => ({
+          path: "../../dist/index.js",
+          external: true,
+        }));
+      },
+    },
+  ],
 });

@@ -159,8 +159,13 @@ export interface Peer {
   readonly version: string;
   /** Called before the peer's turns. */
   enter?(): Promise<void>;
-  readonly solve: { readonly [K in Kind]?: (problem: Problems[K]) => Task | Promise<Task> };
+  /** Sets up tasks; null for a problem of the kind that it does not take. */
+  readonly solve: {
+    readonly [K in Kind]?: (problem: Problems[K]) => Task | null | Promise<Task | null>;
+  };
   /** Bytes held on the peer's device, where it tells. */
   deviceBytes?(): number | Promise<number>;
+  /** Peak resident memory in bytes, of peers in processes of their own. */
+  peakMemory?(): Promise<number | null>;
   close?(): void | Promise<void>;
 }

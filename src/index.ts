@@ -3,37 +3,6 @@
  * @module
  */
 
-// Tensors
-export type { DType, TypedArray } from "./kernels/dtype.js";
-export {
-  type ArangeOptions,
-  arange,
-  type CreateOptions,
-  eye,
-  full,
-  ones,
-  onesLike,
-  type TensorData,
-  type TensorOptions,
-  tensor,
-  zeros,
-  zerosLike,
-} from "./tensor/create.js";
-export {
-  type RandomGenerator,
-  type RandomNormalOptions,
-  type RandomUniformOptions,
-  randomGenerator,
-  randomNormal,
-  randomUniform,
-} from "./tensor/random.js";
-export type { Shape } from "./tensor/shape.js";
-export { type NestedArray, Tensor, type TensorLike } from "./tensor/tensor.js";
-export { type Tree, treeLeaves, treeMap } from "./tensor/tree.js";
-
-// Operations
-export * from "./ops/index.js";
-
 // Gradients
 export { type CheckGradientsOptions, checkGradients } from "./autograd/checkGradients.js";
 export {
@@ -50,6 +19,32 @@ export {
   treeDot,
   valueAndGrad,
 } from "./autograd/transforms.js";
+// Bilevel optimization
+export * from "./bilevel/index.js";
+// Tensors
+export type { DType, TypedArray } from "./kernels/dtype.js";
+// Preference losses
+export * from "./losses/index.js";
+// Layers and models
+export * from "./nn/index.js";
+// Operations
+export * from "./ops/index.js";
+// Optimizers
+export * from "./optim/index.js";
+export {
+  type ArangeOptions,
+  arange,
+  type CreateOptions,
+  eye,
+  full,
+  ones,
+  onesLike,
+  type TensorData,
+  type TensorOptions,
+  tensor,
+  zeros,
+  zerosLike,
+} from "./tensor/create.js";
 
 // Evaluation
 export {
@@ -60,6 +55,14 @@ export {
   setDebug,
   setDevice,
 } from "./tensor/evaluate.js";
+export {
+  type RandomGenerator,
+  type RandomNormalOptions,
+  type RandomUniformOptions,
+  randomGenerator,
+  randomNormal,
+  randomUniform,
+} from "./tensor/random.js";
 export type {
   DebugOptions,
   DeviceName,
@@ -68,15 +71,6 @@ export type {
   ExplainedKernel,
   Explanation,
 } from "./tensor/runtime.js";
-
-// Preference losses
-export * from "./losses/index.js";
-
-// Bilevel optimization
-export * from "./bilevel/index.js";
-
-// Layers and models
-export * from "./nn/index.js";
-
-// Optimizers
-export * from "./optim/index.js";
+export type { Shape } from "./tensor/shape.js";
+export { type NestedArray, Tensor, type TensorLike } from "./tensor/tensor.js";
+export { type Tree, treeLeaves, treeMap } from "./tensor/tree.js";

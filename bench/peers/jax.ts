@@ -110,7 +110,10 @@ function elementwiseTask(problem: ElementwiseProblem): Task {
 function layerNorm(x: JaxArray, weight: JaxArray, bias: JaxArray): JaxArray {
   const centred = x.ref.sub(x.mean(-1, { keepdims: true }));
   const variance = np.square(centred.ref).mean(-1, { keepdims: true });
-  return centred.div(np.sqrt(variance.add(1e-5))).mul(weight).add(bias);
+  return centred
+    .div(np.sqrt(variance.add(1e-5)))
+    .mul(weight)
+    .add(bias);
 }
 
 /**
@@ -134,9 +137,8 @@ function rowsTask(problem: RowsProblem): Task {
     if (!problem.gradient) {
       return repeated((...a) => ({ values: layerNorm(...a) }), x, weight, bias);
     }
-    const gradient = grad(
-      (p: { x: JaxArray; weight: JaxArray; bias: JaxArray }, g: JaxArray) =>
-        layerNorm(p.x, p.weight, p.bias).mul(g).sum(),
+    const gradient = grad((p: { x: JaxArray; weight: JaxArray; bias: JaxArray }, g: JaxArray) =>
+      layerNorm(p.x, p.weight, p.bias).mul(g).sum(),
     );
     return repeated(
       (x, weight, bias, g) => gradient({ x, weight, bias }, g) as Arrays,
@@ -197,7 +199,10 @@ function mlpTask(problem: MlpProblem): Task {
     return { loss, next };
   });
   return lossTask(async () => {
-    const { loss, next } = step(parameters, inputs.ref, goal.ref) as { loss: JaxArray; next: Arrays };
+    const { loss, next } = step(parameters, inputs.ref, goal.ref) as {
+      loss: JaxArray;
+      next: Arrays;
+    };
     parameters = next;
     await blockUntilReady(next);
     return (await loss.data())[0]!;

@@ -9,7 +9,9 @@ import { FUNCTIONS } from "../workloads/reference.js";
 /** A loop of its own for each function, so that the engine compiles each for its function. */
 function loopOf(name: ElementwiseProblem["function"]): (x: Float32Array, y: Float32Array) => void {
   const make = (f: (x: number) => number) =>
-    new Function("f", "return (x, y) => { for (let i = 0; i < x.length; i++) y[i] = f(x[i]); };")(f);
+    new Function("f", "return (x, y) => { for (let i = 0; i < x.length; i++) y[i] = f(x[i]); };")(
+      f,
+    );
   return make(FUNCTIONS[name]);
 }
 

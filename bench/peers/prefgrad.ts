@@ -22,7 +22,7 @@ import {
   takeAlongAxis,
   tensor,
   valueAndGrad,
-} from "../library.js";
+} from "../../dist/index.js";
 import {
   ADAMW,
   type ElementwiseProblem,
@@ -185,8 +185,13 @@ function gptParameters(problem: GptProblem): GptParameters {
 }
 
 /** A parameter tree's tensors in the order of the problem's arrays. */
-function inOrder({ tokenEmbedding, positionEmbedding, blocks, finalNorm }: GptParameters): Tensor[] {
-  const pair = ({ weight, bias }: { weight: Tensor; bias: Tensor }) => [weight, bias];
+function inOrder({
+  tokenEmbedding,
+  positionEmbedding,
+  blocks,
+  finalNorm,
+}: GptParameters): Tensor[] {
+  const pair = ({ weight, bias }: { weight: Tensor; bias?: Tensor }) => [weight, bias!];
   return [
     tokenEmbedding.weight,
     positionEmbedding.weight,

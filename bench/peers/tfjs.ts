@@ -5,8 +5,8 @@
 
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 import * as tf from "@tensorflow/tfjs";
+import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 import {
   ADAMW,
   type ElementwiseProblem,
@@ -116,7 +116,11 @@ function rowsTask(problem: RowsProblem): Task {
   };
   const f = functions[problem.function];
   const inputs: Arrays = problem.function === "layerNorm" ? { x, weight, bias } : { x };
-  const gradient = tf.grads((...inputs) => f(...inputs).mul(cotangent).sum());
+  const gradient = tf.grads((...inputs) =>
+    f(...inputs)
+      .mul(cotangent)
+      .sum(),
+  );
   const task = problem.gradient
     ? repeated(() => {
         const found = gradient(Object.values(inputs));
@@ -129,7 +133,7 @@ function rowsTask(problem: RowsProblem): Task {
 /** The product of matrices, or of stacks of them, whose gradient transposes first and multiplies then. */
 const product = (a: tf.Tensor, b: tf.Tensor): tf.Tensor =>
   tf.customGrad((...inputs) => {
-    const [a, b, save] = inputs as unknown as [tf.Tensor, tf.Tensor, tf.GradSaver];
+    const [a, b, save] = inputs as unknown as [tf.Tensor, tf.Tensor, (kept: tf.Tensor[]) => void];
     save([a, b]);
     const axes = a.rank === 2 ? [1, 0] : [0, 2, 1];
     return {
@@ -220,8 +224,10 @@ function gptTask(problem: GptProblem): Task {
   targets.set(problem.tokens.subarray(1));
   shifted.set(problem.mask.subarray(1));
   for (let row = 1; row <= rows; row++) shifted[row * length - 1] = 0;
-  const tokens = tf.tensor1d(problem.tokens, "int32");
-  const oneHot = tf.oneHot(tf.tensor1d(targets, "int32"), vocabulary).toFloat();
+  // As rows of a product: the backend has no gradient of `gather`.
+  const rowsOf = (ids: Int32Array) => tf.oneHot(tf.tensor1d(ids, "int32"), vocabulary).toFloat();
+  const tokens = rowsOf(problem.tokens);
+  const oneHot = rowsOf(targets);
   const mask = tf.tensor2d(shifted, [rows, length]);
   const referenceChosen = tf.tensor1d(problem.referenceChosen);
   const referenceRejected = tf.tensor1d(problem.referenceRejected);
@@ -237,7 +243,7 @@ function gptTask(problem: GptProblem): Task {
     const norm = (x: tf.Tensor, name: string) => layerNorm(x, of(`${name}.g`), of(`${name}.b`));
     const dense = (x: tf.Tensor, name: string) => linear(x, of(`${name}.w`), of(`${name}.b`));
     const places = of("wpe").slice([0, 0], [length, width]);
-    const embedded = tf.gather(of("wte"), tokens).reshape([rows, length, width]);
+    const embedded = product(tokens, of("wte")).reshape([rows, length, width]);
     let x: tf.Tensor = embedded.add(places).reshape([rows * length, width]);
     for (let i = 0; i < layers; i++) {
       const qkv = dense(norm(x, `h${i}.ln1`), `h${i}.attn.qkv`);

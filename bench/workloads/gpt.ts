@@ -53,7 +53,7 @@ export function standardGpt(loss: "dpo" | "spo", mode: "forward" | "step"): GptP
   };
 }
 
-/** The workload at another size, with reference log-probabilities of 0. */
+/** The workload at another size; its reference model gives every token the same probability. */
 export function gptProblem(variant: GptVariant = {}): GptProblem {
   const { vocabulary = 256, width = 128, layers = 4, length = 128, pairs = 8 } = variant;
   const { heads = 4, context = length, mode = "step", loss = "dpo" } = variant;
@@ -66,8 +66,6 @@ export function gptProblem(variant: GptVariant = {}): GptProblem {
     length,
     parameters: parameters(sizes),
     ...batch(vocabulary, length, pairs),
-    referenceChosen: new Float32Array(pairs),
-    referenceRejected: new Float32Array(pairs),
     reported: mode === "step" ? 4 : 1,
   };
 }
@@ -123,14 +121,14 @@ function batch(vocabulary: number, length: number, pairs: number) {
   const next = draws(SEED_TOKENS);
   const tokens = new Int32Array(2 * pairs * length);
   const mask = new Float32Array(tokens.length);
-  const chosenLengths = new Float32Array(pairs);
+  const lengths = [new Float32Array(pairs), new Float32Array(pairs)] as const;
   for (let pair = 0; pair < pairs; pair++) {
     // The recipe's prompts of 16, 19, 22, … tokens, kept below half a row.
     const promptLength = Math.min(16 + 3 * pair, length >> 1);
     const room = length - promptLength;
     const half = room >> 1;
     const prompt = Array.from({ length: promptLength }, () => next() % vocabulary);
-    for (const side of [0, 1]) {
+    for (const side of [0, 1] as const) {
       const drawn = half + (next() % (room - half + 1));
       const count = pair === 0 && side === 0 ? room : drawn;
       const start = (side * pairs + pair) * length;
@@ -139,8 +137,11 @@ function batch(vocabulary: number, length: number, pairs: number) {
         tokens[start + t] = next() % vocabulary;
         mask[start + t] = 1;
       }
-      if (side === 0) chosenLengths[pair] = count;
+      lengths[side][pair] = count;
     }
   }
-  return { tokens, mask, chosenLengths };
+  const [referenceChosen, referenceRejected] = lengths.map((own) =>
+    own.map((count) => -count * Math.log(vocabulary)),
+  ) as [Float32Array, Float32Array];
+  return { tokens, mask, chosenLengths: lengths[0], referenceChosen, referenceRejected };
 }

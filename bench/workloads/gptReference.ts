@@ -32,7 +32,9 @@ export function gptValue(problem: GptProblem, parameters: Parameters): GptValue 
 
 /** The problem's parameters by name, in double precision. */
 export function doubleParameters({ parameters }: GptProblem): Record<string, Float64Array> {
-  return Object.fromEntries(parameters.map(({ name, values }) => [name, Float64Array.from(values)]));
+  return Object.fromEntries(
+    parameters.map(({ name, values }) => [name, Float64Array.from(values)]),
+  );
 }
 
 /** x [rows, inputs]·W [inputs, outputs] + b. */
@@ -82,7 +84,8 @@ function attention(qkv: Float64Array, rows: number, width: number, heads: number
       let max = -Infinity;
       for (let j = 0; j <= i; j++) {
         let score = 0;
-        for (let c = 0; c < h; c++) score += qkv[3 * width * i + q + c]! * qkv[3 * width * j + k + c]!;
+        for (let c = 0; c < h; c++)
+          score += qkv[3 * width * i + q + c]! * qkv[3 * width * j + k + c]!;
         p[j] = score / Math.sqrt(h);
         max = Math.max(max, p[j]!);
       }

@@ -43,7 +43,12 @@ export function productEntry(problem: MatmulProblem, batch: number, i: number, j
 /** `op(X)·v` of one matrix [rows, columns] that starts at an offset of X, v a row of numbers. */
 export function timesVector(
   x: ArrayLike<number>,
-  { offset, rows, columns, transposed }: Record<"offset" | "rows" | "columns", number> & {
+  {
+    offset,
+    rows,
+    columns,
+    transposed,
+  }: Record<"offset" | "rows" | "columns", number> & {
     transposed: boolean;
   },
   v: ArrayLike<number>,

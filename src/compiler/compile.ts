@@ -84,7 +84,10 @@ function schedule(graph: Graph, parts: readonly Part[]): RootedKernel[] {
   const done = new Set<Tensor>();
   const lowered = new Map<Tensor, LoweredKernel>();
   const order: RootedKernel[] = [];
-  const stack = [...graph.outputs].sort((a, b) => depth[b.position]! - depth[a.position]!).reverse();
+  // The top of the stack comes next: of equally deep nodes the one that is read first.
+  const deepestLast = (nodes: readonly Tensor[]): Tensor[] =>
+    [...nodes].reverse().sort((a, b) => depth[a.position]! - depth[b.position]!);
+  const stack = deepestLast(graph.outputs);
   while (stack.length > 0) {
     const root = stack[stack.length - 1]!;
     if (done.has(root) || isGiven(root)) {
@@ -100,9 +103,7 @@ function schedule(graph: Graph, parts: readonly Part[]): RootedKernel[] {
     }
     const kernel = lower(parts[root.position]!, parts);
     lowered.set(root, kernel);
-    const needed = kernel.reads.filter((node) => !isGiven(node) && !done.has(node));
-    needed.sort((a, b) => depth[a.position]! - depth[b.position]!);
-    stack.push(...needed);
+    stack.push(...deepestLast(kernel.reads.filter((node) => !isGiven(node) && !done.has(node))));
   }
   return order;
 }

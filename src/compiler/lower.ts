@@ -85,6 +85,9 @@ export function lower(part: Part, parts: readonly Part[]): LoweredKernel {
   }
 }
 
+/** Answer of {@link KernelBuilder.epilogue}. */
+const MISFIT = "misfit";
+
 function axesOf(shape: readonly number[]): Axis[] {
   return shape.map((extent) => axis(extent));
 }
@@ -111,6 +114,7 @@ function lowerReduction(
   const body = builder.value(x, axes.map(along), []);
   builder.operations.push(heavy.primitive.name);
   const epilogue = part.source ? builder.epilogue(part.node, heavy, output) : null;
+  if (epilogue === MISFIT) return lowerApart(part, parts);
   return builder.loop(part.node.dtype, output, reduced, operation, body, epilogue);
 }
 
@@ -122,16 +126,16 @@ function lowerMatmul(part: Part, heavy: Tensor, parts: readonly Part[]): Lowered
   const a = builder.operand(left, [batch, m, k].map(along));
   const b = builder.operand(right, [batch, k, n].map(along));
   builder.operations.push(heavy.primitive.name);
-  const epilogue = part.source
-    ? builder.epilogue(part.node, heavy, [batch, m, n])
-    : null;
+  const epilogue = part.source ? builder.epilogue(part.node, heavy, [batch, m, n]) : null;
+  if (epilogue === MISFIT) return lowerApart(part, parts);
   const [batches, rows, columns, inner] = [batch, m, n, k].map(leaves) as [
     Axis[],
     Axis[],
     Axis[],
     Axis[],
   ];
-  const strides = (index: Index, axes: readonly Axis[]): number[] => toAffine(index, axes).strides as number[];
+  const strides = (index: Index, axes: readonly Axis[]): number[] =>
+    toAffine(index, axes).strides as number[];
   const operand = (
     { buffer, index }: { buffer: number; index: Index },
     outer: readonly Axis[],
@@ -155,9 +159,23 @@ function lowerMatmul(part: Part, heavy: Tensor, parts: readonly Part[]): Lowered
     epilogue:
       epilogue === null
         ? null
-        : builder.finishLoop(part.node.dtype, [...batches, ...rows], columns, [], null, epilogue, null),
+        : builder.finishLoop(
+            part.node.dtype,
+            [...batches, ...rows],
+            columns,
+            [],
+            null,
+            epilogue,
+            null,
+          ),
   };
   return builder.finish(kernel);
+}
+
+/** What follows a reduction or product as a kernel of its own. */
+function lowerApart(part: Part, parts: readonly Part[]): LoweredKernel {
+  part.source = null;
+  return lowerElementwise(part.node, parts);
 }
 
 function lowerScatter(root: Tensor, parts: readonly Part[]): LoweredKernel {
@@ -190,7 +208,12 @@ function lowerSort(root: Tensor): LoweredKernel {
   const x = root.inputs[0]!;
   const length = x.shape[x.shape.length - 1] ?? 1;
   return {
-    kernel: { kind: "sort", dtype: x.dtype, rows: length === 0 ? 0 : sizeOf(x.shape) / length, length },
+    kernel: {
+      kind: "sort",
+      dtype: x.dtype,
+      rows: length === 0 ? 0 : sizeOf(x.shape) / length,
+      length,
+    },
     reads: [x],
     constants: [],
     operations: [root.primitive.name],
@@ -224,7 +247,13 @@ class KernelBuilder {
 
   private load(node: Tensor, position: Index, conditions: readonly OpenCondition[]): number {
     const buffer = this.bufferOf(node);
-    return this.emit({ kind: "load", dtype: node.dtype, buffer, index: resolve(position), conditions });
+    return this.emit({
+      kind: "load",
+      dtype: node.dtype,
+      buffer,
+      index: resolve(position),
+      conditions,
+    });
   }
 
   private bufferOf(node: Tensor): number {
@@ -270,7 +299,9 @@ class KernelBuilder {
       case "read":
         return this.read(node, at, conditions);
       default:
-        throw new Error(`${name}: its result was to be stored`);
+        // A reduction or product that is read in another way than as its epilogue.
+        this.parts[node.position]!.stored = true;
+        return this.load(node, linearize(at, node.shape), conditions);
     }
   }
 
@@ -331,12 +362,14 @@ class KernelBuilder {
     return { buffer: this.bufferOf(node), index: linearize(at, node.shape) };
   }
 
-  /** The epilogue that ends in `end`, over the axes of the reduction or product it follows. */
-  epilogue(end: Tensor, heavy: Tensor, axes: readonly Axis[]): number | null {
+  /**
+   * The epilogue that ends in `end`, over the axes of the reduction or product it follows; null where
+   * it has nothing to compute, {@link MISFIT} where these axes are split otherwise than its shape is.
+   */
+  epilogue(end: Tensor, heavy: Tensor, axes: readonly Axis[]): number | null | typeof MISFIT {
     const at = delinearize(linearize(axes.map(along), heavy.shape), end.shape);
-    if (at === null) throw new Error(`${end.primitive.name}: epilogue of another shape`);
+    if (at === null) return MISFIT;
     const result = this.compute(end, at);
-    // A mere change of shape leaves nothing to compute.
     return this.expressions[result]!.kind === "accumulator" ? null : result;
   }
 
@@ -562,9 +595,7 @@ function mergeAxes(
   const edges = [0, ...borders, sizes.length];
   return {
     sizes: merged,
-    groups: edges
-      .slice(1)
-      .map((end, g) => kept.filter((d) => d >= edges[g]! && d < end).length),
+    groups: edges.slice(1).map((end, g) => kept.filter((d) => d >= edges[g]! && d < end).length),
     affine: rewriteAffine,
     rewrite: (expressions) =>
       expressions.map((e): Expression => {
@@ -572,7 +603,11 @@ function mergeAxes(
           case "index":
             return { ...e, index: rewriteAffine(e.index) };
           case "load":
-            return { ...e, index: rewriteAffine(e.index), conditions: rewriteConditions(e.conditions) };
+            return {
+              ...e,
+              index: rewriteAffine(e.index),
+              conditions: rewriteConditions(e.conditions),
+            };
           case "guard":
             return { ...e, conditions: rewriteConditions(e.conditions) };
           default:
@@ -581,4 +616,3 @@ function mergeAxes(
       }),
   };
 }
-

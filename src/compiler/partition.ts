@@ -9,8 +9,8 @@
  */
 
 import { bytesPerElement } from "../kernels/dtype.js";
-import { axis, delinearize, type Index, along, linearize, ZERO } from "../kernels/indexing.js";
-import { sameShape, type Shape, sizeOf } from "../tensor/shape.js";
+import { along, axis, delinearize, type Index, linearize, ZERO } from "../kernels/indexing.js";
+import { type Shape, sameShape, sizeOf } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 
 /** Largest number of operations fused into one kernel. */
@@ -126,7 +126,9 @@ export function partition(nodes: readonly Tensor[], outputs: ReadonlySet<Tensor>
     }
   }
   storeOperands(parts, partOf);
-  for (const part of parts) {
+  // Later results first: of a sum of products, the last takes the sum so far as its epilogue, and no
+  // two products are kept.
+  for (const part of [...parts].reverse()) {
     if (part.stored) continue;
     const { kind } = part.node.primitive.lowering;
     if (kind === "reduce" || kind === "matmul") attachEpilogue(part, parts, outputs);

@@ -17,10 +17,10 @@ export function argsortRows(
     const order = Array.from({ length }, (_, i) => i);
     order.sort((i, j) => {
       const [x, y] = [values[start + i]!, values[start + j]!];
-      if (Number.isNaN(x) || Number.isNaN(y)) return Number(Number.isNaN(x)) - Number(Number.isNaN(y));
+      if (Number.isNaN(x) || Number.isNaN(y))
+        return Number(Number.isNaN(x)) - Number(Number.isNaN(y));
       return x - y;
     });
     output.set(order, start);
   }
 }
-

@@ -23,9 +23,8 @@ function nextTask(): Promise<void> {
 function findCollector(): (() => void) | null {
   const exposed = (globalThis as { gc?: () => void }).gc;
   if (typeof exposed === "function") return () => exposed();
-  const node = (
-    globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } }
-  ).process?.getBuiltinModule;
+  const node = (globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } })
+    .process?.getBuiltinModule;
   if (!node) return null;
   const v8 = node("node:v8") as { setFlagsFromString(flags: string): void };
   const vm = node("node:vm") as { runInNewContext(code: string): unknown };

@@ -63,7 +63,8 @@ export function sequenceLogProbs(logits: Tensor, ids: Tensor, mask: Tensor): Ten
 /**
  * {@link tokenLogProbs} from hidden states, `logits = hidden·headᵀ`, without holding all logits: the
  * positions are taken in chunks, and a chunk's logits are computed again in the backward pass. The
- * same numbers for a peak of `chunkSize·V` instead of `B·T·V` logits.
+ * same numbers for a peak of `chunkSize·V` instead of `B·T·V` logits. Beside it the backward pass holds
+ * the head's gradient, `[V, D]`.
  *
  * @param hidden [B, T, D], the states the output head reads.
  * @param head [V, D], the output head's weight.
@@ -134,8 +135,9 @@ function chunkedLogProbs(
     [rows],
   );
   const states = reshape(hidden, [rows, width]);
+  const weight = transpose(head);
   const chunk = checkpoint((part: Tensor, targets: Tensor) =>
-    logProbsOf(matmul(part, transpose(head)), targets),
+    logProbsOf(matmul(part, weight), targets),
   );
   const parts: Tensor[] = [];
   for (let start = 0; start < rows; start += chunkSize) {

@@ -17,7 +17,7 @@ import {
   erf,
   exp,
   expm1,
-  isFinite,
+  isfinite,
   less,
   lessEqual,
   log,
@@ -94,7 +94,7 @@ export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
 /** The maximum as a constant shift, 0 where it is infinite. */
 function shiftFor(x: Tensor, axes: readonly number[]): Tensor {
   const largest = stopGradient(max(x, axes, { keepDims: true }));
-  return where(isFinite(largest), largest, 0);
+  return where(isfinite(largest), largest, 0);
 }
 
 /**

@@ -6,7 +6,7 @@
 import { ZERO } from "../kernels/indexing.js";
 import { constant } from "../tensor/create.js";
 import { CONSTANT, primitive } from "../tensor/primitive.js";
-import { broadcastShapes, formatShape, sameShape, type Shape } from "../tensor/shape.js";
+import { broadcastShapes, formatShape, type Shape, sameShape } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
 import { reshape } from "./movement.js";
 import { sum } from "./reduce.js";

@@ -32,17 +32,11 @@ function map(
   return new Tensor({ primitive: operation, inputs, attributes: NONE, shape, dtype });
 }
 
-function unary(
-  name: UnaryOperation,
-  vjp: VectorJacobianProduct | null,
-): Primitive {
+function unary(name: UnaryOperation, vjp: VectorJacobianProduct | null): Primitive {
   return primitive(name, { kind: "map", operation: name }, vjp);
 }
 
-function binary(
-  name: BinaryOperation,
-  vjp: VectorJacobianProduct | null,
-): Primitive {
+function binary(name: BinaryOperation, vjp: VectorJacobianProduct | null): Primitive {
   return primitive(name, { kind: "map", operation: name }, vjp);
 }
 
@@ -69,7 +63,10 @@ function align(name: string, a: TensorLike, b: TensorLike, least: DType): [Tenso
   } else if (a instanceof Tensor || b instanceof Tensor) {
     const [known, plain] = a instanceof Tensor ? [a, b] : [b as Tensor, a];
     const fraction = typeof plain === "number" && plain !== (plain | 0);
-    dtype = promote(known.dtype, fraction ? "float32" : typeof plain === "number" ? "int32" : "bool");
+    dtype = promote(
+      known.dtype,
+      fraction ? "float32" : typeof plain === "number" ? "int32" : "bool",
+    );
   } else dtype = typeof a === "boolean" && typeof b === "boolean" ? "bool" : "float32";
   dtype = promote(dtype, least);
   const shape = broadcastShapes(
@@ -78,9 +75,7 @@ function align(name: string, a: TensorLike, b: TensorLike, least: DType): [Tenso
     b instanceof Tensor ? b.shape : NONE,
   );
   const prepare = (x: TensorLike): Tensor =>
-    x instanceof Tensor
-      ? broadcastTo(cast(x, dtype), shape)
-      : constant(shape, Number(x), dtype);
+    x instanceof Tensor ? broadcastTo(cast(x, dtype), shape) : constant(shape, Number(x), dtype);
   return [prepare(a), prepare(b)];
 }
 
@@ -312,13 +307,13 @@ export function logicalNot(x: TensorLike): Tensor {
 }
 
 /** Where x is NaN, as bool. */
-export function isNaN(x: TensorLike): Tensor {
+export function isnan(x: TensorLike): Tensor {
   const t = asTensor(x);
   return notEqual(t, t);
 }
 
 /** Where x is neither NaN nor ±∞, as bool. */
-export function isFinite(x: TensorLike): Tensor {
+export function isfinite(x: TensorLike): Tensor {
   return less(abs(x), Number.POSITIVE_INFINITY);
 }
 

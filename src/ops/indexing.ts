@@ -6,7 +6,7 @@
 import { type DType, isFloating } from "../kernels/dtype.js";
 import { iota } from "../tensor/create.js";
 import { primitive } from "../tensor/primitive.js";
-import { formatShape, normalizeAxis, sameShape, type Shape } from "../tensor/shape.js";
+import { formatShape, normalizeAxis, type Shape, sameShape } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
 import { add, cast, equal, where } from "./elementwise.js";
 import { expandDims, reshape } from "./movement.js";

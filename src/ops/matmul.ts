@@ -39,7 +39,9 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   }
   const dtype = promote(a.dtype, b.dtype);
   if (!isFloating(dtype)) {
-    throw new TypeError(`matmul: needs float32 or float64, got ${a.dtype} and ${b.dtype}; cast first`);
+    throw new TypeError(
+      `matmul: needs float32 or float64, got ${a.dtype} and ${b.dtype}; cast first`,
+    );
   }
   const columns = a.shape[a.rank - 1]!;
   const rows = b.shape[Math.max(0, b.rank - 2)]!;

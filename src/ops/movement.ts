@@ -12,8 +12,8 @@ import {
   formatShape,
   normalizeAxes,
   normalizeAxis,
-  sameShape,
   type Shape,
+  sameShape,
   sizeOf,
 } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -266,7 +266,10 @@ export function expandDims(x: Tensor, axis: number): Tensor {
 /** The tensor with the order of elements reversed along axes; along all by default. A view. */
 export function flip(x: Tensor, axes?: number | readonly number[]): Tensor {
   const list = normalizeAxes("flip", axes, x.rank);
-  return slice(x, ...x.shape.map((_, d) => (list.includes(d) ? ([null, null, -1] as const) : null)));
+  return slice(
+    x,
+    ...x.shape.map((_, d) => (list.includes(d) ? ([null, null, -1] as const) : null)),
+  );
 }
 
 /** Tensors joined along an axis; other extents must agree. */

@@ -8,7 +8,7 @@ import { iota } from "../tensor/create.js";
 import { primitive } from "../tensor/primitive.js";
 import { formatShape, normalizeAxis } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
-import { add, cast, equal, isNaN, logicalOr, where } from "./elementwise.js";
+import { add, cast, equal, isnan, logicalOr, where } from "./elementwise.js";
 import { takeAlongAxis } from "./indexing.js";
 import { pad, reshape, slice, swapAxes } from "./movement.js";
 import { max, min } from "./reduce.js";
@@ -48,7 +48,7 @@ export function argmax(x: Tensor, axis = -1): Tensor {
     iota([extent]),
     x.shape.map((_, i) => (i === d ? extent : 1)),
   );
-  const attains = logicalOr(equal(x, largest), isNaN(x));
+  const attains = logicalOr(equal(x, largest), isnan(x));
   return min(where(attains, positions, extent - 1), d);
 }
 

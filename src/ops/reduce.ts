@@ -5,7 +5,12 @@
 
 import { isFloating } from "../kernels/dtype.js";
 import { constant } from "../tensor/create.js";
-import { CONSTANT, type Primitive, primitive, type VectorJacobianProduct } from "../tensor/primitive.js";
+import {
+  CONSTANT,
+  type Primitive,
+  primitive,
+  type VectorJacobianProduct,
+} from "../tensor/primitive.js";
 import { formatShape, normalizeAxes, type Shape } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
 import { broadcastTo } from "./broadcast.js";

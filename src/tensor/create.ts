@@ -172,7 +172,12 @@ export interface ArangeOptions {
 /**
  * `start, start + step, …` below `stop` (above it for a negative step); `arange(n)` is `0 … n − 1`.
  */
-export function arange(start: number, stop?: number, step = 1, options: ArangeOptions = {}): Tensor {
+export function arange(
+  start: number,
+  stop?: number,
+  step = 1,
+  options: ArangeOptions = {},
+): Tensor {
   const [from, to] = stop === undefined ? [0, start] : [start, stop];
   if (!(Number.isFinite(from) && Number.isFinite(to) && Number.isFinite(step)) || step === 0) {
     throw new RangeError(`arange: needs finite bounds and a step ≠ 0, got ${from}, ${to}, ${step}`);

@@ -65,4 +65,3 @@ export async function setDebug(options: DebugOptions): Promise<void> {
   creation.capture = options.checkFinite ?? false;
   (await runtime()).setDebug(options);
 }
-

@@ -69,4 +69,8 @@ export const LEAF: Primitive = /* @__PURE__ */ primitive("tensor", { kind: "leaf
 export const FULL: Primitive = /* @__PURE__ */ primitive("full", { kind: "constant" }, null);
 
 /** The same for numbers in a formula. Nobody can differentiate with respect to one, so operations may simplify it away. */
-export const CONSTANT: Primitive = /* @__PURE__ */ primitive("constant", { kind: "constant" }, null);
+export const CONSTANT: Primitive = /* @__PURE__ */ primitive(
+  "constant",
+  { kind: "constant" },
+  null,
+);

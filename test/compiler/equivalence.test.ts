@@ -77,6 +77,32 @@ describe("a graph evaluated at once", () => {
     ));
 });
 
+describe("axes that are split twice", () => {
+  const random = (...shape: number[]): Tensor =>
+    pg.randomNormal(shape, { seed: 1, dtype: "float64" });
+  const rows: [string, () => Tensor][] = [
+    ["computed", () => random(4, 3, 5).sigmoid().reshape([12, 5])],
+    ["transposed", () => random(3, 4, 5).transpose([1, 0, 2]).reshape([12, 5])],
+    ["sliced", () => random(4, 6, 5).slice(null, [0, 6, 2]).reshape([12, 5])],
+  ];
+  const shapes = [[2, 3, 6], [6, 6], [2, 18], [36], [9, 4], [3, 12]];
+  for (const [name, make] of rows) {
+    it(`${name} rows: products and sums that are regrouped`, async () => {
+      for (const shape of shapes) {
+        const right = random(5, 3);
+        const product = (x: Tensor): Tensor[] => [
+          pg.matmul(x, right).reshape(shape),
+          pg.matmul(x, right).reshape(shape).tanh(),
+          pg.matmul(x, right).tanh().reshape(shape).mul(2).reshape([4, 9]),
+          x.broadcastTo([3, 12, 5]).sum(2).reshape(shape).tanh(),
+        ];
+        await sameValues(product(make()), product(await realize(make())));
+        for (const one of product(make())) await one.data();
+      }
+    });
+  }
+});
+
 describe("in-place results", () => {
   it("never overwrite what is still needed", async () => {
     const w = pg.eye(4, { dtype: "float64" });

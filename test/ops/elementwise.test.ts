@@ -205,18 +205,18 @@ describe("pow", () => {
 describe("NaN and infinity", () => {
   const x = float64([1, ...NON_FINITE]);
 
-  it("isNaN and isFinite tell them apart", async () => {
-    expect(await pg.isNaN(x).array()).toEqual([false, true, false, false]);
-    expect(await pg.isFinite(x).array()).toEqual([true, false, false, false]);
+  it("isnan and isfinite tell them apart", async () => {
+    expect(await pg.isnan(x).array()).toEqual([false, true, false, false]);
+    expect(await pg.isfinite(x).array()).toEqual([true, false, false, false]);
   });
 
   it("integers are never NaN and always finite", async () => {
-    expect(await pg.isNaN(int32([0, -5])).array()).toEqual([false, false]);
-    expect(await pg.isFinite(int32([0, 2147483647])).array()).toEqual([true, true]);
+    expect(await pg.isnan(int32([0, -5])).array()).toEqual([false, false]);
+    expect(await pg.isfinite(int32([0, 2147483647])).array()).toEqual([true, true]);
   });
 
   it("where does not mix what is not taken into the result", async () => {
-    expect(await pg.where(pg.isFinite(x), x, 0).array()).toEqual([1, 0, 0, 0]);
+    expect(await pg.where(pg.isfinite(x), x, 0).array()).toEqual([1, 0, 0, 0]);
   });
 });
 

@@ -207,8 +207,8 @@ describe("one tensor", () => {
     for (const dtype of ORDER) {
       expect(pg.argmax(one(dtype)).dtype).toBe("int32");
       expect(pg.argsort(one(dtype)).dtype).toBe("int32");
-      expect(pg.isNaN(one(dtype)).dtype).toBe("bool");
-      expect(pg.isFinite(one(dtype)).dtype).toBe("bool");
+      expect(pg.isnan(one(dtype)).dtype).toBe("bool");
+      expect(pg.isfinite(one(dtype)).dtype).toBe("bool");
       expect(pg.logicalNot(one(dtype)).dtype).toBe("bool");
     }
   });

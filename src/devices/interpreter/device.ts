@@ -63,7 +63,11 @@ class InterpreterDevice implements Device {
     return { run: (inputs, constants) => this.run(plan, inputs, constants) };
   }
 
-  private run(plan: Plan, inputs: readonly DeviceBuffer[], constants: Float64Array): DeviceBuffer[] {
+  private run(
+    plan: Plan,
+    inputs: readonly DeviceBuffer[],
+    constants: Float64Array,
+  ): DeviceBuffer[] {
     const arrays = plan.buffers.map(({ dtype, size, role }) =>
       role === "input" ? null : allocate(dtype, size),
     );

@@ -46,66 +46,76 @@ function forEachIndex(
   }
 }
 
-/** The value of an expression at an index, given the accumulator. */
-type Evaluate = (expression: number, index: readonly number[], accumulator: number) => number;
-
+/** A kernel's expressions at the point that was set last. */
 interface Program {
-  readonly evaluate: Evaluate;
+  /** Moves to an index, with the accumulator an epilogue sees. */
+  moveTo(index: readonly number[], accumulator?: number): void;
+  value(expression: number): number;
   /** The value of an affine index; lookups are clamped. */
-  at(affine: Affine, index: readonly number[]): number;
-  inRange(lookup: number, index: readonly number[]): boolean;
+  at(affine: Affine): number;
+  inRange(lookup: number): boolean;
 }
 
 function program(
-  kernel: { expressions: readonly Expression[]; lookups: readonly Lookup[]; axes: readonly number[] },
+  kernel: {
+    expressions: readonly Expression[];
+    lookups: readonly Lookup[];
+    axes: readonly number[];
+  },
   buffers: readonly TypedArray[],
   constants: readonly number[],
 ): Program {
   const { expressions, lookups, axes } = kernel;
-  const raw = (lookup: number, index: readonly number[]): number =>
-    evaluate(lookups[lookup]!.index, index, 0);
-  const at = ({ offset, strides }: Affine, index: readonly number[]): number => {
+  let index: readonly number[] = [];
+  let accumulator = 0;
+  // Values at this point, so that a shared expression is computed once.
+  const known: (number | undefined)[] = [];
+  const raw = (lookup: number): number => value(lookups[lookup]!.index);
+  const at = ({ offset, strides }: Affine): number => {
     let position = offset;
     for (let d = 0; d < axes.length; d++) if (strides[d]) position += strides[d]! * (index[d] ?? 0);
     lookups.forEach(({ size }, i) => {
       const stride = strides[axes.length + i];
-      if (stride) position += stride * Math.min(Math.max(raw(i, index), 0), size - 1);
+      if (stride) position += stride * Math.min(Math.max(raw(i), 0), size - 1);
     });
     return position;
   };
-  const inRange = (lookup: number, index: readonly number[]): boolean => {
-    const value = raw(lookup, index);
-    return value >= 0 && value < lookups[lookup]!.size;
+  const inRange = (lookup: number): boolean => {
+    const found = raw(lookup);
+    return found >= 0 && found < lookups[lookup]!.size;
   };
-  const holds = (conditions: readonly Condition[], index: readonly number[]): boolean =>
-    conditions.every(({ index: affine, size }) => {
-      const value = at(affine, index);
-      return value >= 0 && value < size;
+  const holds = (conditions: readonly Condition[]): boolean =>
+    conditions.every((condition) => {
+      const found = at(condition.index);
+      return found >= 0 && found < condition.size;
     });
-  const evaluate: Evaluate = (number, index, accumulator) => {
-    const e = expressions[number]!;
+  const compute = (e: Expression): number => {
     switch (e.kind) {
       case "constant":
         return constants[e.slot]!;
       case "index":
-        return at(e.index, index);
+        return at(e.index);
       case "load":
-        return holds(e.conditions, index) ? buffers[e.buffer]![at(e.index, index)]! : 0;
+        return holds(e.conditions) ? buffers[e.buffer]![at(e.index)]! : 0;
       case "accumulator":
         return accumulator;
       case "guard":
-        return holds(e.conditions, index) && e.lookups.every((lookup) => inRange(lookup, index))
-          ? evaluate(e.inside, index, accumulator)
-          : e.otherwise === "nan"
-            ? Number.NaN
-            : 0;
-      case "map": {
-        const values = e.inputs.map((input) => evaluate(input, index, accumulator));
-        return scalarFunction(e.operation, e.dtype)(values);
-      }
+        if (holds(e.conditions) && e.lookups.every(inRange)) return value(e.inside);
+        return e.otherwise === "nan" ? Number.NaN : 0;
+      case "map":
+        return scalarFunction(e.operation, e.dtype)(e.inputs.map(value));
     }
   };
-  return { evaluate, at, inRange };
+  const value = (number: number): number => {
+    known[number] ??= compute(expressions[number]!);
+    return known[number]!;
+  };
+  const moveTo = (point: readonly number[], reduced = 0): void => {
+    index = point;
+    accumulator = reduced;
+    known.length = 0;
+  };
+  return { moveTo, value, at, inRange };
 }
 
 function runLoop(
@@ -114,23 +124,24 @@ function runLoop(
   constants: readonly number[],
 ): void {
   const { axes, outputRank, reduce, body, epilogue } = kernel;
-  const { evaluate } = program(kernel, buffers, constants);
+  const { moveTo, value } = program(kernel, buffers, constants);
   const output = buffers[0]!;
   const reduced = axes.slice(outputRank);
+  const isInteger = kernel.expressions[body]!.dtype === "int32";
   forEachIndex(axes.slice(0, outputRank), (outer, position) => {
-    let value: number;
-    if (reduce === null) {
-      value = evaluate(body, outer, output[position]!);
-    } else {
-      const isInteger = kernel.expressions[body]!.dtype === "int32";
-      value = { sum: 0, max: Number.NEGATIVE_INFINITY, min: Number.POSITIVE_INFINITY }[reduce];
+    // The epilogue of a matrix product finds the product in the output.
+    let result = output[position]!;
+    if (reduce !== null) {
+      result = { sum: 0, max: Number.NEGATIVE_INFINITY, min: Number.POSITIVE_INFINITY }[reduce];
       forEachIndex(reduced, (inner) => {
-        const x = evaluate(body, [...outer, ...inner], 0);
-        if (reduce === "sum") value = isInteger ? (value + x) | 0 : value + x;
-        else value = reduce === "max" ? Math.max(value, x) : Math.min(value, x);
+        moveTo([...outer, ...inner]);
+        const x = value(body);
+        if (reduce === "sum") result = isInteger ? (result + x) | 0 : result + x;
+        else result = reduce === "max" ? Math.max(result, x) : Math.min(result, x);
       });
     }
-    output[position] = epilogue === null ? value : evaluate(epilogue, outer, value);
+    moveTo(outer, result);
+    output[position] = epilogue !== null ? value(epilogue) : reduce !== null ? result : value(body);
   });
 }
 
@@ -169,12 +180,11 @@ function runScatter(
   buffers: readonly TypedArray[],
   constants: readonly number[],
 ): void {
-  const { evaluate, at, inRange } = program(kernel, buffers, constants);
+  const { moveTo, value, at, inRange } = program(kernel, buffers, constants);
   const output = buffers[0]!.fill(0);
   forEachIndex(kernel.axes, (index) => {
-    if (kernel.required.every((lookup) => inRange(lookup, index))) {
-      output[at(kernel.target, index)]! += evaluate(kernel.body, index, 0);
-    }
+    moveTo(index);
+    if (kernel.required.every(inRange)) output[at(kernel.target)]! += value(kernel.body);
   });
 }
 

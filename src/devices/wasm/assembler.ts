@@ -74,12 +74,18 @@ const simdLoad = (opcode: number, alignment: number) =>
   load([0xfd, ...unsigned(opcode)], alignment);
 const laneLoad =
   (opcode: number, alignment: number) =>
-  (address: Code, vector: Code, lane: number, offset = 0): Code =>
-    [address, vector, 0xfd, ...unsigned(opcode), alignment, ...unsigned(offset), lane];
+  (address: Code, vector: Code, lane: number, offset = 0): Code => [
+    address,
+    vector,
+    0xfd,
+    ...unsigned(opcode),
+    alignment,
+    ...unsigned(offset),
+    lane,
+  ];
 const lane =
   (opcode: number) =>
-  (index: number, ...operands: Code[]): Code =>
-    [...operands, 0xfd, ...unsigned(opcode), index];
+  (index: number, ...operands: Code[]): Code => [...operands, 0xfd, ...unsigned(opcode), index];
 
 export const i32 = {
   const: (value: number): Code => [0x41, ...signed(value)],

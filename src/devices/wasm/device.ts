@@ -164,7 +164,8 @@ class WasmDevice implements Device {
     const functions: FunctionBuilder[] = [];
     const exports: Record<string, number> = {};
     let number = 0;
-    for (const kernel of missing.values()) exports[`kernel${number++}`] = addKernel(kernel, functions);
+    for (const kernel of missing.values())
+      exports[`kernel${number++}`] = addKernel(kernel, functions);
     const bytes = assemble({
       memory: { shared: this.heap.shared, maximumPages: MAXIMUM_PAGES },
       functions,
@@ -322,7 +323,10 @@ class WasmDevice implements Device {
     const { kernel } = step;
     if (kernel.kind !== "sort") throw new Error(`no function for a ${kernel.kind} kernel`);
     const { rows, length, dtype } = kernel;
-    const [output, input] = step.buffers.map((number) => addresses[number]! >>> 0) as [number, number];
+    const [output, input] = step.buffers.map((number) => addresses[number]! >>> 0) as [
+      number,
+      number,
+    ];
     const { buffer } = this.heap.memory;
     argsortRows(
       viewAs(dtype, buffer, input, rows * length),

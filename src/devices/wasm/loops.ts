@@ -59,7 +59,8 @@ interface Schedule {
 export function loopWorkItems(kernel: LoopKernel | ScatterKernel): number {
   if (kernel.kind === "scatter") return 1;
   const { rows, vector } = scheduleOf(kernel);
-  if (rows.length === 0) return vector >= 0 && vector < kernel.outputRank ? kernel.axes[vector]! : 1;
+  if (rows.length === 0)
+    return vector >= 0 && vector < kernel.outputRank ? kernel.axes[vector]! : 1;
   return rows.reduce((product, axis) => product * kernel.axes[axis]!, 1);
 }
 
@@ -76,12 +77,20 @@ function scheduleOf(kernel: LoopKernel | ScatterKernel): Schedule {
   const { outputRank, reduce } = kernel;
   const last = outputRank - 1;
   if (reduce === null) {
-    return { vector: last, wide: last >= 0 && analysis.canVectorize(last), rows: upTo(Math.max(0, last)) };
+    return {
+      vector: last,
+      wide: last >= 0 && analysis.canVectorize(last),
+      rows: upTo(Math.max(0, last)),
+    };
   }
   const inner = axes.length - 1;
   const alongOutput = last >= 0 && analysis.canVectorize(last) ? analysis.contiguous(last) : -1;
   if (inner < outputRank || alongOutput > analysis.contiguous(inner)) {
-    return { vector: last, wide: last >= 0 && analysis.canVectorize(last), rows: upTo(Math.max(0, last)) };
+    return {
+      vector: last,
+      wide: last >= 0 && analysis.canVectorize(last),
+      rows: upTo(Math.max(0, last)),
+    };
   }
   return { vector: inner, wide: analysis.canVectorize(inner), rows: upTo(outputRank) };
 }
@@ -216,11 +225,18 @@ class LoopGenerator {
     if (kernel.kind === "scatter") {
       const bytes = kernel.size * bytesPerElement(kernel.dtype);
       entry.code.push(control.memoryFill(this.bufferAddress(0), i32.const(0), i32.const(bytes)));
-      entry.code.push(begin.set(i32.const(0)), end.set(i32.const(this.product(this.schedule.rows))));
+      entry.code.push(
+        begin.set(i32.const(0)),
+        end.set(i32.const(this.product(this.schedule.rows))),
+      );
     }
     const { rows, vector } = this.schedule;
     if (rows.length > 0) this.rowLoop(begin, end);
-    else if (this.rowAxes === undefined && vector >= 0 && (kernel.kind === "scatter" || vector < kernel.outputRank)) {
+    else if (
+      this.rowAxes === undefined &&
+      vector >= 0 &&
+      (kernel.kind === "scatter" || vector < kernel.outputRank)
+    ) {
       this.point(kernel.kind === "scatter" ? null : [begin, end]);
     } else this.point(null);
     f.body = this.close();
@@ -412,7 +428,8 @@ class LoopGenerator {
     const sums = Array.from({ length: unroll }, () => f.local("v128"));
     const single = f.local("v128");
     const total = f.local("v128");
-    for (const local of [...sums, single, total]) this.append(local.set(this.identity(kernel, dtype)));
+    for (const local of [...sums, single, total])
+      this.append(local.set(this.identity(kernel, dtype)));
     const fold = (into: Local, from: Local): void => {
       this.append(into.set(this.combine(kernel, dtype, into.get, from.get)));
       this.append(from.set(this.identity(kernel, dtype)));
@@ -501,7 +518,10 @@ class LoopGenerator {
       };
       const nest = (rest: readonly number[]): void => {
         const [axis, ...others] = rest;
-        if (axis === undefined) return accumulate();
+        if (axis === undefined) {
+          accumulate();
+          return;
+        }
         this.axisLoop(axis, () => nest(others));
         if (others.length === 0 && reduced.length > 1) flush();
       };
@@ -523,7 +543,8 @@ class LoopGenerator {
     if (reduced === null && kernel.epilogue === null) return this.value(kernel.body);
     if (kernel.epilogue === null) return reduced!;
     // What depends on the accumulator is new for each vector.
-    for (const key of [...this.scope.known.keys()]) if (key.endsWith("*")) this.scope.known.delete(key);
+    for (const key of [...this.scope.known.keys()])
+      if (key.endsWith("*")) this.scope.known.delete(key);
     this.accumulator = reduced;
     const result = this.value(kernel.epilogue);
     this.accumulator = null;
@@ -584,12 +605,7 @@ class LoopGenerator {
   }
 
   /** Computes once per scope. Values along the vector axis are told apart by the unrolled vector. */
-  private once(
-    key: string,
-    type: "i32" | "v128",
-    dependence: number,
-    compute: () => Code,
-  ): Local {
+  private once(key: string, type: "i32" | "v128", dependence: number, compute: () => Code): Local {
     const { vector } = this.schedule;
     const varies = vector >= 0 && (dependence & (1 << vector)) !== 0;
     const scope = this.scopeFor(dependence);
@@ -714,9 +730,7 @@ class LoopGenerator {
     let key = `${name}x${scale}+${offset}`;
     let dependence = 0;
     let sum = this.once(key, "i32", 0, () =>
-      start
-        ? i32.add(start.get, i32.const(offset * scale))
-        : i32.const(offset * scale),
+      start ? i32.add(start.get, i32.const(offset * scale)) : i32.const(offset * scale),
     );
     for (const { d, stride, bits, isAxis } of terms) {
       key += `+${stride}#${d}`;

@@ -126,10 +126,7 @@ function emitInteger(operation: ScalarOperation, x: Code, y: Code): Code {
       return i32x4.abs(x);
     case "sign":
       // (x > 0) is −1 or 0 as a mask
-      return i32x4.sub(
-        i32x4.ltS(x, v128.constI32(0)),
-        i32x4.gtS(x, v128.constI32(0)),
-      );
+      return i32x4.sub(i32x4.ltS(x, v128.constI32(0)), i32x4.gtS(x, v128.constI32(0)));
     default:
       throw new Error(`${operation} is not defined for integers`);
   }

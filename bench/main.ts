@@ -1,0 +1,95 @@
+/**
+ * The benchmarks' command line: chooses cases and contenders, runs them, reports.
+ */
+
+import { writeFileSync } from "node:fs";
+import { Command } from "commander";
+import { ALL_CASES } from "./cases/index.js";
+import { BASELINE, CONTENDERS } from "./runner/contenders.js";
+import { machine } from "./runner/machine.js";
+import { FULL, QUICK } from "./runner/measure.js";
+import { type ProbeReport, probeAll } from "./runner/processes.js";
+import {
+  caseText,
+  curvesText,
+  markdown,
+  processText,
+  type Report,
+  startedText,
+} from "./runner/report.js";
+import { type CaseReport, runCase, start } from "./runner/run.js";
+
+interface Options {
+  readonly filter?: string;
+  readonly peers?: string;
+  readonly quick?: boolean;
+  readonly list?: boolean;
+  readonly json?: string;
+  readonly markdown?: string;
+}
+
+const options = new Command("npm run bench --")
+  .description("Times prefgrad and its peers on the same problems, after checking their numbers.")
+  .option(
+    "-f, --filter <text>",
+    "only cases whose family or name contains the text; also: processes",
+  )
+  .option("-p, --peers <text>", "only contenders whose name contains one of these words, by commas")
+  .option("-q, --quick", "fewer cases, fewer and shorter samples")
+  .option("-l, --list", "list cases and contenders")
+  .option("--json <file>", "write everything measured, samples included")
+  .option("--markdown <file>", "write tables")
+  .parse()
+  .opts<Options>();
+
+const contains = (text: string, part: string | undefined): boolean =>
+  part === undefined || text.toLowerCase().includes(part.toLowerCase());
+const words = options.peers?.split(",");
+// The baseline is always there: ratios are relative to it.
+const chosen = (name: string): boolean =>
+  name === BASELINE || !words || words.some((word) => contains(name, word.trim()));
+const cases = ALL_CASES.filter(
+  ({ family, name, long }) =>
+    contains(`${family}: ${name}`, options.filter) && !(options.quick && long),
+);
+const probed = contains("processes", options.filter);
+
+if (options.list) {
+  for (const { family, name } of cases) console.log(`${family}: ${name}`);
+  if (probed) console.log("processes: import time, first step, memory");
+  for (const { name } of CONTENDERS) console.log(`contender: ${name}`);
+} else {
+  await runAll();
+}
+
+async function runAll(): Promise<void> {
+  const here = machine();
+  const { cpu, cores, node, load } = here;
+  console.log(`${cpu}, ${cores} cores, Node ${node}, load ${load.toFixed(1)}\n`);
+  if (load > 0.5) console.log("Others are at work on this machine: trust ratios, not times.\n");
+  const effort = options.quick ? QUICK : FULL;
+
+  // Processes first, while this one is small and quiet.
+  const names = CONTENDERS.map(({ name }) => name).filter(
+    (name) => chosen(name) && /prefgrad|jax|tfjs|PyTorch/.test(name),
+  );
+  const processes: ProbeReport[] = probed ? await probeAll(names, options.quick ? 1 : 5) : [];
+  if (probed) console.log(`${processText(processes)}\n`);
+
+  const started = cases.length > 0 ? await start(chosen) : [];
+  if (cases.length > 0) console.log(`${startedText(started)}\n`);
+  const reports: CaseReport[] = [];
+  for (const benchmark of cases) {
+    const report = await runCase(benchmark, started, effort);
+    reports.push(report);
+    console.log(caseText(report));
+  }
+  console.log(curvesText(reports));
+  for (const one of started) if ("peer" in one) await one.peer.close?.();
+
+  const all: Report = { machine: here, started, cases: reports, processes };
+  if (options.json) writeFileSync(options.json, `${JSON.stringify(all, null, 1)}\n`);
+  if (options.markdown) writeFileSync(options.markdown, markdown(all));
+  const wrong = reports.flatMap(({ failures }) => failures);
+  if (wrong.some(({ contender }) => contender.startsWith("prefgrad"))) process.exitCode = 1;
+}
