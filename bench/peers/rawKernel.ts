@@ -212,5 +212,5 @@ function source([rows, columns]: Tile): string {
         (br_if $Lpc (i32.lt_u
           (local.tee $pc (i32.add (local.get $pc) (local.get $KC))) (local.get $K))))
       (br_if $Ljc (i32.lt_u
-        (local.tee $jc (i32.add (local.get $jc) (local.get $NC))) (local.get $N)))))`;
+        (local.tee $jc (i32.add (local.get $jc) (local.get $NC))) (local.get $N))))))`;
 }

@@ -5,7 +5,15 @@
  * @module
  */
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -47,6 +55,13 @@ function freshProject(directory: string, name: string, tarball: string): string 
   return project;
 }
 
+/** The first TypeScript block of the README. */
+function readmeExample(): string {
+  const example = /```ts\n([\s\S]*?)```/.exec(readFileSync(join(root, "README.md"), "utf8"))?.[1];
+  if (example === undefined) throw new Error("README.md has no TypeScript example");
+  return example;
+}
+
 const directory = mkdtempSync(join(tmpdir(), "prefgrad-package-"));
 try {
   heading("pack");
@@ -68,6 +83,11 @@ try {
   const types = freshProject(directory, "types", tarball);
   execute(types, bin("tsc"), "--project", "tsconfig.json");
   execute(types, bin("tsc"), "--project", "tsconfig.bundler.json");
+
+  heading("the README's example");
+  writeFileSync(join(types, "readme.mts"), readmeExample());
+  execute(types, bin("tsc"), "--project", "tsconfig.readme.json");
+  execute(types, process.execPath, "readme/readme.mjs");
 
   heading("browser bundle");
   const browser = freshProject(directory, "browser", tarball);
