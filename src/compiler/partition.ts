@@ -168,7 +168,8 @@ function costs(parts: readonly Part[], partOf: (node: Tensor) => Part): Float64A
     const own = lowering.kind === "map" ? (COST[lowering.operation] ?? 1) : 0;
     let total = own;
     let count = 1;
-    for (const input of new Set(node.inputs)) {
+    for (const [i, input] of node.inputs.entries()) {
+      if (node.inputs.indexOf(input) < i) continue;
       const inside = !partOf(input).stored;
       total += inside ? cost[input.position]! : 1;
       count += inside ? length[input.position]! : 0;

@@ -53,7 +53,7 @@ export function affine(index: Index, factor: number, shift: number): Index {
 /** The same index in terms of unsplit axes only, each axis once. */
 export function resolve(index: Index): Index {
   const { terms } = index;
-  if (terms.every(([a]) => a.parts === null) && terms.length < 2) return index;
+  if (isResolved(terms)) return index;
   const strides = new Map<Axis, number>();
   const visit = (a: Axis, stride: number): void => {
     if (a.parts) {
@@ -63,6 +63,15 @@ export function resolve(index: Index): Index {
   };
   for (const [a, stride] of terms) visit(a, stride);
   return { offset: index.offset, terms: [...strides].filter(([, stride]) => stride !== 0) };
+}
+
+function isResolved(terms: Index["terms"]): boolean {
+  for (let i = 0; i < terms.length; i++) {
+    const [a, stride] = terms[i]!;
+    if (a.parts !== null || stride === 0 || (a.size === 1 && !a.isLookup)) return false;
+    for (let j = 0; j < i; j++) if (terms[j]![0] === a) return false;
+  }
+  return true;
 }
 
 /** Row-major position of a multi-dimensional index. */
