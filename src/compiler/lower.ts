@@ -263,6 +263,7 @@ class KernelBuilder {
 
   /** The expression for an element of a node, from its inputs. */
   compute(node: Tensor, at: readonly Index[], conditions: readonly OpenCondition[] = []): number {
+    if (this.parts[node.position]!.uses < 2) return this.apply(node, at, conditions);
     const key = `${node.position}@${at.map((index) => this.indexKey(index)).join()}|${this.conditionsKey(conditions)}`;
     const known = this.known.get(key);
     if (known !== undefined) return known;

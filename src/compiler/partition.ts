@@ -40,7 +40,14 @@ const COST: Readonly<Record<string, number>> = {
 /** What the partition says of a node. */
 export interface Part {
   readonly node: Tensor;
+  /** Elements of the node. */
+  readonly size: number;
+  /** Every output element is one input element, without conditions or lookups. */
+  readonly isView: boolean;
+  /** Positions of the nodes that use it, each once. */
   readonly users: number[];
+  /** How often they do: a square uses its input twice. */
+  uses: number;
   /** The node has a buffer. */
   stored: boolean;
   /** For a stored elementwise node that is the epilogue of a reduction or product: that node. */
@@ -61,7 +68,6 @@ function isHeavy(node: Tensor): boolean {
   return kind === "reduce" || kind === "matmul" || kind === "scatter" || kind === "sort";
 }
 
-/** Whether every output element is one input element, without conditions or lookups. */
 function isView(node: Tensor): boolean {
   const { lowering } = node.primitive;
   if (lowering.kind === "reshape") return true;
@@ -85,10 +91,10 @@ function isView(node: Tensor): boolean {
 }
 
 /** Whether the node's elements are its input's in the same row-major order. */
-function keepsOrder(node: Tensor): boolean {
+function keepsOrder({ node, isView }: Part): boolean {
   const { lowering } = node.primitive;
   if (lowering.kind !== "read") return lowering.kind === "reshape";
-  if (!isView(node)) return false;
+  if (!isView) return false;
   const at = node.shape.map((extent) => along(axis(extent + 1)));
   const source = lowering.source(at, node, {
     require: () => {},
@@ -111,7 +117,10 @@ function relabels(from: Shape, to: Shape): boolean {
 export function partition(nodes: readonly Tensor[], outputs: ReadonlySet<Tensor>): Part[] {
   const parts: Part[] = nodes.map((node) => ({
     node,
+    size: sizeOf(node.shape),
+    isView: isView(node),
     users: [],
+    uses: 0,
     stored: isGiven(node) || outputs.has(node),
     source: null,
     epilogue: null,
@@ -121,8 +130,9 @@ export function partition(nodes: readonly Tensor[], outputs: ReadonlySet<Tensor>
   for (const { node } of parts) {
     if (isGiven(node)) continue;
     for (const input of node.inputs) {
-      const { users } = partOf(input);
-      if (users[users.length - 1] !== node.position) users.push(node.position);
+      const part = partOf(input);
+      part.uses++;
+      if (part.users.at(-1) !== node.position) part.users.push(node.position);
     }
   }
   storeOperands(parts, partOf);
@@ -147,7 +157,7 @@ function storeOperands(parts: readonly Part[], partOf: (node: Tensor) => Part): 
     if (kind !== "matmul") continue;
     for (const operand of node.inputs) {
       let base = operand;
-      while (!isGiven(base) && !partOf(base).stored && isView(base)) base = base.inputs[0]!;
+      while (!isGiven(base) && !partOf(base).stored && partOf(base).isView) base = base.inputs[0]!;
       if (!isHeavy(base)) partOf(base).stored = true;
     }
   }
@@ -184,13 +194,14 @@ function costs(parts: readonly Part[], partOf: (node: Tensor) => Part): Float64A
 /** Moves the store of a reduction or product to the last elementwise operation that only it leads to. */
 function attachEpilogue(part: Part, parts: readonly Part[], outputs: ReadonlySet<Tensor>): void {
   const { shape } = part.node;
+  const { size } = part;
   // A product's epilogue overwrites the product.
   const inPlace = part.node.primitive.lowering.kind === "matmul";
-  const fits = ({ inEpilogue, node }: Part): boolean =>
-    !inEpilogue &&
-    sizeOf(node.shape) === sizeOf(shape) &&
-    (node.primitive.lowering.kind === "map" || keepsOrder(node)) &&
-    relabels(shape, node.shape);
+  const fits = (next: Part): boolean =>
+    !next.inEpilogue &&
+    next.size === size &&
+    (next.node.primitive.lowering.kind === "map" || keepsOrder(next)) &&
+    relabels(shape, next.node.shape);
   const region: Part[] = [];
   let current = part;
   while (!outputs.has(current.node) && region.length < LARGEST_EPILOGUE) {
@@ -280,12 +291,12 @@ function candidates(parts: readonly Part[], cost: Float64Array): Uint8Array {
       const using = parts[user]!;
       const where = home[user]!;
       kernel = kernel === NOWHERE || kernel === where ? where : SEVERAL;
-      repeated ||= sizeOf(using.node.shape) > sizeOf(part.node.shape) && !isHeavy(using.node);
+      repeated ||= using.size > part.size && !isHeavy(using.node);
     }
     if (part.epilogue) kernel = part.epilogue.node.position;
     home[position] = part.stored ? position : kernel;
     const { kind } = part.node.primitive.lowering;
-    const canStore = kind === "map" || (kind === "read" && !isView(part.node));
+    const canStore = kind === "map" || (kind === "read" && !part.isView);
     if (part.stored || !canStore || kernel === NOWHERE || part.inEpilogue) continue;
     const limit = repeated ? CHEAP_IF_REPEATED : kernel === SEVERAL ? CHEAP : Infinity;
     if (cost[position]! > limit) found[position] = 1;
