@@ -121,7 +121,8 @@ export function softmax(x: Tensor, axis = -1): Tensor {
   const f = floating(x);
   const list = normalizeAxes("softmax", axis, f.rank);
   const e = exp(sub(f, shiftFor(f, list)));
-  return div(e, sum(e, list, { keepDims: true }));
+  // One division a row.
+  return mul(e, div(1, sum(e, list, { keepDims: true })));
 }
 
 /** `log softmax(x) = x − log Σ eˣ` along an axis (default: the last). */

@@ -84,8 +84,8 @@ function scheduleOf(kernel: LoopKernel | ScatterKernel): Schedule {
     };
   }
   const inner = axes.length - 1;
-  const alongOutput = last >= 0 && analysis.canVectorize(last) ? analysis.contiguous(last) : -1;
-  if (inner < outputRank || alongOutput > analysis.contiguous(inner)) {
+  const across = last >= 0 && analysis.canVectorize(last) && analysis.prefers(last, inner);
+  if (inner < outputRank || across) {
     return {
       vector: last,
       wide: last >= 0 && analysis.canVectorize(last),
@@ -165,10 +165,15 @@ class Analysis {
     });
   }
 
-  /** Number of loads that read neighbouring elements along an axis. */
-  contiguous(axis: number): number {
-    return this.kernel.expressions.filter((e) => e.kind === "load" && e.index.strides[axis] === 1)
-      .length;
+  /** Whether vectors along one axis cost fewer separate loads than along another. */
+  prefers(axis: number, other: number): boolean {
+    const count = (along: number, holds: (stride: number) => boolean): number =>
+      this.kernel.expressions.filter((e) => e.kind === "load" && holds(e.index.strides[along]!))
+        .length;
+    const scattered = (stride: number): boolean => stride !== 0 && stride !== 1;
+    const difference = count(axis, scattered) - count(other, scattered);
+    const isUnit = (stride: number): boolean => stride === 1;
+    return difference < 0 || (difference === 0 && count(axis, isUnit) > count(other, isUnit));
   }
 }
 

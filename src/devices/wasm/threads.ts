@@ -29,7 +29,7 @@ const LOAD = 2;
 /** Milliseconds in which a barrier must be reached; no single kernel takes as long. */
 const PATIENCE = 60_000;
 /** Looks at the barrier before sleeping, or before looking at the clock. */
-const SPINS = 20_000;
+const SPINS = 5_000;
 
 /** A module and the numbers of the kernels it exports as `kernel0`, `kernel1`, … */
 export interface KernelModule {
@@ -57,7 +57,7 @@ const start = ({ memory, control, thread, modules }) => {
       return;
     }
     for (let spins = 0; Atomics.load(control, 2) === generation; spins++) {
-      if (spins > 20000) Atomics.wait(control, 2, generation, 5);
+      if (spins > 5000) Atomics.wait(control, 2, generation, 5);
     }
   };
   const run = (address, calls, workspace, workspaceBytes) => {
