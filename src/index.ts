@@ -21,10 +21,15 @@ export {
 } from "./autograd/transforms.js";
 // Bilevel optimization
 export * from "./bilevel/index.js";
+// Dynamics of preference optimization
+export * from "./dynamics/index.js";
+// Losses for other frameworks
+export * from "./interop/index.js";
 // Tensors
 export type { DType, TypedArray } from "./kernels/dtype.js";
 // Preference losses
 export * from "./losses/index.js";
+
 // Layers and models
 export * from "./nn/index.js";
 // Operations

@@ -37,6 +37,10 @@ export async function checkGradients(
   options: CheckGradientsOptions = {},
 ): Promise<void> {
   const { order = 1, step = 1e-5, tolerance = 1e-6, seed = 0 } = options;
+  if (order !== 1 && order !== 2) {
+    throw new RangeError(`checkGradients: order must be 1 or 2, got ${order}`);
+  }
+  if (inputs.length === 0) throw new RangeError("checkGradients: needs at least one input");
   const at = await Promise.all(inputs.map(async (x) => leafOf(await cast(x, "float64").data(), x)));
   const weigh = (y: Tensor, salt: string): Tensor =>
     sum(mul(y, randomNormal(y.shape, { seed: `${seed} ${salt}`, dtype: "float64" })));

@@ -36,12 +36,20 @@ export function customGradient<Inputs extends Tensor[]>(
     const { value, gradient } = f(...inputs);
     return withGradient(value, inputs, (g) => {
       const cotangents = gradient(g);
+      if (cotangents.length !== inputs.length) {
+        throw new RangeError(
+          `customGradient: the rule gives ${cotangents.length} gradients for ${inputs.length} inputs; give null for none`,
+        );
+      }
       cotangents.forEach((cotangent, i) => {
         const input = inputs[i];
-        if (cotangent && !(input && sameShape(cotangent.shape, input.shape))) {
+        const fits =
+          cotangent === null ||
+          (sameShape(cotangent.shape, input!.shape) && cotangent.dtype === input!.dtype);
+        if (!fits) {
           throw new RangeError(
-            `customGradient: the gradient of input ${i} has shape ${formatShape(cotangent.shape)}, ` +
-              `the input has ${input ? formatShape(input.shape) : "no such position"}`,
+            `customGradient: the gradient of input ${i} is ${cotangent.dtype}${formatShape(cotangent.shape)}, ` +
+              `the input ${input!.dtype}${formatShape(input!.shape)}`,
           );
         }
       });
@@ -53,7 +61,8 @@ export function customGradient<Inputs extends Tensor[]>(
 /**
  * The same function, but computed again in the backward pass instead of keeping its intermediate
  * values: less memory for more work (Chen et al. 2016, arXiv 1604.06174). Gradients flow to the
- * arguments and to everything the function refers to.
+ * arguments and to everything the function refers to, but not to tensors made inside it: those of the
+ * backward pass are others.
  */
 export function checkpoint<Inputs extends unknown[]>(
   f: (...inputs: Inputs) => Tensor,

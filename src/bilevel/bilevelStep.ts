@@ -6,16 +6,22 @@
 import { realize } from "../tensor/evaluate.js";
 import { type AlternatingOptions, alternatingStep } from "./alternating.js";
 import { type BarrierOptions, barrierStep } from "./barrier.js";
+import { type ConjugateGradientsOptions, conjugateGradientsStep } from "./conjugateGradients.js";
 import { type LookaheadOptions, lookaheadStep } from "./lookahead.js";
+import { type NeumannOptions, neumannStep } from "./neumann.js";
 import { type PenaltyOptions, penaltyStep } from "./penalty.js";
 import { checkFinite } from "./pieces.js";
 import type {
+  ConjugateGradientsOutcome,
+  ImplicitStep,
   NestedProblem,
   NestedStep,
   NestedVariables,
+  NeumannOutcome,
   SharedProblem,
   SharedStep,
   SharedVariables,
+  ValueFunctionStep,
   WeightedStep,
 } from "./types.js";
 import {
@@ -24,11 +30,15 @@ import {
   type UnrolledOptions,
   unrolledStep,
 } from "./unrolled.js";
+import { type ValueFunctionOptions, valueFunctionStep } from "./valueFunction.js";
 
 /** Methods for nested problems. */
 export type NestedOptions<State = unknown> =
   | UnrolledOptions<State>
   | TruncatedOptions<State>
+  | ConjugateGradientsOptions<State>
+  | NeumannOptions<State>
+  | ValueFunctionOptions<State>
   | DirectOptions<State>;
 
 /** Methods for shared problems. */
@@ -49,6 +59,9 @@ type NestedMethod<Method> = <X, Y, State>(
 const NESTED: { [Method in NestedOptions["method"]]: NestedMethod<Method> } = {
   unrolled: unrolledStep,
   truncated: unrolledStep,
+  "implicit-cg": conjugateGradientsStep,
+  "implicit-neumann": neumannStep,
+  "value-function": valueFunctionStep,
   direct: unrolledStep,
 };
 
@@ -62,6 +75,50 @@ const SHARED: {
 };
 
 /**
+ * One step on a nested problem by the implicit function theorem, `dF/dx = ∂_x f − ∂²_xy g·v` with
+ * `(∇²_yy g + damping·I)v = ∇_y f` solved by conjugate gradients from Hessian-vector products.
+ *
+ * y is to solve the lower level: `lowerSteps` steps are taken first, and `lowerResidual` says how far
+ * that got. On a Hessian that is not positive definite conjugate gradients stop, and `outcome` is
+ * `"indefinite"`.
+ *
+ * @throws naming the lower step at which a loss was NaN or infinite, or the iteration at which a
+ * curvature was; for options out of range.
+ */
+export function bilevelStep<X, Y, State = unknown>(
+  problem: NestedProblem<X, Y>,
+  at: NestedVariables<X, Y>,
+  options: ConjugateGradientsOptions<State>,
+): Promise<ImplicitStep<X, Y, State, ConjugateGradientsOutcome>>;
+/**
+ * One step on a nested problem by the implicit function theorem, `dF/dx = ∂_x f − ∂²_xy g·v` with
+ * `v = η Σ_{t<terms} (I − η∇²_yy g)ᵗ ∇_y f` (Lorraine et al. 2020, arXiv 1911.02590).
+ *
+ * y is to solve the lower level: `lowerSteps` steps are taken first, and `lowerResidual` says how far
+ * that got. Where the series diverges, `outcome` is `"diverging"`.
+ *
+ * @throws naming the lower step at which a loss was NaN or infinite, or the term at which the series
+ * was; for options out of range.
+ */
+export function bilevelStep<X, Y, State = unknown>(
+  problem: NestedProblem<X, Y>,
+  at: NestedVariables<X, Y>,
+  options: NeumannOptions<State>,
+): Promise<ImplicitStep<X, Y, State, NeumannOutcome>>;
+/**
+ * One step on a nested problem by first derivatives alone:
+ * `dF/dx ≈ ∂_x f(x, y_λ) + λ(∂_x g(x, y_λ) − ∂_x g(x, y*))`, y* the minimiser of g and y_λ that of
+ * `g + f/λ` (Kwon et al. 2023, arXiv 2301.10945). The error falls as 1/λ.
+ *
+ * @throws naming the lower or penalty step at which a loss was NaN or infinite; for options out of
+ * range.
+ */
+export function bilevelStep<X, Y, State = unknown>(
+  problem: NestedProblem<X, Y>,
+  at: NestedVariables<X, Y>,
+  options: ValueFunctionOptions<State>,
+): Promise<ValueFunctionStep<X, Y, State>>;
+/**
  * One step on a nested problem: the hypergradient dF/dx of `F(x) = f(x, y*(x))`, y* the minimiser of
  * `g(x, ·)`, and the new lower iterate. No Hessian is formed.
  *
@@ -69,9 +126,13 @@ const SHARED: {
  * |---|---|
  * | `"unrolled"` | through all `lowerSteps` steps of the lower optimizer |
  * | `"truncated"` | through its last `backwardSteps` steps |
+ * | `"implicit-cg"` | ∂_x f − ∂²_xy g·v, (∇²_yy g + damping·I)v = ∇_y f by conjugate gradients |
+ * | `"implicit-neumann"` | the same, v = η Σ_t (I − η∇²_yy g)ᵗ ∇_y f |
+ * | `"value-function"` | ∂_x f(x, y_λ) + λ(∂_x g(x, y_λ) − ∂_x g(x, y*)), first order |
  * | `"direct"` | ∂f/∂x only: the lower level's dependence on x left out, for comparison |
  *
- * The result is evaluated: no graph outlives the step.
+ * The implicit methods assume that y solves the lower level; see their `outcome` and residuals. With
+ * `lowerSteps: 0` they take y as it is. The result is evaluated: no graph outlives the step.
  *
  * @throws naming the lower step at which a loss was NaN or infinite; for options out of range; for an
  * unknown method, listing those there are.

@@ -19,6 +19,12 @@ export function gradientTree<T>(value: Tensor, tree: T): T {
   return treeUnflatten(tree, gradients(value, treeLeaves(tree)));
 }
 
+/** `a + factor·b` of trees a and b and a scalar, in the dtypes of b. */
+export function addScaled<T>(a: T, factor: Tensor | number, b: T): T {
+  const of = ({ dtype }: Tensor) => (factor instanceof Tensor ? factor.cast(dtype) : factor);
+  return treeMap((p, q) => p.add(q!.mul(of(q!))), a, b);
+}
+
 /** What the problem's function returned, a scalar. */
 export function scalar(level: "upper" | "lower", value: Tensor): Tensor {
   if (value instanceof Tensor && value.size === 1) return value.reshape([]);

@@ -28,12 +28,56 @@ export interface NestedStep<X, Y, State = unknown> {
   readonly upperLoss: Tensor;
   /** Scalar: g at x and the new y. */
   readonly lowerLoss: Tensor;
-  /** Scalar: how far the solver is from its solution; `‖∇_y g‖` at the new y for the unrolled methods. */
+  /**
+   * Scalar: how far the solver is from its solution. `‖∇_y g‖` at the new y; for the implicit methods
+   * that of the linear system, see {@link ImplicitStep}.
+   */
   readonly residual: Tensor;
   /** Iterations the solver took. */
   readonly iterations: number;
   /** State of the lower optimizer, for the next step's `lowerState`. */
   readonly lowerState: State;
+}
+
+/**
+ * How conjugate gradients ended: within `tolerance`; after `maxIterations`; or at a direction in which
+ * g does not curve upward, where y is no strict minimum and the implicit function theorem does not
+ * hold. The hypergradient is then that of the iterations before, with no promise about it; more
+ * `lowerSteps`, or a `damping` above the most negative curvature, may help.
+ */
+export type ConjugateGradientsOutcome = "converged" | "maxIterations" | "indefinite";
+
+/**
+ * How a Neumann series ended: all its terms summed; or with a residual ≥ 1, which happens only where
+ * `neumannLearningRate` is too large or the Hessian not positive definite.
+ */
+export type NeumannOutcome = "summed" | "diverging";
+
+/** What a step by an implicit method gives. */
+export interface ImplicitStep<X, Y, State = unknown, Outcome = string>
+  extends NestedStep<X, Y, State> {
+  /** How the linear solver ended. */
+  readonly outcome: Outcome;
+  /**
+   * Scalar: `‖∇_y f − Hv‖/‖∇_y f‖` for `H = ∇²_yy g + damping·I` and the v the hypergradient was made
+   * with; computed anew, not the solver's own account. 0 where ∇_y f = 0.
+   */
+  readonly residual: Tensor;
+  /** Conjugate gradient iterations made, or terms summed. */
+  readonly iterations: number;
+  /** Scalar: `‖∇_y g‖` at the new y. The implicit function theorem holds where it is 0. */
+  readonly lowerResidual: Tensor;
+}
+
+/** What a step by method `"value-function"` gives. */
+export interface ValueFunctionStep<X, Y, State = unknown> extends NestedStep<X, Y, State> {
+  /**
+   * Scalar: `‖∇_y(g + f/λ)‖` at y_λ. Like `residual`, `‖∇_y g‖` at y*, it enters the hypergradient's
+   * error λ-fold.
+   */
+  readonly penalizedResidual: Tensor;
+  /** Lower and penalty steps together. */
+  readonly iterations: number;
 }
 
 /** Lower g and upper f are functions of the same parameters. Both give scalar tensors. */

@@ -11,7 +11,6 @@ import {
   axis,
   delinearize,
   type Index,
-  type IndexScope,
   linearize,
   resolve,
 } from "../kernels/indexing.js";
@@ -25,6 +24,7 @@ import type {
   MatmulOperand,
   Reduction,
 } from "../kernels/kernel.js";
+import type { IndexScope } from "../tensor/primitive.js";
 import { sizeOf } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { isGiven, type Part } from "./partition.js";
@@ -445,7 +445,8 @@ class KernelBuilder {
   ): LoopKernel {
     const outputRank = rows.length + columns.length;
     const axes = [...rows, ...columns, ...reduced];
-    const { expressions, lookups, affines } = this.finishExpressions(axes);
+    const roots = epilogue === null ? [body] : [body, epilogue];
+    const { expressions, lookups, affines, places } = this.finishExpressions(axes, roots);
     const merged = mergeAxes(
       axes.map(({ size }) => size),
       affines,
@@ -459,8 +460,8 @@ class KernelBuilder {
       lookups,
       expressions: merged.rewrite(expressions),
       reduce,
-      body,
-      epilogue,
+      body: places.get(body)!,
+      epilogue: epilogue === null ? null : places.get(epilogue)!,
     };
   }
 
@@ -472,7 +473,7 @@ class KernelBuilder {
     body: number,
   ): LoweredKernel {
     const axes = loops.flatMap(leaves);
-    const { expressions, lookups, affines, all } = this.finishExpressions(axes);
+    const { expressions, lookups, affines, places, all } = this.finishExpressions(axes, [body]);
     const final = toAffine(target, all);
     const merged = mergeAxes(
       axes.map(({ size }) => size),
@@ -488,19 +489,26 @@ class KernelBuilder {
       expressions: merged.rewrite(expressions),
       target: merged.affine(final),
       required,
-      body,
+      body: places.get(body)!,
     });
   }
 
-  /** Expressions over final axes. Lookups come after the loops in every index. */
-  private finishExpressions(axes: readonly Axis[]): {
+  /** What the roots need, over final axes. Lookups come after the loops in every index. */
+  private finishExpressions(
+    axes: readonly Axis[],
+    roots: readonly number[],
+  ): {
     expressions: Expression[];
     lookups: Lookup[];
     affines: Affine[];
+    /** Where each expression that is needed went. */
+    places: ReadonlyMap<number, number>;
     all: Axis[];
   } {
     const all = [...axes, ...this.lookups.map((l) => l.axis)];
     const affines: Affine[] = [];
+    const places = new Map<number, number>();
+    for (const number of this.reachable(roots)) places.set(number, places.size);
     const final = (index: Index): Affine => {
       const result = toAffine(index, all);
       affines.push(result);
@@ -508,20 +516,37 @@ class KernelBuilder {
     };
     const conditions = (open: readonly OpenCondition[]): Condition[] =>
       open.map(({ index, size }) => ({ index: final(index), size }));
-    const expressions = this.expressions.map((e): Expression => {
+    const expressions = [...places.keys()].map((number): Expression => {
+      const e = this.expressions[number]!;
       switch (e.kind) {
         case "index":
           return { ...e, index: final(e.index) };
         case "load":
           return { ...e, index: final(e.index), conditions: conditions(e.conditions) };
         case "guard":
-          return { ...e, conditions: conditions(e.conditions) };
+          return { ...e, conditions: conditions(e.conditions), inside: places.get(e.inside)! };
+        case "map":
+          return { ...e, inputs: e.inputs.map((input) => places.get(input)!) };
         default:
           return e;
       }
     });
-    const lookups = this.lookups.map(({ index, size }) => ({ index, size }));
-    return { expressions, lookups, affines, all };
+    const lookups = this.lookups.map(({ index, size }) => ({ index: places.get(index)!, size }));
+    return { expressions, lookups, affines, places, all };
+  }
+
+  /** The expressions that roots and lookups are made of, in order. */
+  private reachable(roots: readonly number[]): number[] {
+    const needed = new Set<number>();
+    const open = [...roots, ...this.lookups.map(({ index }) => index)];
+    for (let number = open.pop(); number !== undefined; number = open.pop()) {
+      if (needed.has(number)) continue;
+      needed.add(number);
+      const e = this.expressions[number]!;
+      if (e.kind === "map") open.push(...e.inputs);
+      else if (e.kind === "guard") open.push(e.inside);
+    }
+    return [...needed].sort((a, b) => a - b);
   }
 
   finish(kernel: Kernel): LoweredKernel {

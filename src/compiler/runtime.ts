@@ -5,8 +5,8 @@
  */
 
 import { MemoryPressure } from "../devices/collect.js";
-import type { Device, Executable } from "../devices/device.js";
-import { DTYPES, type TypedArray } from "../kernels/dtype.js";
+import { type Device, type Executable, OutOfMemoryError } from "../devices/device.js";
+import { bytesPerElement, DTYPES, type TypedArray } from "../kernels/dtype.js";
 import type { Plan } from "../kernels/kernel.js";
 import type {
   DebugOptions,
@@ -29,6 +29,12 @@ const DEVICES: Readonly<Record<DeviceName, (options: DeviceOptions) => Promise<D
     (await import("../devices/wasm/device.js")).createWasmDevice(threads),
   interpreter: async () =>
     (await import("../devices/interpreter/device.js")).createInterpreterDevice(),
+};
+
+/** Options of {@link DeviceOptions} each device takes. */
+const OPTIONS: Readonly<Record<DeviceName, readonly string[]>> = {
+  wasm: ["threads"],
+  interpreter: [],
 };
 
 /** Plans kept per device; the least recently used goes first. */
@@ -74,7 +80,14 @@ class Engine implements Runtime {
         else await this.bring(t, device);
       }
       if (missing.length === 0) return;
-      await this.run(missing, loaded);
+      try {
+        await this.run(missing, loaded);
+      } catch (error) {
+        if (!(error instanceof OutOfMemoryError)) throw error;
+        // What fills the memory may be garbage.
+        await this.pressure.collect();
+        await this.run(missing, loaded);
+      }
       if (this.checkFinite) await this.traceNonFinite(missing, loaded);
     });
   }
@@ -86,7 +99,7 @@ class Engine implements Runtime {
   }
 
   async explain(tensors: readonly Tensor[]): Promise<Explanation> {
-    const graph = this.structure.capture(tensors.filter((t) => !isGiven(t)));
+    const graph = this.structure.capture([...new Set(tensors)].filter((t) => !isGiven(t)));
     return explainPlan(compile(graph), this.name);
   }
 
@@ -94,6 +107,14 @@ class Engine implements Runtime {
     if (!Object.hasOwn(DEVICES, name)) {
       const known = Object.keys(DEVICES).join(", ");
       throw new RangeError(`setDevice: unknown device ${JSON.stringify(name)}; known: ${known}`);
+    }
+    const known = OPTIONS[name];
+    for (const option of Object.keys(options)) {
+      if (!known.includes(option)) {
+        throw new RangeError(
+          `setDevice: ${name} has no option ${JSON.stringify(option)}; known: ${known.join(", ") || "none"}`,
+        );
+      }
     }
     await this.exclusively(async () => {
       this.active = await this.loadNamed(name, options);
@@ -171,7 +192,10 @@ class Engine implements Runtime {
     results.forEach((buffer, i) => {
       outputs[i]!.buffer = buffer;
     });
-    for (const output of plan.outputs) this.pressure.allocated(plan.buffers[output]!.size * 4);
+    for (const output of plan.outputs) {
+      const { size, dtype } = plan.buffers[output]!;
+      this.pressure.allocated(size * bytesPerElement(dtype));
+    }
   }
 
   private find({ plans }: LoadedDevice, hash: number): CachedPlan | undefined {
@@ -206,9 +230,9 @@ class Engine implements Runtime {
     let allFinite = true;
     for (const output of outputs) allFinite &&= await finite(output);
     if (allFinite) return;
-    // The outputs are known now; look behind them.
-    const results = outputs.map((output) => output.buffer);
+    // The outputs are known now; look behind them, and leave nothing evaluated.
     for (const output of outputs) output.buffer = null;
+    const evaluated: Tensor[] = [];
     try {
       const { nodes } = this.structure.capture(outputs);
       const isFiniteNode = new Map<Tensor, boolean>();
@@ -218,7 +242,10 @@ class Engine implements Runtime {
           continue;
         }
         const given = isGiven(node);
-        if (!given) await this.run([node], loaded);
+        if (!given) {
+          await this.run([node], loaded);
+          evaluated.push(node);
+        }
         isFiniteNode.set(node, await finite(node));
         if (given || isFiniteNode.get(node)) continue;
         if (node.inputs.every((input) => isFiniteNode.get(input))) {
@@ -230,9 +257,10 @@ class Engine implements Runtime {
         }
       }
     } finally {
-      outputs.forEach((output, i) => {
-        output.buffer = results[i] ?? null;
-      });
+      for (const node of evaluated) {
+        node.buffer?.dispose();
+        node.buffer = null;
+      }
     }
     throw new Error("an evaluated tensor is not finite, and so were the tensors it was made from");
   }

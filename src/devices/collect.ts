@@ -14,8 +14,17 @@ const TURN = 30;
 /** Lets other tasks run: timers, signals, finalizers. */
 function nextTask(): Promise<void> {
   return new Promise((resolve) => {
-    if (typeof setImmediate === "function") setImmediate(resolve);
-    else setTimeout(resolve, 0);
+    if (typeof setImmediate === "function") {
+      setImmediate(resolve);
+      return;
+    }
+    // Unlike a timer, a message is not slowed down in a background tab.
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
   });
 }
 
@@ -44,20 +53,25 @@ export class MemoryPressure {
     this.fresh += bytes;
   }
 
+  /** Collects garbage now, where that can be asked for, and lets finalizers run. */
+  async collect(): Promise<void> {
+    this.fresh = 0;
+    if (this.collector === undefined) this.collector = findCollector();
+    // Targets of weak references stay alive until the current task ends.
+    await nextTask();
+    this.collector?.();
+    await nextTask();
+    await nextTask();
+    this.turnStarted = performance.now();
+  }
+
   /**
    * Called between evaluations: collects garbage when as much memory was taken as is held (but not
    * before some tens of megabytes), and gives other tasks a turn now and then.
    */
   async relieve(held: number): Promise<void> {
     if (this.fresh > Math.max(LEAST_BYTES, held / 2)) {
-      this.fresh = 0;
-      if (this.collector === undefined) this.collector = findCollector();
-      // Targets of weak references stay alive until the current task ends.
-      await nextTask();
-      this.collector?.();
-      await nextTask();
-      await nextTask();
-      this.turnStarted = performance.now();
+      await this.collect();
     } else if (performance.now() - this.turnStarted > TURN) {
       await nextTask();
       this.turnStarted = performance.now();

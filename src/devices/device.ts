@@ -5,7 +5,36 @@
 
 import type { DType, TypedArray } from "../kernels/dtype.js";
 import type { Plan } from "../kernels/kernel.js";
-import type { BufferHome, DeviceBuffer, DeviceName } from "../tensor/runtime.js";
+
+/** Where a buffer lives. */
+export interface BufferHome {
+  /** A copy of a buffer's elements. */
+  download(buffer: DeviceBuffer): Promise<TypedArray>;
+}
+
+/** Elements of a tensor on a device. */
+export interface DeviceBuffer {
+  readonly home: BufferHome;
+  readonly dtype: DType;
+  readonly size: number;
+  /** Gives the memory back at once. Without it, garbage collection does. */
+  dispose(): void;
+}
+
+/** Names of the devices. */
+export type DeviceName = "wasm" | "interpreter";
+
+/** Options of {@link setDevice}. */
+export interface DeviceOptions {
+  /**
+   * `wasm`: threads to compute with, the calling one included. Default: as many as the machine runs
+   * at once; in a browser, one unless the page is cross-origin isolated. Results do not depend on it.
+   */
+  readonly threads?: number;
+}
+
+/** An allocation failed; after a garbage collection it may succeed. */
+export class OutOfMemoryError extends RangeError {}
 
 /** Memory a device holds. */
 export interface DeviceMemory {

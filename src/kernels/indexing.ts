@@ -4,8 +4,6 @@
  * @module
  */
 
-import type { Tensor } from "../tensor/tensor.js";
-
 /** A loop index (or a data-dependent one) that runs over `0 … size − 1`. */
 export interface Axis {
   readonly size: number;
@@ -19,14 +17,6 @@ export interface Axis {
 export interface Index {
   readonly offset: number;
   readonly terms: readonly (readonly [axis: Axis, stride: number])[];
-}
-
-/** What an operation may ask for while it says which element of its input an output element reads. */
-export interface IndexScope {
-  /** Outside `0 ≤ index < size` the element is `otherwise` instead of the input's. */
-  require(index: Index, size: number, otherwise: 0 | "nan"): void;
-  /** The value of an int32 tensor at an index, for use as an index into `size` elements; outside, the element is `otherwise`. */
-  lookup(indices: Tensor, at: readonly Index[], size: number, otherwise: 0 | "nan"): Index;
 }
 
 /** The index that is always 0. */

@@ -4,25 +4,17 @@
  */
 
 import { stopGradient } from "../ops/composite.js";
-import { tensor } from "../tensor/create.js";
-import { formatShape, sameShape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { checkBeta, checkNumber, checkOptions, checkPairs } from "./inputs.js";
+import { perPairTensor } from "./perPair.js";
 import { perToken, preferenceLoss, smoothedLogistic } from "./pieces.js";
+import {
+  type RunningStatistics,
+  standardized,
+  type UpdatedStatistics,
+  updatedStatistics,
+} from "./runningStatistics.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
-
-/** Decay of the running mean and standard deviation per batch. */
-const DECAY = 0.9;
-/** Added to the standard deviation: at policy = reference it is 0. */
-const EPSILON = 1e-6;
-
-/** Running statistics of the gap, scalars, nats per token; exponential averages that start from 0. */
-export interface AlphaDpoState {
-  readonly mean: Tensor;
-  readonly std: Tensor;
-  /** Batches seen. */
-  readonly count: number;
-}
 
 /** Options of {@link alphaDpoLoss}. */
 export interface AlphaDpoLossOptions {
@@ -33,7 +25,7 @@ export interface AlphaDpoLossOptions {
   /** α ≥ 0, how far a pair's standardised gap moves the margin; default 0.2. */
   readonly alpha?: number;
   /** The previous result's `state`; default: none, so the batch's own statistics are taken. */
-  readonly state?: AlphaDpoState;
+  readonly state?: RunningStatistics;
   /** Whether this batch enters the statistics; default true. False in evaluation: needs `state`. */
   readonly updateState?: boolean;
   /** z itself, [batch], in place of any statistics. */
@@ -43,7 +35,7 @@ export interface AlphaDpoLossOptions {
 /** What {@link alphaDpoLoss} gives. */
 export interface AlphaDpoLoss extends PreferenceLoss {
   /** For the next step; undefined if `standardizedGap` was given. */
-  readonly state: AlphaDpoState | undefined;
+  readonly state: UpdatedStatistics | undefined;
 }
 
 /**
@@ -85,54 +77,21 @@ export function alphaDpoLoss(pairs: PairLogProbs, options: AlphaDpoLossOptions =
   const difference = chosen.sub(rejected);
 
   let z = standardizedGap;
-  let next: AlphaDpoState | undefined;
+  let next: UpdatedStatistics | undefined;
   if (z === undefined) {
     const reference = checkPairs("alphaDpoLoss", pairs, "referenceChosen", "referenceRejected");
     const expected = perToken(reference.referenceChosen, chosenLength).sub(
       perToken(reference.referenceRejected, rejectedLength),
     );
     const gap = stopGradient(difference.sub(expected));
-    next = updatedState(gap, state, updateState ?? true);
-    const correction = 1 - DECAY ** next.count;
-    z = gap.sub(next.mean.div(correction)).div(next.std.div(correction).add(EPSILON));
+    next = updatedStatistics("alphaDpoLoss", gap, state, updateState ?? true);
+    z = standardized(gap, next);
   } else if (state !== undefined || updateState !== undefined) {
     throw new TypeError("alphaDpoLoss: `standardizedGap` takes the place of `state`; give one");
-  } else if (!sameShape(z.shape, difference.shape)) {
-    throw new RangeError(
-      `alphaDpoLoss: standardizedGap must have shape ${formatShape(difference.shape)}, got ${formatShape(z.shape)}`,
-    );
+  } else {
+    z = perPairTensor("alphaDpoLoss", "standardizedGap", "z", z, difference);
   }
   const margin = stopGradient(z).mul(alpha).add(gammaBetaRatio);
   const perPair = smoothedLogistic(difference.sub(margin).mul(beta), 0);
   return { ...preferenceLoss(perPair, chosen.mul(beta), rejected.mul(beta)), state: next };
-}
-
-function updatedState(
-  gap: Tensor,
-  state: AlphaDpoState | undefined,
-  update: boolean,
-): AlphaDpoState {
-  if (!update || gap.size === 1) {
-    if (state === undefined || state.count === 0) {
-      const why = update ? "a batch of one pair has no standard deviation" : "updateState is false";
-      throw new TypeError(`alphaDpoLoss: ${why}, so it needs the \`state\` of earlier batches`);
-    }
-    return state;
-  }
-  const before = state ?? {
-    mean: tensor(0, { dtype: gap.dtype }),
-    std: tensor(0, { dtype: gap.dtype }),
-    count: 0,
-  };
-  const deviation = gap.sub(gap.mean());
-  const std = deviation
-    .square()
-    .sum()
-    .div(gap.size - 1)
-    .sqrt();
-  return {
-    mean: before.mean.mul(DECAY).add(gap.mean().mul(1 - DECAY)),
-    std: before.std.mul(DECAY).add(std.mul(1 - DECAY)),
-    count: before.count + 1,
-  };
 }

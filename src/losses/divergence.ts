@@ -5,7 +5,9 @@
 
 import { exp, logSigmoid, minimum, mul, neg } from "../ops/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { checkChoice, checkNumber, type PairsWith } from "./inputs.js";
+import { checkChoice, checkNumber } from "./inputs.js";
+import { type LogRatios, logRatios } from "./pieces.js";
+import type { PairLogProbs } from "./types.js";
 
 const DIVERGENCES = ["reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"] as const;
 
@@ -17,7 +19,7 @@ export interface FDivergenceOptions {
   /**
    * Divergence that keeps the policy near the reference (Wang et al. 2023, arXiv 2309.16240):
    * `"reverse_kl"` g(r) = r (default), `"forward_kl"` −e^(−r), `"js_divergence"` log σ(r),
-   * `"alpha_divergence"` e^((α−1)r)/(α−1). Exponents are cut at 80.
+   * `"alpha_divergence"` e^((α−1)r)/(α−1). Exponents are cut at 80, at 40 in losses that square.
    */
   readonly fDivergence?: FDivergence;
   /** α of `"alpha_divergence"`, and only of it; default 0.5. At 1 it is the reverse KL. */
@@ -29,33 +31,29 @@ export const DIVERGENCE_OPTIONS = ["fDivergence", "fAlphaDivergenceCoef"] as con
 
 /** e⁸⁰ and its multiples are finite in float32. */
 const LARGEST_EXPONENT = 80;
+/** The cut for losses that square their scores. */
+export const LARGEST_SQUARED_EXPONENT = 40;
 
 /** Log-ratios `r` (nats) of a batch of pairs and their scores `s = g(r)`; [batch] each. */
-export interface Scores {
-  readonly chosenRatio: Tensor;
-  readonly rejectedRatio: Tensor;
+export interface Scores extends LogRatios {
   readonly chosenScore: Tensor;
   readonly rejectedScore: Tensor;
 }
 
-/** The scores of checked pairs under a divergence. */
+/** The scores of pairs under a divergence. */
 export function divergenceScores(
   loss: string,
-  pairs: PairsWith<"referenceChosen" | "referenceRejected">,
+  pairs: PairLogProbs,
   options: FDivergenceOptions,
+  largestExponent = LARGEST_EXPONENT,
 ): Scores {
-  const score = scoreFunction(
-    loss,
-    options.fDivergence ?? "reverse_kl",
-    options.fAlphaDivergenceCoef,
-  );
-  const chosenRatio = pairs.chosen.sub(pairs.referenceChosen);
-  const rejectedRatio = pairs.rejected.sub(pairs.referenceRejected);
+  const { fDivergence = "reverse_kl", fAlphaDivergenceCoef } = options;
+  const score = scoreFunction(loss, fDivergence, fAlphaDivergenceCoef, largestExponent);
+  const ratios = logRatios(loss, pairs);
   return {
-    chosenRatio,
-    rejectedRatio,
-    chosenScore: score(chosenRatio),
-    rejectedScore: score(rejectedRatio),
+    ...ratios,
+    chosenScore: score(ratios.chosenRatio),
+    rejectedScore: score(ratios.rejectedRatio),
   };
 }
 
@@ -63,6 +61,7 @@ function scoreFunction(
   loss: string,
   divergence: FDivergence,
   alpha: number | undefined,
+  largestExponent: number,
 ): (ratio: Tensor) => Tensor {
   checkChoice(loss, "fDivergence", divergence, DIVERGENCES);
   if (alpha !== undefined && divergence !== "alpha_divergence") {
@@ -74,7 +73,7 @@ function scoreFunction(
     case "reverse_kl":
       return (r) => r;
     case "forward_kl":
-      return (r) => neg(exp(minimum(neg(r), LARGEST_EXPONENT)));
+      return (r) => neg(exp(minimum(neg(r), largestExponent)));
     case "js_divergence":
       return logSigmoid;
     case "alpha_divergence": {
@@ -82,7 +81,7 @@ function scoreFunction(
       checkNumber(loss, "fAlphaDivergenceCoef", coefficient, () => true, "that is finite");
       const order = coefficient - 1;
       if (Math.abs(order) < 1e-6) return (r) => r;
-      return (r) => mul(exp(minimum(mul(r, order), LARGEST_EXPONENT)), 1 / order);
+      return (r) => mul(exp(minimum(mul(r, order), largestExponent)), 1 / order);
     }
   }
 }

@@ -3,16 +3,41 @@
  * @module
  */
 
+export { type AlphaDpoLoss, type AlphaDpoLossOptions, alphaDpoLoss } from "./alphaDpo.js";
 export {
-  type AlphaDpoLoss,
-  type AlphaDpoLossOptions,
-  type AlphaDpoState,
-  alphaDpoLoss,
-} from "./alphaDpo.js";
-export { type LossName, lossByName } from "./byName.js";
+  type ApoDownLossOptions,
+  type ApoZeroLossOptions,
+  apoDownLoss,
+  apoZeroLoss,
+  type NcaLossOptions,
+  ncaLoss,
+  type SppoLossOptions,
+  sppoLoss,
+} from "./anchored.js";
+export { type AotLossOptions, aotLoss } from "./aot.js";
+export { type AspoLossOptions, aspoLoss } from "./aspo.js";
+export {
+  type BcoLoss,
+  type BcoLossOptions,
+  type BcoState,
+  bcoLoss,
+  type UdmWeightsOptions,
+  udmWeights,
+} from "./bco.js";
+export { type BetaDpoLoss, type BetaDpoLossOptions, betaDpoLoss } from "./betaDpo.js";
+export { type LossConfig, lossByName, type NamedLoss } from "./byName.js";
+export { type CalDpoLossOptions, calDpoLoss } from "./calDpo.js";
 export { type CpoLossOptions, cpoLoss } from "./cpo.js";
+export {
+  type DiffusionDpoLossOptions,
+  type DmpoLossOptions,
+  diffusionDpoLoss,
+  dmpoLoss,
+  type PairErrors,
+} from "./diffusion.js";
+export { type DiscopopLossOptions, discopopLoss } from "./discopop.js";
 export type { FDivergence, FDivergenceOptions } from "./divergence.js";
-export { type DpoLossOptions, dpoLoss } from "./dpo.js";
+export { type DpoLossOptions, type DpoNormLossOptions, dpoLoss, dpoNormLoss } from "./dpo.js";
 export {
   type DpopLossOptions,
   dpopLoss,
@@ -20,15 +45,57 @@ export {
   lengthRegularizedDpoLoss,
 } from "./dpoVariants.js";
 export {
+  type JudgedLogProbs,
+  type KtoLossOptions,
+  ktoKl,
+  ktoLoss,
+  type UnpairedLoss,
+  unpairedKtoLoss,
+} from "./kto.js";
+export {
+  type ExoLossOptions,
+  exoLoss,
+  type RobustDpoLossOptions,
+  robustDpoLoss,
+} from "./labelNoise.js";
+export { ldDpoLogProbs } from "./ldDpo.js";
+export {
   chunkedSequenceLogProbs,
   chunkedTokenLogProbs,
   sequenceLogProbs,
   tokenLogProbs,
 } from "./logProbs.js";
+export type { LossName } from "./lossNames.js";
 export { type HingeLossOptions, hingeLoss, type IpoLossOptions, ipoLoss } from "./margin.js";
 export { type PreferenceMetric, preferenceMetrics } from "./metrics.js";
+export { type MixedLoss, type MixTerm, mixLosses } from "./mix.js";
+export { type OffsetDpoLossOptions, offsetDpoLoss } from "./offsetDpo.js";
+export { type OrpoLossOptions, orpoLoss } from "./orpo.js";
 export type { PenaltyWeightOptions, SpoState } from "./penaltyWeight.js";
+export type { RunningStatistics, UpdatedStatistics } from "./runningStatistics.js";
+export {
+  type AspoWeightsOptions,
+  aspoWeights,
+  sentenceIndices,
+  sentenceSums,
+} from "./sentences.js";
+export { sequenceKl } from "./sequenceKl.js";
 export { sftLoss } from "./sft.js";
-export { type SimpoLossOptions, simpoLoss } from "./simpo.js";
+export {
+  type SgdpoLossOptions,
+  type SgdpoPilotsOptions,
+  sgdpoLoss,
+  sgdpoPilots,
+  type TokenRatios,
+} from "./sgdpo.js";
+export {
+  type AlphaPoLossOptions,
+  alphaPoLoss,
+  type SimpoLossOptions,
+  simpoLoss,
+} from "./simpo.js";
+export { type RsoLossOptions, rsoLoss, type SlicLossOptions, slicLoss } from "./slic.js";
 export { type SpoLoss, type SpoLossOptions, spoLoss } from "./spo.js";
+export { type TdpoLossOptions, tdpoLoss } from "./tdpo.js";
 export type { PairLogProbs, PreferenceLoss, PreferenceLossFunction } from "./types.js";
+export { type WpoLossOptions, wpoLogWeights, wpoLoss } from "./wpo.js";

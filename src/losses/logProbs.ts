@@ -13,20 +13,18 @@ import {
   expandDims,
   logSumExp,
   matmul,
-  mul,
   pad,
   reshape,
   slice,
   squeeze,
   sub,
-  sum,
   takeAlongAxis,
   transpose,
-  where,
 } from "../ops/index.js";
 import { zeros } from "../tensor/create.js";
-import { formatShape, type Shape } from "../tensor/shape.js";
+import { formatShape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { checkIds, checkMask, checkRank, maskedSum } from "./tokenInputs.js";
 
 /**
  * Log-probability of each token given those before it, nats: `[B, T−1]`, entry t − 1 being
@@ -156,38 +154,4 @@ function logProbsOf(logits: Tensor, targets: Tensor): Tensor {
   const scores = isFloating(logits.dtype) ? logits : cast(logits, "float32");
   const chosen = squeeze(takeAlongAxis(scores, expandDims(targets, -1)), -1);
   return sub(chosen, logSumExp(scores, -1));
-}
-
-function maskedSum(logProbs: Tensor, mask: Tensor): Tensor {
-  const weights = slice(mask, null, [1]);
-  const weighted = mask.dtype === "bool" ? logProbs : mul(logProbs, cast(weights, logProbs.dtype));
-  return sum(where(weights, weighted, 0), -1);
-}
-
-function checkRank(name: string, argument: string, t: Tensor, rank: number, form: string): void {
-  if (t.rank !== rank) {
-    throw new RangeError(
-      `${name}: \`${argument}\` must have shape ${form}, got ${formatShape(t.shape)}`,
-    );
-  }
-}
-
-function checkIds(name: string, ids: Tensor, argument: string, shape: Shape): void {
-  if (ids.rank !== 2 || ids.shape[0] !== shape[0] || ids.shape[1] !== shape[1]) {
-    throw new RangeError(
-      `${name}: \`ids\` must have shape ${formatShape(shape.slice(0, 2))} for \`${argument}\` ` +
-        `${formatShape(shape)}, got ${formatShape(ids.shape)}`,
-    );
-  }
-  if (isFloating(ids.dtype)) {
-    throw new TypeError(`${name}: \`ids\` must be int32, got ${ids.dtype}`);
-  }
-}
-
-function checkMask(name: string, mask: Tensor, ids: Tensor): void {
-  if (mask.rank !== 2 || mask.shape[0] !== ids.shape[0] || mask.shape[1] !== ids.shape[1]) {
-    throw new RangeError(
-      `${name}: \`mask\` must have the shape ${formatShape(ids.shape)} of \`ids\`, got ${formatShape(mask.shape)}`,
-    );
-  }
 }

@@ -4,9 +4,14 @@
  */
 
 import { relu, square, sub } from "../ops/index.js";
-import { DIVERGENCE_OPTIONS, divergenceScores, type FDivergenceOptions } from "./divergence.js";
+import {
+  DIVERGENCE_OPTIONS,
+  divergenceScores,
+  type FDivergenceOptions,
+  LARGEST_SQUARED_EXPONENT,
+} from "./divergence.js";
 import { checkBeta, checkOptions, checkPairs } from "./inputs.js";
-import { perToken, preferenceLoss } from "./pieces.js";
+import { perToken, ratioLoss } from "./pieces.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
 /** Options of {@link hingeLoss}. */
@@ -28,14 +33,9 @@ export function hingeLoss(pairs: PairLogProbs, options: HingeLossOptions = {}): 
   const { beta = 0.1 } = options;
   checkOptions("hingeLoss", options, "beta", ...DIVERGENCE_OPTIONS);
   checkBeta("hingeLoss", beta);
-  const checked = checkPairs("hingeLoss", pairs, "referenceChosen", "referenceRejected");
-  const scores = divergenceScores("hingeLoss", checked, options);
+  const scores = divergenceScores("hingeLoss", pairs, options);
   const z = scores.chosenScore.sub(scores.rejectedScore).mul(beta);
-  return preferenceLoss(
-    relu(sub(1, z)),
-    scores.chosenRatio.mul(beta),
-    scores.rejectedRatio.mul(beta),
-  );
+  return ratioLoss(relu(sub(1, z)), scores, beta);
 }
 
 /** Options of {@link ipoLoss}. */
@@ -62,17 +62,12 @@ export function ipoLoss(pairs: PairLogProbs, options: IpoLossOptions = {}): Pref
   const { beta = 0.1, average = true } = options;
   checkOptions("ipoLoss", options, "beta", "average", ...DIVERGENCE_OPTIONS);
   checkBeta("ipoLoss", beta);
-  const checked = checkPairs("ipoLoss", pairs, "referenceChosen", "referenceRejected");
-  const scores = divergenceScores("ipoLoss", checked, options);
+  const scores = divergenceScores("ipoLoss", pairs, options, LARGEST_SQUARED_EXPONENT);
   let { chosenScore, rejectedScore } = scores;
   if (average) {
     const lengths = checkPairs("ipoLoss", pairs, "chosenLength", "rejectedLength");
     chosenScore = perToken(chosenScore, lengths.chosenLength);
     rejectedScore = perToken(rejectedScore, lengths.rejectedLength);
   }
-  return preferenceLoss(
-    square(chosenScore.sub(rejectedScore).sub(1 / (2 * beta))),
-    scores.chosenRatio.mul(beta),
-    scores.rejectedRatio.mul(beta),
-  );
+  return ratioLoss(square(chosenScore.sub(rejectedScore).sub(1 / (2 * beta))), scores, beta);
 }

@@ -29,11 +29,16 @@ export interface PenaltyWeightOptions {
   readonly state?: SpoState;
   /** ρ > 0, step size of dual ascent; default 0.1 per nat (per token or sequence, see `per`). */
   readonly dualRate?: number;
+  /**
+   * c ≥ 0 of `"dual"`, per nat: the gap weighs `max(0, γ + c·gap)`, as in an augmented Lagrangian, so
+   * that γ settles where plain dual ascent (c = 0) circles; default 1.
+   */
+  readonly damping?: number;
 }
 
 /** γ of this step, a scalar constant. */
-export function penaltyWeight(options: PenaltyWeightOptions, dtype: DType): Tensor {
-  const { gamma = 1, step, state, dualRate } = options;
+export function multiplier(options: PenaltyWeightOptions, dtype: DType): Tensor {
+  const { gamma = 1, step, state, dualRate, damping } = options;
   if (gamma === "dual") {
     if (state === undefined) {
       throw new TypeError(
@@ -41,6 +46,7 @@ export function penaltyWeight(options: PenaltyWeightOptions, dtype: DType): Tens
       );
     }
     if (dualRate !== undefined) checkNumber("spoLoss", "dualRate", dualRate, (r) => r > 0, "> 0");
+    if (damping !== undefined) checkNumber("spoLoss", "damping", damping, (c) => c >= 0, "≥ 0");
     let known = state.gamma;
     if (!(known instanceof Tensor)) {
       checkNumber("spoLoss", "state.gamma", known, (g) => g >= 0, "≥ 0");
@@ -48,9 +54,10 @@ export function penaltyWeight(options: PenaltyWeightOptions, dtype: DType): Tens
     }
     return stopGradient(known.reshape([]).cast(dtype));
   }
-  if (state !== undefined || dualRate !== undefined) {
-    const given = state !== undefined ? "state" : "dualRate";
-    throw new TypeError(`spoLoss: \`${given}\` belongs to gamma: "dual"`);
+  for (const option of ["state", "dualRate", "damping"] as const) {
+    if (options[option] !== undefined) {
+      throw new TypeError(`spoLoss: \`${option}\` belongs to gamma: "dual"`);
+    }
   }
   if (typeof gamma === "function" && step === undefined) {
     throw new TypeError("spoLoss: a schedule for gamma needs `step`");
@@ -60,7 +67,14 @@ export function penaltyWeight(options: PenaltyWeightOptions, dtype: DType): Tens
   return full([], value, { dtype });
 }
 
+/** What the gap weighs: γ, with `"dual"` damped. */
+export function penaltyWeight(options: PenaltyWeightOptions, gamma: Tensor, gap: Tensor): Tensor {
+  const { damping = 1 } = options;
+  if (options.gamma !== "dual" || damping === 0) return gamma;
+  return relu(gamma.add(gap.mul(damping)));
+}
+
 /** γ of the next step: with `"dual"` `max(0, γ + ρ·gap)`. */
-export function nextWeight(options: PenaltyWeightOptions, gamma: Tensor, gap: Tensor): Tensor {
+export function nextMultiplier(options: PenaltyWeightOptions, gamma: Tensor, gap: Tensor): Tensor {
   return options.gamma === "dual" ? relu(gamma.add(gap.mul(options.dualRate ?? 0.1))) : gamma;
 }

@@ -3,6 +3,8 @@
  * @module
  */
 
+import { expm1, minimum } from "../ops/index.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { checkBeta, checkLabelSmoothing, checkNumber, checkOptions, checkPairs } from "./inputs.js";
 import { perToken, preferenceLoss, smoothedLogistic } from "./pieces.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
@@ -34,15 +36,71 @@ export function simpoLoss(pairs: PairLogProbs, options: SimpoLossOptions = {}): 
   checkOptions("simpoLoss", options, "beta", "gamma", "gammaBetaRatio", "labelSmoothing");
   checkBeta("simpoLoss", beta);
   checkLabelSmoothing("simpoLoss", labelSmoothing);
-  if (gamma !== undefined && gammaBetaRatio !== undefined) {
-    throw new TypeError("simpoLoss: give `gamma` or `gammaBetaRatio`, not both");
-  }
-  const margin = gammaBetaRatio === undefined ? (gamma ?? 0.5) : gammaBetaRatio * beta;
-  const given = gammaBetaRatio === undefined ? "gamma" : "gammaBetaRatio";
-  checkNumber("simpoLoss", given, margin, (m) => m >= 0, "≥ 0");
+  const margin = wantedMargin("simpoLoss", beta, gamma, gammaBetaRatio);
   const checked = checkPairs("simpoLoss", pairs, "chosenLength", "rejectedLength");
   const chosenReward = perToken(checked.chosen, checked.chosenLength).mul(beta);
   const rejectedReward = perToken(checked.rejected, checked.rejectedLength).mul(beta);
+  const z = chosenReward.sub(rejectedReward).sub(margin);
+  return preferenceLoss(smoothedLogistic(z, labelSmoothing), chosenReward, rejectedReward);
+}
+
+function wantedMargin(
+  loss: string,
+  beta: number,
+  gamma: number | undefined,
+  gammaBetaRatio: number | undefined,
+): number {
+  if (gamma !== undefined && gammaBetaRatio !== undefined) {
+    throw new TypeError(`${loss}: give \`gamma\` or \`gammaBetaRatio\`, not both`);
+  }
+  const margin = gammaBetaRatio === undefined ? (gamma ?? 0.5) : gammaBetaRatio * beta;
+  const given = gammaBetaRatio === undefined ? "gamma" : "gammaBetaRatio";
+  checkNumber(loss, given, margin, (m) => m >= 0, "≥ 0");
+  return margin;
+}
+
+/** Options of {@link alphaPoLoss}. */
+export interface AlphaPoLossOptions extends SimpoLossOptions {
+  /** α, the reward's shape: above 0 it flattens near probability 1, below 0 near 0; default 0.25. */
+  readonly alpha?: number;
+}
+
+/** e⁸⁰ and its multiples are finite in float32. */
+const LARGEST_EXPONENT = 80;
+
+/**
+ * AlphaPO (Gupta et al. 2025, arXiv 2501.03884): SimPO with the log-probability per token a replaced by
+ *
+ * `(1 − e^(−αa))/α`, which at α = 0 is a.
+ *
+ * Exponents are cut at 80. Rewards are β times the replaced a. The paper's text was not at hand.
+ *
+ * @param pairs Needs `chosenLength` and `rejectedLength`.
+ * @throws for missing or misshapen inputs, options out of range, and both `gamma` and `gammaBetaRatio`.
+ */
+export function alphaPoLoss(pairs: PairLogProbs, options: AlphaPoLossOptions = {}): PreferenceLoss {
+  const { beta = 2, gamma, gammaBetaRatio, labelSmoothing = 0, alpha = 0.25 } = options;
+  checkOptions(
+    "alphaPoLoss",
+    options,
+    "beta",
+    "gamma",
+    "gammaBetaRatio",
+    "labelSmoothing",
+    "alpha",
+  );
+  checkBeta("alphaPoLoss", beta);
+  checkLabelSmoothing("alphaPoLoss", labelSmoothing);
+  checkNumber("alphaPoLoss", "alpha", alpha, () => true, "that is finite");
+  const margin = wantedMargin("alphaPoLoss", beta, gamma, gammaBetaRatio);
+  const checked = checkPairs("alphaPoLoss", pairs, "chosenLength", "rejectedLength");
+  const reward = (logProbs: Tensor, length: Tensor): Tensor => {
+    const a = perToken(logProbs, length);
+    if (Math.abs(alpha) < 1e-6) return a.mul(beta);
+    return expm1(minimum(a.mul(-alpha), LARGEST_EXPONENT)).mul(-beta / alpha);
+  };
+  const chosenReward = reward(checked.chosen, checked.chosenLength);
+  const rejectedReward = reward(checked.rejected, checked.rejectedLength);
   const z = chosenReward.sub(rejectedReward).sub(margin);
   return preferenceLoss(smoothedLogistic(z, labelSmoothing), chosenReward, rejectedReward);
 }

@@ -9,15 +9,22 @@ import { formatShape, sameShape } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
 import { type DpoLossOptions, dpoLoss } from "./dpo.js";
 import { checkChoice, checkNumber, checkOptions, checkPairs } from "./inputs.js";
-import { nextWeight, type PenaltyWeightOptions, penaltyWeight } from "./penaltyWeight.js";
+import {
+  multiplier,
+  nextMultiplier,
+  type PenaltyWeightOptions,
+  penaltyWeight,
+} from "./penaltyWeight.js";
 import { perToken } from "./pieces.js";
-import type { PairLogProbs, PreferenceLoss, PreferenceLossFunction } from "./types.js";
+import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
 /** Options of {@link spoLoss}. */
-export interface SpoLossOptions<BaseOptions extends object = DpoLossOptions>
-  extends PenaltyWeightOptions {
+export interface SpoLossOptions<
+  BaseOptions extends object = DpoLossOptions,
+  Base extends PreferenceLoss = PreferenceLoss,
+> extends PenaltyWeightOptions {
   /** The preference loss to keep stable; default {@link dpoLoss}. */
-  readonly base?: PreferenceLossFunction<BaseOptions>;
+  readonly base?: (pairs: PairLogProbs, options?: BaseOptions) => Base;
   /** Options of the base loss. */
   readonly baseOptions?: BaseOptions;
   /** Take `max(0, gap)`: inside the safe region the base loss alone acts. Default false. */
@@ -34,14 +41,14 @@ export interface SpoLossOptions<BaseOptions extends object = DpoLossOptions>
 }
 
 /** What {@link spoLoss} gives: a preference loss, and its parts for the log. */
-export interface SpoLoss extends PreferenceLoss {
-  /** The base loss's own result. */
-  readonly base: PreferenceLoss;
+export interface SpoLoss<Base extends PreferenceLoss = PreferenceLoss> extends PreferenceLoss {
+  /** The base loss's own result, its state included. */
+  readonly base: Base;
   /** Scalar, without gradient: `mean(L_SFT − v*) − ε`, nats; above 0 the policy is outside the safe region. */
   readonly gap: Tensor;
   /** Scalar, without gradient: `L_SFT`, the mean over pairs of the chosen completions' negative log-likelihood. */
   readonly sft: Tensor;
-  /** Scalar: the γ this loss was weighted with. */
+  /** Scalar: what the gap was weighted with: γ, with `"dual"` damped. */
   readonly gamma: Tensor;
   /** For the next step: with `"dual"` γ moved along the gap, else γ as it is. */
   readonly state: { readonly gamma: Tensor };
@@ -54,7 +61,8 @@ export interface SpoLoss extends PreferenceLoss {
  * `L_pref + γ·gap`, or with `hinge` `L_pref + γ·max(0, gap)`, `gap = mean_i(L_SFT,i − v*_i) − ε`,
  * `L_SFT,i = −log π_θ(y_w|x)`, per token or per sequence.
  *
- * With `gamma: "dual"`, γ is a multiplier: the result's `state` holds `max(0, γ + ρ·gap)`.
+ * With `gamma: "dual"`, γ is a multiplier: the result's `state` holds `max(0, γ + ρ·gap)`, and the gap
+ * weighs `max(0, γ + c·gap)` with the damping c.
  *
  * `perPair` shares the gap out by pairs, so its mean is the loss; rewards are the base loss's.
  *
@@ -68,24 +76,25 @@ export interface SpoLoss extends PreferenceLoss {
  * @throws for missing or misshapen inputs and options out of range or that do not go together.
  * @example spoLoss(pairs, { base: simpoLoss, baseOptions: { beta: 2 }, gamma: 1, hinge: true });
  */
-export function spoLoss<BaseOptions extends object = DpoLossOptions>(
-  pairs: PairLogProbs,
-  options: SpoLossOptions<BaseOptions> = {},
-): SpoLoss {
-  const { base = dpoLoss as PreferenceLossFunction<BaseOptions>, baseOptions } = options;
+export function spoLoss<
+  BaseOptions extends object = DpoLossOptions,
+  Base extends PreferenceLoss = PreferenceLoss,
+>(pairs: PairLogProbs, options: SpoLossOptions<BaseOptions, Base> = {}): SpoLoss<Base> {
+  const { base = dpoLoss as never, baseOptions } = options;
   const { hinge = false, epsilon = 0, per = "token" } = options;
   checkOptions("spoLoss", options, ...OPTIONS);
   checkChoice("spoLoss", "per", per, ["token", "sequence"]);
   checkNumber("spoLoss", "epsilon", epsilon, (e) => e >= 0, "≥ 0");
   const { dtype } = checkPairs("spoLoss", pairs).chosen;
-  const gamma = penaltyWeight(options, dtype);
+  const gamma = multiplier(options, dtype);
 
   const nll = neg(perUnit(pairs, "chosen", per));
   const excess = sub(sub(nll, floorOf(options.floor, pairs, per)), epsilon);
   const gap = excess.mean();
-  const weight = hinge ? where(gap.greater(0), gamma, 0) : gamma;
-  const pref = base(pairs, baseOptions);
   const observed = stopGradient(gap);
+  const penalty = penaltyWeight(options, gamma, observed);
+  const weight = hinge ? where(gap.greater(0), penalty, 0) : penalty;
+  const pref = base(pairs, baseOptions);
   return {
     loss: pref.loss.add(weight.mul(gap)),
     perPair: pref.perPair.add(weight.mul(excess)),
@@ -93,8 +102,8 @@ export function spoLoss<BaseOptions extends object = DpoLossOptions>(
     base: pref,
     gap: observed,
     sft: stopGradient(nll.mean()),
-    gamma,
-    state: { gamma: nextWeight(options, gamma, observed) },
+    gamma: penalty,
+    state: { gamma: nextMultiplier(options, gamma, observed) },
   };
 }
 
@@ -105,6 +114,7 @@ const OPTIONS = [
   "step",
   "state",
   "dualRate",
+  "damping",
   "hinge",
   "epsilon",
   "floor",

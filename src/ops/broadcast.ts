@@ -6,7 +6,13 @@
 import { ZERO } from "../kernels/indexing.js";
 import { constant } from "../tensor/create.js";
 import { CONSTANT, primitive } from "../tensor/primitive.js";
-import { broadcastShapes, formatShape, type Shape, sameShape } from "../tensor/shape.js";
+import {
+  broadcastShapes,
+  checkShape,
+  formatShape,
+  type Shape,
+  sameShape,
+} from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
 import { reshape } from "./movement.js";
 import { sum } from "./reduce.js";
@@ -27,6 +33,7 @@ const BROADCAST = /* @__PURE__ */ primitive(
 /** The tensor repeated along new leading axes and axes of extent 1, as a view. */
 export function broadcastTo(x: Tensor, shape: Shape): Tensor {
   if (sameShape(x.shape, shape)) return x;
+  checkShape("broadcastTo", shape);
   if (!sameShape(broadcastShapes("broadcastTo", x.shape, shape), shape)) {
     throw new RangeError(
       `broadcastTo: shape ${formatShape(x.shape)} does not broadcast to ${formatShape(shape)}`,

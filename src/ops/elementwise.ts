@@ -10,7 +10,7 @@
 
 import { type DType, isFloating, promote } from "../kernels/dtype.js";
 import type { BinaryOperation, UnaryOperation } from "../kernels/kernel.js";
-import { asTensor, constant } from "../tensor/create.js";
+import { asTensor, checkDType, constant } from "../tensor/create.js";
 import {
   CONSTANT,
   type Primitive,
@@ -18,7 +18,7 @@ import {
   type VectorJacobianProduct,
 } from "../tensor/primitive.js";
 import { broadcastShapes } from "../tensor/shape.js";
-import { Tensor, type TensorLike } from "../tensor/tensor.js";
+import { describeValue, Tensor, type TensorLike } from "../tensor/tensor.js";
 import { broadcastTo } from "./broadcast.js";
 
 const NONE: readonly number[] = [];
@@ -69,6 +69,13 @@ function align(name: string, a: TensorLike, b: TensorLike, least: DType): [Tenso
     );
   } else dtype = typeof a === "boolean" && typeof b === "boolean" ? "bool" : "float32";
   dtype = promote(dtype, least);
+  for (const x of [a, b]) {
+    if (!(x instanceof Tensor) && typeof x !== "number" && typeof x !== "boolean") {
+      throw new TypeError(
+        `${name}: expected a tensor, number or boolean, got ${describeValue(x)}; make a tensor with tensor(…)`,
+      );
+    }
+  }
   const shape = broadcastShapes(
     name,
     a instanceof Tensor ? a.shape : NONE,
@@ -80,7 +87,7 @@ function align(name: string, a: TensorLike, b: TensorLike, least: DType): [Tenso
 }
 
 /** Whether every element is known to be `value`. */
-export function isConstant(x: Tensor, value: number): boolean {
+function isConstant(x: Tensor, value: number): boolean {
   return x.primitive === CONSTANT && x.value === value;
 }
 
@@ -352,6 +359,7 @@ const CAST = /* @__PURE__ */ primitive(
 export function cast(x: TensorLike, dtype: DType): Tensor {
   const t = asTensor(x);
   if (t.dtype === dtype) return t;
+  checkDType("cast", dtype);
   if (t.primitive === CONSTANT && dtype !== "int32") return constant(t.shape, t.value, dtype);
   return map(CAST, [t], dtype);
 }

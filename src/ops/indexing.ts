@@ -6,13 +6,14 @@
 import { type DType, isFloating } from "../kernels/dtype.js";
 import { iota } from "../tensor/create.js";
 import { primitive } from "../tensor/primitive.js";
-import { formatShape, normalizeAxis, type Shape, sameShape } from "../tensor/shape.js";
-import { Tensor } from "../tensor/tensor.js";
+import { checkShape, formatShape, normalizeAxis, type Shape, sameShape } from "../tensor/shape.js";
+import { checkTensor, Tensor } from "../tensor/tensor.js";
 import { add, cast, equal, where } from "./elementwise.js";
 import { expandDims, reshape } from "./movement.js";
 
 function checkIndices(operation: string, indices: Tensor): void {
-  if (isFloating(indices.dtype)) {
+  checkTensor(operation, indices);
+  if (indices.dtype !== "int32") {
     throw new TypeError(`${operation}: indices must be int32, not ${indices.dtype}; cast them`);
   }
 }
@@ -176,5 +177,6 @@ export interface OneHotOptions {
 /** `[…, depth]`: 1 at each index, 0 elsewhere; a row of zeros for an index outside. */
 export function oneHot(indices: Tensor, depth: number, options: OneHotOptions = {}): Tensor {
   checkIndices("oneHot", indices);
+  checkShape("oneHot", [depth]);
   return cast(equal(expandDims(indices, -1), iota([depth])), options.dtype ?? "float32");
 }

@@ -6,7 +6,7 @@
 import { isFloating, promote } from "../kernels/dtype.js";
 import { primitive } from "../tensor/primitive.js";
 import { broadcastShapes, formatShape, sizeOf } from "../tensor/shape.js";
-import { Tensor } from "../tensor/tensor.js";
+import { checkTensor, Tensor } from "../tensor/tensor.js";
 import { broadcastTo } from "./broadcast.js";
 import { cast } from "./elementwise.js";
 import { reshape, swapAxes } from "./movement.js";
@@ -32,6 +32,8 @@ function batched(a: Tensor, b: Tensor): Tensor {
  * @throws if the inner dimensions differ, or the operands are not floating point.
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
+  checkTensor("matmul", a);
+  checkTensor("matmul", b);
   if (a.rank === 0 || b.rank === 0) {
     throw new RangeError(
       `matmul: needs vectors or matrices, got ${formatShape(a.shape)} × ${formatShape(b.shape)}; use mul for scalars`,

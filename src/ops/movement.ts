@@ -16,7 +16,7 @@ import {
   sameShape,
   sizeOf,
 } from "../tensor/shape.js";
-import { Tensor } from "../tensor/tensor.js";
+import { checkTensor, Tensor } from "../tensor/tensor.js";
 import { cast, less, where } from "./elementwise.js";
 
 function move(
@@ -147,6 +147,11 @@ function resolveRange(range: SliceRange, extent: number, d: number): [number, nu
   if (!Number.isInteger(step) || step === 0) {
     throw new RangeError(`slice: step ${step} of axis ${d} is not an integer ≠ 0`);
   }
+  for (const position of [start, stop]) {
+    if (position != null && !Number.isInteger(position)) {
+      throw new RangeError(`slice: position ${position} of axis ${d} is not an integer`);
+    }
+  }
   const clamp = (position: number | null | undefined, whenOpen: number): number => {
     if (position === null || position === undefined) return whenOpen;
     const fromStart = position < 0 ? position + extent : position;
@@ -274,6 +279,7 @@ export function flip(x: Tensor, axes?: number | readonly number[]): Tensor {
 
 /** Tensors joined along an axis; other extents must agree. */
 export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
+  for (const t of tensors) checkTensor("concat", t);
   const first = tensors[0];
   if (!first) throw new RangeError("concat: needs at least one tensor");
   const d = normalizeAxis("concat", axis, first.rank);

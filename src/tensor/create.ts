@@ -3,10 +3,10 @@
  * @module
  */
 
-import { allocate, type DType, type TypedArray } from "../kernels/dtype.js";
+import { allocate, DTYPES, type DType, type TypedArray } from "../kernels/dtype.js";
 import { CONSTANT, FULL, LEAF, type Primitive, primitive } from "./primitive.js";
 import { checkShape, formatShape, type Shape, sizeOf } from "./shape.js";
-import { type NestedArray, Tensor, type TensorLike } from "./tensor.js";
+import { describeValue, type NestedArray, Tensor, type TensorLike } from "./tensor.js";
 
 /** Values {@link tensor} takes. */
 export type TensorData =
@@ -54,6 +54,7 @@ export function tensor(data: TensorData, options: TensorOptions = {}): Tensor {
     );
   }
   const dtype = options.dtype ?? dtypeOf(data);
+  checkDType("tensor", dtype);
   const host = allocate(dtype, sizeOf(shape));
   const isBoolean = dtype === "bool";
   if (isTyped) host.set(isBoolean ? Array.from(data, (x) => Number(x !== 0)) : data);
@@ -111,6 +112,7 @@ function fill(data: NestedArray, shape: Shape, into: TypedArray, isBoolean: bool
 export function full(shape: Shape, value: number | boolean, options: CreateOptions = {}): Tensor {
   checkShape("full", shape);
   const dtype = options.dtype ?? (typeof value === "boolean" ? "bool" : "float32");
+  checkDType("full", dtype);
   return repeated(FULL, [...shape], Number(value), dtype);
 }
 
@@ -199,7 +201,21 @@ export function eye(n: number, options: CreateOptions = {}): Tensor {
   return leaf(host, [n, n], dtype);
 }
 
+/** Rejects what is no dtype. */
+export function checkDType(operation: string, dtype: DType): void {
+  if (!DTYPES.includes(dtype)) {
+    throw new TypeError(
+      `${operation}: unknown dtype ${JSON.stringify(dtype)}; known: ${DTYPES.join(", ")}`,
+    );
+  }
+}
+
 /** The tensor, or a scalar constant for a plain value. */
 export function asTensor(value: TensorLike, dtype: DType = "float32"): Tensor {
+  if (!(value instanceof Tensor) && typeof value !== "number" && typeof value !== "boolean") {
+    throw new TypeError(
+      `expected a tensor, number or boolean, got ${describeValue(value)}; make a tensor with tensor(…)`,
+    );
+  }
   return value instanceof Tensor ? value : constant([], Number(value), dtype);
 }

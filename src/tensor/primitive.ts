@@ -4,9 +4,17 @@
  * @module
  */
 
-import type { Index, IndexScope } from "../kernels/indexing.js";
+import type { Index } from "../kernels/indexing.js";
 import type { Reduction, ScalarOperation } from "../kernels/kernel.js";
 import type { Tensor } from "./tensor.js";
+
+/** What an operation may ask for while it says which element of its input an output element reads. */
+export interface IndexScope {
+  /** Outside `0 ≤ index < size` the element is `otherwise` instead of the input's. */
+  require(index: Index, size: number, otherwise: 0 | "nan"): void;
+  /** The value of an int32 tensor at an index, for use as an index into `size` elements; outside, the element is `otherwise`. */
+  lookup(indices: Tensor, at: readonly Index[], size: number, otherwise: 0 | "nan"): Index;
+}
 
 /** How a node becomes part of a kernel. */
 export type Lowering =

@@ -43,7 +43,11 @@ export interface RandomNormalOptions {
 }
 
 function generatorOf(seed: number | string | RandomGenerator): RandomGenerator {
-  return typeof seed === "function" ? seed : randomGenerator(seed);
+  if (typeof seed === "function") return seed;
+  if (typeof seed !== "number" && typeof seed !== "string") {
+    throw new TypeError("random tensors need a seed: a number, a string or a generator");
+  }
+  return randomGenerator(seed);
 }
 
 /** Independent uniform numbers in [low, high). */

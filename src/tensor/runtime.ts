@@ -3,35 +3,11 @@
  * @module
  */
 
-import type { DType, TypedArray } from "../kernels/dtype.js";
+import type { DeviceName, DeviceOptions } from "../devices/device.js";
+import type { TypedArray } from "../kernels/dtype.js";
 import type { Tensor } from "./tensor.js";
 
-/** Where a buffer lives. */
-export interface BufferHome {
-  /** A copy of a buffer's elements. */
-  download(buffer: DeviceBuffer): Promise<TypedArray>;
-}
-
-/** Elements of a tensor on a device. */
-export interface DeviceBuffer {
-  readonly home: BufferHome;
-  readonly dtype: DType;
-  readonly size: number;
-  /** Gives the memory back at once. Without it, garbage collection does. */
-  dispose(): void;
-}
-
-/** Names of the devices. */
-export type DeviceName = "wasm" | "interpreter";
-
-/** Options of {@link setDevice}. */
-export interface DeviceOptions {
-  /**
-   * `wasm`: threads to compute with, the calling one included. Default: as many as the machine runs
-   * at once; in a browser, one unless the page is cross-origin isolated. Results do not depend on it.
-   */
-  readonly threads?: number;
-}
+export type { BufferHome, DeviceBuffer, DeviceName, DeviceOptions } from "../devices/device.js";
 
 /** Memory and work of the current device. */
 export interface DeviceStatistics {

@@ -31,12 +31,27 @@ export type GradientRule =
   | { readonly kind: "recompute"; readonly recompute: () => Tensor };
 
 /** The parts of a node. */
-export interface TensorParts {
+interface TensorParts {
   readonly primitive: Primitive;
   readonly inputs: readonly Tensor[];
   readonly attributes: readonly number[];
   readonly shape: Shape;
   readonly dtype: DType;
+}
+
+/** Rejects what is not a tensor. */
+export function checkTensor(operation: string, value: unknown): asserts value is Tensor {
+  if (!(value instanceof Tensor)) {
+    throw new TypeError(
+      `${operation}: expected a tensor, got ${describeValue(value)}; make one with tensor(…)`,
+    );
+  }
+}
+
+/** A value in few words, for errors. */
+export function describeValue(value: unknown): string {
+  if (Array.isArray(value)) return "an array";
+  return typeof value === "string" ? JSON.stringify(value) : String(value);
 }
 
 /** Where creation stacks are kept while debugging. */

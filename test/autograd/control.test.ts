@@ -277,10 +277,17 @@ describe("customGradient", () => {
     const wrong = customGradient((x: Tensor) => ({ value: x.sum(), gradient: (g) => [g] }));
     const x = float64([1, 2]);
     expect(() => gradients(wrong(x), [x])).toThrow(
-      "customGradient: the gradient of input 0 has shape [], the input has [2]",
+      "customGradient: the gradient of input 0 is float64[], the input float64[2]",
     );
     const many = customGradient((t: Tensor) => ({ value: t.mul(1), gradient: (g) => [g, g] }));
-    expect(() => gradients(many(x), [x])).toThrow("customGradient: the gradient of input 1");
+    expect(() => gradients(many(x), [x])).toThrow(
+      "customGradient: the rule gives 2 gradients for 1 inputs",
+    );
+    const single = customGradient((t: Tensor) => ({
+      value: t.mul(1),
+      gradient: (g) => [g.cast("float32")],
+    }));
+    expect(() => gradients(single(x), [x])).toThrow("is float32[2], the input float64[2]");
   });
 });
 

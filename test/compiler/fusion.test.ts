@@ -220,7 +220,7 @@ describe("explain", () => {
     const lines = text.split("\n");
     expect(lines[0]).toBe("3 kernels on interpreter");
     expect(lines[1]).toMatch(/^ {2}1 {2}reduce +4 elements +16 B {2}reads 1 {2}.*max/);
-    expect(lines[3]).toMatch(/^ {2}3 {2}loop +1000 elements +4\.0 kB {2}reads 3 {2}.*exp · div/);
+    expect(lines[3]).toMatch(/^ {2}3 {2}loop +1000 elements +4\.0 kB {2}reads 3 {2}.*exp · mul/);
     expect(lines[4]).toBe("inputs 4.0 kB, outputs 4.0 kB, temporaries 32 B, peak 4.1 kB");
   });
 

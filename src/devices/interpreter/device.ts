@@ -6,8 +6,7 @@
 
 import { allocate, bytesPerElement, type DType, type TypedArray } from "../../kernels/dtype.js";
 import type { Plan, Step } from "../../kernels/kernel.js";
-import type { DeviceBuffer } from "../../tensor/runtime.js";
-import type { Device, DeviceMemory, Executable } from "../device.js";
+import type { Device, DeviceBuffer, DeviceMemory, Executable } from "../device.js";
 import { runKernel } from "./kernels.js";
 
 /** A buffer is a typed array. */

@@ -122,6 +122,7 @@ function runLoop(
   kernel: LoopKernel,
   buffers: readonly TypedArray[],
   constants: readonly number[],
+  product: Float64Array | null = null,
 ): void {
   const { axes, outputRank, reduce, body, epilogue } = kernel;
   const { moveTo, value } = program(kernel, buffers, constants);
@@ -129,8 +130,7 @@ function runLoop(
   const reduced = axes.slice(outputRank);
   const isInteger = kernel.expressions[body]!.dtype === "int32";
   forEachIndex(axes.slice(0, outputRank), (outer, position) => {
-    // The epilogue of a matrix product finds the product in the output.
-    let result = output[position]!;
+    let result = product === null ? 0 : product[position]!;
     if (reduce !== null) {
       result = { sum: 0, max: Number.NEGATIVE_INFINITY, min: Number.POSITIVE_INFINITY }[reduce];
       forEachIndex(reduced, (inner) => {
@@ -153,7 +153,7 @@ function runMatmul(
   const { batch, m, n, k, left, right } = kernel;
   const along = (strides: readonly number[], index: readonly number[]): number =>
     index.reduce((sum, i, d) => sum + i * strides[d]!, 0);
-  const output = buffers[0]!;
+  const output = kernel.epilogue ? new Float64Array(buffers[0]!.length) : buffers[0]!;
   const [a, b] = [buffers[left.buffer]!, buffers[right.buffer]!];
   let position = 0;
   forEachIndex(batch, (at) => {
@@ -172,7 +172,7 @@ function runMatmul(
       });
     });
   });
-  if (kernel.epilogue) runLoop(kernel.epilogue, buffers, constants);
+  if (kernel.epilogue) runLoop(kernel.epilogue, buffers, constants, output as Float64Array);
 }
 
 function runScatter(

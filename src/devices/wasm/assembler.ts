@@ -379,14 +379,14 @@ function text(name: string): number[] {
 }
 
 /** A function imported from JavaScript; imported functions come first in the index space. */
-export interface ImportedFunction {
+interface ImportedFunction {
   readonly name: string;
   readonly parameters: readonly ValueType[];
   readonly results: readonly ValueType[];
 }
 
 /** What {@link assemble} turns into bytes. Function indices count imports first, then `functions`. */
-export interface ModuleDefinition {
+interface ModuleDefinition {
   /** Imported as `env.memory`. `shared` needs a maximum of pages. */
   readonly memory: { readonly shared: boolean; readonly maximumPages: number };
   readonly imports?: readonly ImportedFunction[];

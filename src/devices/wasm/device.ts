@@ -6,9 +6,8 @@
 
 import { bytesPerElement, type DType, type TypedArray, viewAs } from "../../kernels/dtype.js";
 import type { Kernel, MatmulKernel, Plan, Step } from "../../kernels/kernel.js";
-import type { DeviceBuffer } from "../../tensor/runtime.js";
 import { argsortRows } from "../argsort.js";
-import type { Device, DeviceMemory, Executable } from "../device.js";
+import type { Device, DeviceBuffer, DeviceMemory, Executable } from "../device.js";
 import { assemble, type FunctionBuilder } from "./assembler.js";
 import { Heap, MAXIMUM_PAGES } from "./heap.js";
 import { buildLoop } from "./loops.js";
@@ -18,6 +17,9 @@ import { availableThreads, CALL_FIELDS, type KernelModule, ThreadPool } from "./
 
 /** Compiled kernels kept; plans hold on to those they use. */
 const KERNELS_KEPT = 4096;
+
+/** Modules kept for workers that were not started yet. */
+const MODULES_KEPT = 256;
 
 /** A kernel's function and its number, by which the workers know it. */
 interface CompiledKernel {
@@ -79,6 +81,14 @@ interface OwnModule extends KernelModule {
 export function createWasmDevice(threads: number = availableThreads()): Device {
   if (!Number.isInteger(threads) || threads < 1) {
     throw new RangeError(`setDevice: threads must be an integer ≥ 1, got ${threads}`);
+  }
+  if (typeof WebAssembly === "undefined") {
+    throw new Error('the wasm device needs WebAssembly; setDevice("interpreter") does without');
+  }
+  if (threads > 1 && typeof SharedArrayBuffer === "undefined") {
+    throw new Error(
+      "setDevice: several threads need shared memory, which a browser gives to cross-origin isolated pages only",
+    );
   }
   return new WasmDevice(threads);
 }
@@ -178,7 +188,10 @@ class WasmDevice implements Device {
       const run = instance.exports[`kernel${this.kernelCount - first}`] as KernelFunction;
       this.kernels.set(key, { run, number: this.kernelCount++ });
     }
-    if (this.pool) this.modules.push({ module, bytes, first, count: this.kernelCount - first });
+    if (!this.pool || this.pool.stopped) return;
+    this.modules.push({ module, bytes, first, count: this.kernelCount - first });
+    // The workers keep them from then on.
+    if (this.modules.length > MODULES_KEPT) this.startThreads();
   }
 
   /** Steps resolved to functions, and a block of memory for the program and its arguments. */

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { OutOfMemoryError } from "../device.js";
+
 /** Blocks start and end at multiples of this many bytes. */
 const ALIGNMENT = 64;
 const PAGE = 65536;
@@ -117,7 +119,7 @@ export class Heap {
         // Try the smaller size.
       }
     }
-    throw new RangeError(
+    throw new OutOfMemoryError(
       `out of memory: ${what} needs ${formatBytes(bytes)}; the wasm device holds ` +
         `${formatBytes(held)} and can have 4.29 GB in all`,
     );

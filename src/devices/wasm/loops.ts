@@ -188,6 +188,15 @@ interface Scope {
   readonly known: Map<string, Local>;
 }
 
+/** The result a reduction builds up. */
+interface Total {
+  readonly value: Local;
+  clear(): Code;
+  add(x: Local): Code;
+  /** To be run once, after the last addition. */
+  finish(): Code;
+}
+
 /** Generates the function of a kernel. `rowAxes` leading output axes form the range, when given; otherwise the schedule's rows do. */
 export function buildLoop(kernel: LoopKernel | ScatterKernel, rowAxes?: number): FunctionBuilder {
   return new LoopGenerator(kernel, rowAxes).build();
@@ -423,6 +432,46 @@ class LoopGenerator {
     return emitOperation(this.f, operation[kernel.reduce!], dtype, [x, y], dtype);
   }
 
+  /** A total of running sums. Of float sums it keeps the rounding errors too (Knuth's TwoSum). */
+  private total(kernel: LoopKernel, dtype: DType): Total {
+    const { f } = this;
+    const [value, error, next, part] = [0, 1, 2, 3].map(() => f.local("v128")) as [
+      Local,
+      Local,
+      Local,
+      Local,
+    ];
+    const isExact = kernel.reduce !== "sum" || dtype === "int32";
+    const lanes = dtype === "float64" ? f64x2 : f32x4;
+    const { sub, add } = lanes;
+    return {
+      value,
+      clear: () => [value.set(this.identity(kernel, dtype)), error.set(splatConstant(0, dtype))],
+      add: (x) =>
+        isExact
+          ? value.set(this.combine(kernel, dtype, value.get, x.get))
+          : [
+              next.set(add(value.get, x.get)),
+              part.set(sub(next.get, value.get)),
+              error.set(
+                add(error.get, add(sub(value.get, sub(next.get, part.get)), sub(x.get, part.get))),
+              ),
+              value.set(next.get),
+            ],
+      // An infinite sum has no error to speak of: ∞ − ∞ made it NaN.
+      finish: () =>
+        isExact
+          ? []
+          : value.set(
+              v128.bitselect(
+                add(value.get, error.get),
+                value.get,
+                widenMask(emitOperation(f, "equal", "bool", [error.get, error.get], dtype), dtype),
+              ),
+            ),
+    };
+  }
+
   /** Rows are reduced: each vector holds elements that end up in one sum. */
   private reduceAlongVector(kernel: LoopKernel): void {
     const { f } = this;
@@ -431,55 +480,63 @@ class LoopGenerator {
     const { vector } = this.schedule;
     const unroll = this.unrollFactor;
     const sums = Array.from({ length: unroll }, () => f.local("v128"));
-    const single = f.local("v128");
-    const total = f.local("v128");
-    for (const local of [...sums, single, total])
-      this.append(local.set(this.identity(kernel, dtype)));
-    const fold = (into: Local, from: Local): void => {
-      this.append(into.set(this.combine(kernel, dtype, into.get, from.get)));
-      this.append(from.set(this.identity(kernel, dtype)));
+    const single = this.total(kernel, dtype);
+    const total = this.total(kernel, dtype);
+    const clear = (sum: Local): Code => sum.set(this.identity(kernel, dtype));
+    this.append(...sums.map(clear), single.clear(), total.clear());
+    const flush = (): void => {
+      for (const sum of sums) this.append(total.add(sum), clear(sum));
     };
     const outer = axes.map((_, d) => d).filter((d) => d >= outputRank && d !== vector);
     const isEmpty = axes.slice(outputRank).includes(0);
-    const innermost = (): void => {
-      const iterations = axes[vector]! / (this.lanes * unroll);
-      const long = iterations > SHORT_SUM && kernel.reduce === "sum";
-      const accumulate = (): void => {
-        const sum = this.width === 1 ? single : sums[this.unrolled]!;
-        this.append(sum.set(this.combine(kernel, dtype, sum.get, this.value(body).get)));
-        if (long && this.width > 1 && this.unrolled === 0) {
-          const vectors = i32.divU(this.vectorIndices[0]!.get, i32.const(this.lanes));
-          this.open(0);
-          for (const one of sums) fold(total, one);
-          const flush = this.close();
-          const mask = i32.const(sumBlock(iterations) * unroll - 1);
-          this.append(control.if(i32.eqz(i32.and(vectors, mask)), flush));
-        }
-      };
-      this.vectorLoop(unroll, null, accumulate);
-      if (outer.length > 0) for (const one of [...sums]) fold(total, one);
+    const iterations = axes[vector]! / (this.lanes * unroll);
+    const accumulate = (): void => {
+      const x = this.value(body);
+      if (this.width === 1) {
+        this.append(single.add(x));
+        return;
+      }
+      const sum = sums[this.unrolled]!;
+      this.append(sum.set(this.combine(kernel, dtype, sum.get, x.get)));
+      if (iterations > SHORT_SUM && kernel.reduce === "sum" && this.unrolled === 0) {
+        const vectors = i32.divU(this.vectorIndices[0]!.get, i32.const(this.lanes));
+        const mask = i32.const(sumBlock(iterations) * unroll - 1);
+        this.append(control.if(i32.eqz(i32.and(vectors, mask)), this.block(flush)));
+      }
     };
     const nest = (rest: readonly number[]): void => {
       const [axis, ...others] = rest;
-      if (axis === undefined) innermost();
-      else this.axisLoop(axis, () => nest(others));
+      if (axis !== undefined) {
+        this.axisLoop(axis, () => nest(others));
+        return;
+      }
+      this.vectorLoop(unroll, null, accumulate);
+      if (outer.length > 0) flush();
     };
     if (!isEmpty) nest(outer);
-    for (const one of sums) fold(total, one);
+    flush();
+    this.append(total.finish(), single.finish());
     // Add up the lanes: every lane ends with the result of all.
+    const { value } = total;
     const swap = (bytes: readonly number[]): void => {
-      const other = v128.shuffle(bytes, total.get, total.get);
-      const kept = f.local("v128");
-      this.append(kept.set(other), total.set(this.combine(kernel, dtype, total.get, kept.get)));
+      const other = f.local("v128");
+      this.append(
+        other.set(v128.shuffle(bytes, value.get, value.get)),
+        value.set(this.combine(kernel, dtype, value.get, other.get)),
+      );
     };
     if (dtype === "float64" || this.lanes === 4) swap(SWAP_HALVES);
     if (dtype !== "float64") swap(SWAP_QUARTERS);
-    fold(total, single);
+    this.append(value.set(this.combine(kernel, dtype, value.get, single.value.get)));
     this.width = 1;
+    this.append(this.block(() => this.store(kernel, this.result(kernel, value))));
+  }
+
+  /** Code generated in a scope of its own. */
+  private block(generate: () => void): Code {
     this.open(0);
-    this.store(kernel, this.result(kernel, total));
-    const code = this.close();
-    this.append(code);
+    generate();
+    return this.close();
   }
 
   /** Columns are reduced: each lane holds its own sum. */
@@ -489,36 +546,31 @@ class LoopGenerator {
     const dtype = kernel.expressions[body]!.dtype;
     const reduced = axes.map((_, d) => d).filter((d) => d >= outputRank);
     const isEmpty = reduced.some((d) => axes[d] === 0);
-    const unroll = this.unrollFactor;
-    const sums = Array.from({ length: unroll }, () => f.local("v128"));
-    const totals = Array.from({ length: unroll }, () => f.local("v128"));
+    const innermost = reduced[reduced.length - 1];
+    const isLong = innermost !== undefined && axes[innermost]! > SHORT_SUM;
+    const columns = Array.from({ length: this.unrollFactor }, () => ({
+      sum: f.local("v128"),
+      total: this.total(kernel, dtype),
+    }));
+    const clear = (sum: Local): Code => sum.set(this.identity(kernel, dtype));
     const generate = (): void => {
       // All unrolled vectors are reduced in one pass, at the last of them.
-      const copies = this.vectorIndices.length;
-      if (this.schedule.vector >= 0 && this.unrolled < copies - 1) return;
-      const all = sums.slice(0, this.schedule.vector >= 0 ? copies : 1);
-      for (const local of [...all, ...totals.slice(0, all.length)]) {
-        this.append(local.set(this.identity(kernel, dtype)));
-      }
-      const flush = (): void =>
-        all.forEach((sum, u) => {
-          const total = totals[u]!;
-          this.append(total.set(this.combine(kernel, dtype, total.get, sum.get)));
-          this.append(sum.set(this.identity(kernel, dtype)));
-        });
-      const innermost = reduced[reduced.length - 1]!;
+      const copies = this.schedule.vector >= 0 ? this.vectorIndices.length : 1;
+      if (this.unrolled < copies - 1) return;
+      const active = columns.slice(0, copies);
+      for (const { sum, total } of active) this.append(clear(sum), total.clear());
+      const flush = (): void => {
+        for (const { sum, total } of active) this.append(total.add(sum), clear(sum));
+      };
       const accumulate = (): void => {
-        all.forEach((sum, u) => {
+        active.forEach(({ sum }, u) => {
           this.unrolled = u;
           this.append(sum.set(this.combine(kernel, dtype, sum.get, this.value(body).get)));
         });
-        if (kernel.reduce === "sum" && axes[innermost]! > SHORT_SUM) {
-          const index = this.indices[innermost]!;
-          this.open(0);
-          flush();
-          const code = this.close();
-          const due = i32.eqz(i32.and(index.get, i32.const(sumBlock(axes[innermost]!) - 1)));
-          this.append(control.if(due, code));
+        if (kernel.reduce === "sum" && isLong) {
+          const mask = i32.const(sumBlock(axes[innermost]!) - 1);
+          const due = i32.eqz(i32.and(this.indices[innermost]!.get, mask));
+          this.append(control.if(due, this.block(flush)));
         }
       };
       const nest = (rest: readonly number[]): void => {
@@ -532,13 +584,14 @@ class LoopGenerator {
       };
       if (!isEmpty) nest(reduced);
       flush();
-      all.forEach((_, u) => {
+      active.forEach(({ total }, u) => {
         this.unrolled = u;
-        this.store(kernel, this.result(kernel, totals[u]!));
+        this.append(total.finish());
+        this.store(kernel, this.result(kernel, total.value));
       });
       this.unrolled = copies - 1;
     };
-    this.vectorLoop(unroll, range, generate);
+    this.vectorLoop(this.unrollFactor, range, generate);
   }
 
   // Values

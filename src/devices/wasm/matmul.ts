@@ -784,7 +784,7 @@ function dotFunction({ scalar, left, k }: Schedule): FunctionBuilder {
 }
 
 /** Functions of a module that compute one product. */
-export interface MatmulCode {
+interface MatmulCode {
   readonly functions: readonly FunctionBuilder[];
   /** Index of the function `(buffers, constants, begin, end, workspace)` that runs work items `begin..end`. */
   readonly entry: number;

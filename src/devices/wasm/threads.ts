@@ -38,7 +38,6 @@ export interface KernelModule {
   readonly count: number;
 }
 
-// The numbers are those of the fields above and of CALL_FIELDS.
 const WORKER_SOURCE = `
 const start = ({ memory, control, thread, modules }) => {
   const kernels = [];
@@ -47,23 +46,23 @@ const start = ({ memory, control, thread, modules }) => {
     for (let i = 0; i < count; i++) kernels[first + i] = exports["kernel" + i];
   };
   for (const { module, first, count } of modules) load(module, first, count);
-  const threads = () => control[10];
+  const threads = () => control[${THREADS}];
   const meet = () => {
-    const generation = Atomics.load(control, 2);
-    if (Atomics.add(control, 1, 1) + 1 === threads()) {
-      Atomics.store(control, 1, 0);
-      Atomics.add(control, 2, 1);
-      Atomics.notify(control, 2);
+    const generation = Atomics.load(control, ${GENERATION});
+    if (Atomics.add(control, ${ARRIVED}, 1) + 1 === threads()) {
+      Atomics.store(control, ${ARRIVED}, 0);
+      Atomics.add(control, ${GENERATION}, 1);
+      Atomics.notify(control, ${GENERATION});
       return;
     }
-    for (let spins = 0; Atomics.load(control, 2) === generation; spins++) {
-      if (spins > 5000) Atomics.wait(control, 2, generation, 5);
+    for (let spins = 0; Atomics.load(control, ${GENERATION}) === generation; spins++) {
+      if (spins > ${SPINS}) Atomics.wait(control, ${GENERATION}, generation, 5);
     }
   };
   const run = (address, calls, workspace, workspaceBytes) => {
     const words = new Int32Array(memory.buffer);
     const count = threads();
-    for (let i = 0, at = address >>> 2; i < calls; i++, at += 6) {
+    for (let i = 0, at = address >>> 2; i < calls; i++, at += ${CALL_FIELDS}) {
       if (words[at + 5]) meet();
       const items = words[at + 3];
       const owner = words[at + 4];
@@ -78,23 +77,23 @@ const start = ({ memory, control, thread, modules }) => {
     meet();
   };
   let sequence = 0;
-  Atomics.add(control, 4, 1);
+  Atomics.add(control, ${READY}, 1);
   for (;;) {
-    for (let spins = 0; Atomics.load(control, 0) === sequence; spins++) {
-      if (spins > 5000) Atomics.wait(control, 0, sequence, 1000);
+    for (let spins = 0; Atomics.load(control, ${SEQUENCE}) === sequence; spins++) {
+      if (spins > ${SPINS}) Atomics.wait(control, ${SEQUENCE}, sequence, 1000);
     }
     sequence++;
-    const [command, a, b, c, d] = control.subarray(5, 10);
+    const [command, a, b, c, d] = control.subarray(${COMMAND}, ${COMMAND} + 5);
     try {
-      if (command === 1) run(a, b, c, d);
+      if (command === ${RUN}) run(a, b, c, d);
       else {
         const bytes = new Uint8Array(memory.buffer, a >>> 0, b).slice();
         load(new WebAssembly.Module(bytes), c, d);
         meet();
       }
     } catch (error) {
-      Atomics.store(control, 3, thread);
-      Atomics.add(control, 2, 1);
+      Atomics.store(control, ${FAILED}, thread);
+      Atomics.add(control, ${GENERATION}, 1);
       throw error;
     }
   }
@@ -226,6 +225,7 @@ export class ThreadPool {
   meet(): void {
     const { control } = this;
     const generation = Atomics.load(control, GENERATION);
+    this.checkWorkers();
     if (Atomics.add(control, ARRIVED, 1) + 1 === this.threads) {
       Atomics.store(control, ARRIVED, 0);
       Atomics.add(control, GENERATION, 1);
@@ -237,17 +237,27 @@ export class ThreadPool {
         // A browser's main thread may not sleep; it goes on looking.
         if (this.maySleep) Atomics.wait(control, GENERATION, generation, 5);
         else if (spins % SPINS !== 0) continue;
+        this.checkWorkers();
         const now = performance.now();
         deadline ||= now + PATIENCE;
         if (now > deadline) this.fail("stopped answering");
       }
     }
-    if (Atomics.load(control, FAILED) !== 0) this.fail("failed");
+    this.checkWorkers();
+  }
+
+  private checkWorkers(): void {
+    if (Atomics.load(this.control, FAILED) !== 0) this.fail("failed");
   }
 
   private fail(how: string): never {
     this.stop();
     throw new Error(`a worker thread of the wasm device ${how}; evaluations go on with one thread`);
+  }
+
+  /** Whether the workers have ended; they are not started again. */
+  get stopped(): boolean {
+    return this.started && this.workers.length === 0;
   }
 
   /** Ends the workers. */

@@ -1,0 +1,11 @@
+/**
+ * This library beside others.
+ * @module
+ */
+
+export {
+  type LossGradient,
+  lossGradient,
+  type NumberArray,
+  type PairArrays,
+} from "./lossGradient.js";

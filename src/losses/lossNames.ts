@@ -1,0 +1,112 @@
+/**
+ * The table of losses by name: which function each is, what is fixed, and which of TRL's options it
+ * has.
+ * @module
+ */
+
+import { alphaDpoLoss } from "./alphaDpo.js";
+import { apoDownLoss, apoZeroLoss, ncaLoss, sppoLoss } from "./anchored.js";
+import { aotLoss } from "./aot.js";
+import { aspoLoss } from "./aspo.js";
+import { bcoLoss } from "./bco.js";
+import { betaDpoLoss } from "./betaDpo.js";
+import { calDpoLoss } from "./calDpo.js";
+import { cpoLoss } from "./cpo.js";
+import { diffusionDpoLoss, dmpoLoss } from "./diffusion.js";
+import { discopopLoss } from "./discopop.js";
+import { dpoLoss, dpoNormLoss } from "./dpo.js";
+import { dpopLoss, lengthRegularizedDpoLoss } from "./dpoVariants.js";
+import { ktoLoss } from "./kto.js";
+import { exoLoss, robustDpoLoss } from "./labelNoise.js";
+import { hingeLoss, ipoLoss } from "./margin.js";
+import { offsetDpoLoss } from "./offsetDpo.js";
+import { orpoLoss } from "./orpo.js";
+import { sftLoss } from "./sft.js";
+import { sgdpoLoss } from "./sgdpo.js";
+import { alphaPoLoss, simpoLoss } from "./simpo.js";
+import { rsoLoss, slicLoss } from "./slic.js";
+import { spoLoss } from "./spo.js";
+import { tdpoLoss } from "./tdpo.js";
+import { wpoLoss } from "./wpo.js";
+
+const BETA = { beta: "beta" } as const;
+const SMOOTHED = { ...BETA, label_smoothing: "labelSmoothing" } as const;
+const DIVERGENCE = {
+  f_divergence_type: "fDivergence",
+  f_alpha_divergence_coef: "fAlphaDivergenceCoef",
+} as const;
+const SIMPO = { ...SMOOTHED, simpo_gamma: "gamma", gamma_beta_ratio: "gammaBetaRatio" } as const;
+const KTO = {
+  desirable_weight: "desirableWeight",
+  undesirable_weight: "undesirableWeight",
+} as const;
+
+/** For each name the loss, its TRL options by the names they have here, and what the name fixes. */
+export const LOSSES = {
+  sigmoid: { loss: dpoLoss, trl: { ...SMOOTHED, ...DIVERGENCE }, fixed: {} },
+  hinge: { loss: hingeLoss, trl: { ...BETA, ...DIVERGENCE }, fixed: {} },
+  ipo: { loss: ipoLoss, trl: { ...BETA, ...DIVERGENCE }, fixed: {} },
+  exo_pair: { loss: exoLoss, trl: { ...SMOOTHED, ...DIVERGENCE }, fixed: {} },
+  nca_pair: { loss: ncaLoss, trl: { ...BETA, ...DIVERGENCE }, fixed: {} },
+  robust: { loss: robustDpoLoss, trl: { ...SMOOTHED, ...DIVERGENCE }, fixed: {} },
+  bco_pair: { loss: bcoLoss, trl: { ...BETA, ...DIVERGENCE }, fixed: {} },
+  sppo_hard: { loss: sppoLoss, trl: { ...BETA, ...DIVERGENCE }, fixed: { hard: true } },
+  aot: { loss: aotLoss, trl: SMOOTHED, fixed: { unpaired: false } },
+  aot_unpaired: { loss: aotLoss, trl: SMOOTHED, fixed: { unpaired: true } },
+  apo_zero: { loss: apoZeroLoss, trl: BETA, fixed: {} },
+  apo_down: { loss: apoDownLoss, trl: { ...BETA, ...DIVERGENCE }, fixed: {} },
+  discopop: { loss: discopopLoss, trl: { ...BETA, ...DIVERGENCE, discopop_tau: "tau" }, fixed: {} },
+  sigmoid_norm: { loss: dpoNormLoss, trl: { ...BETA, ...DIVERGENCE }, fixed: {} },
+  sft: { loss: sftLoss, trl: {}, fixed: {} },
+  dpo: { loss: dpoLoss, trl: { ...SMOOTHED, ...DIVERGENCE }, fixed: {} },
+  dpop: { loss: dpopLoss, trl: BETA, fixed: {} },
+  rdpo: { loss: lengthRegularizedDpoLoss, trl: BETA, fixed: {} },
+  odpo: { loss: offsetDpoLoss, trl: BETA, fixed: {} },
+  caldpo: { loss: calDpoLoss, trl: BETA, fixed: {} },
+  sppo: { loss: sppoLoss, trl: { ...BETA, ...DIVERGENCE }, fixed: {} },
+  tdpo1: { loss: tdpoLoss, trl: BETA, fixed: { version: 1 } },
+  tdpo2: { loss: tdpoLoss, trl: BETA, fixed: { version: 2 } },
+  betadpo: { loss: betaDpoLoss, trl: BETA, fixed: {} },
+  wpo: { loss: wpoLoss, trl: {}, fixed: {} },
+  simpo: { loss: simpoLoss, trl: SIMPO, fixed: {} },
+  alphapo: { loss: alphaPoLoss, trl: { ...SIMPO, alpha: "alpha" }, fixed: {} },
+  cpo: { loss: cpoLoss, trl: { ...BETA, cpo_alpha: "nllWeight" }, fixed: {} },
+  orpo: { loss: orpoLoss, trl: BETA, fixed: {} },
+  slic: { loss: slicLoss, trl: {}, fixed: {} },
+  rso: { loss: rsoLoss, trl: {}, fixed: {} },
+  sgdpo: { loss: sgdpoLoss, trl: SMOOTHED, fixed: {} },
+  alphadpo: { loss: alphaDpoLoss, trl: { ...BETA, gamma_beta_ratio: "gammaBetaRatio" }, fixed: {} },
+  kto: { loss: ktoLoss, trl: { ...BETA, ...KTO }, fixed: {} },
+  aspo: { loss: aspoLoss, trl: BETA, fixed: {} },
+  diffusion_dpo: { loss: diffusionDpoLoss, trl: BETA, fixed: {} },
+  dmpo: { loss: dmpoLoss, trl: BETA, fixed: {} },
+  spo: { loss: spoLoss, trl: {}, fixed: {} },
+} as const;
+
+/** Names {@link lossByName} knows. */
+export type LossName = keyof typeof LOSSES;
+
+/** An entry, whichever. */
+export interface LossEntry {
+  readonly trl: Readonly<Record<string, string>>;
+  readonly fixed: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * TRL's options and the values at which they do nothing: a whole configuration can be passed on to a
+ * loss that has no part for them.
+ */
+export const TRL_OPTIONS: Readonly<Record<string, unknown>> = {
+  beta: undefined,
+  label_smoothing: 0,
+  f_divergence_type: "reverse_kl",
+  f_alpha_divergence_coef: 0.5,
+  discopop_tau: 0.05,
+  loss_weights: undefined,
+  use_weighting: false,
+  ld_alpha: undefined,
+  simpo_gamma: undefined,
+  cpo_alpha: 0,
+  desirable_weight: undefined,
+  undesirable_weight: undefined,
+};
