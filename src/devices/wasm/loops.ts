@@ -193,8 +193,6 @@ interface Total {
   readonly value: Local;
   clear(): Code;
   add(x: Local): Code;
-  /** To be run once, after the last addition. */
-  finish(): Code;
 }
 
 /** Generates the function of a kernel. `rowAxes` leading output axes form the range, when given; otherwise the schedule's rows do. */
@@ -432,43 +430,34 @@ class LoopGenerator {
     return emitOperation(this.f, operation[kernel.reduce!], dtype, [x, y], dtype);
   }
 
-  /** A total of running sums. Of float sums it keeps the rounding errors too (Knuth's TwoSum). */
+  /** A total of running sums. Float sums carry their rounding error along (Kahan). */
   private total(kernel: LoopKernel, dtype: DType): Total {
-    const { f } = this;
-    const [value, error, next, part] = [0, 1, 2, 3].map(() => f.local("v128")) as [
+    const [value, excess, term, next] = Array.from({ length: 4 }, () => this.f.local("v128")) as [
       Local,
       Local,
       Local,
       Local,
     ];
-    const isExact = kernel.reduce !== "sum" || dtype === "int32";
-    const lanes = dtype === "float64" ? f64x2 : f32x4;
-    const { sub, add } = lanes;
+    const clear = (): Code => [
+      value.set(this.identity(kernel, dtype)),
+      excess.set(splatConstant(0, dtype)),
+    ];
+    if (kernel.reduce !== "sum" || dtype === "int32") {
+      const add = (x: Local): Code => value.set(this.combine(kernel, dtype, value.get, x.get));
+      return { value, clear, add };
+    }
+    const { add, sub, eq } = dtype === "float64" ? f64x2 : f32x4;
     return {
       value,
-      clear: () => [value.set(this.identity(kernel, dtype)), error.set(splatConstant(0, dtype))],
-      add: (x) =>
-        isExact
-          ? value.set(this.combine(kernel, dtype, value.get, x.get))
-          : [
-              next.set(add(value.get, x.get)),
-              part.set(sub(next.get, value.get)),
-              error.set(
-                add(error.get, add(sub(value.get, sub(next.get, part.get)), sub(x.get, part.get))),
-              ),
-              value.set(next.get),
-            ],
-      // An infinite sum has no error to speak of: ∞ − ∞ made it NaN.
-      finish: () =>
-        isExact
-          ? []
-          : value.set(
-              v128.bitselect(
-                add(value.get, error.get),
-                value.get,
-                widenMask(emitOperation(f, "equal", "bool", [error.get, error.get], dtype), dtype),
-              ),
-            ),
+      clear,
+      add: (x) => [
+        term.set(sub(x.get, excess.get)),
+        next.set(add(value.get, term.get)),
+        excess.set(sub(sub(next.get, value.get), term.get)),
+        // Infinite sums have no rounding error: ∞ − ∞ made it NaN.
+        excess.set(v128.and(excess.get, eq(excess.get, excess.get))),
+        value.set(next.get),
+      ],
     };
   }
 
@@ -515,7 +504,6 @@ class LoopGenerator {
     };
     if (!isEmpty) nest(outer);
     flush();
-    this.append(total.finish(), single.finish());
     // Add up the lanes: every lane ends with the result of all.
     const { value } = total;
     const swap = (bytes: readonly number[]): void => {
@@ -586,7 +574,6 @@ class LoopGenerator {
       flush();
       active.forEach(({ total }, u) => {
         this.unrolled = u;
-        this.append(total.finish());
         this.store(kernel, this.result(kernel, total.value));
       });
       this.unrolled = copies - 1;

@@ -14,7 +14,10 @@ import { f32x4, f64x2, i32, i32x4, i64x2, v128 } from "./assembler.js";
 export type FloatLanes = "f32" | "f64";
 
 /** The functions {@link emitUnary} knows. */
-export type MathOperation = Extract<UnaryOperation, "exp" | "log" | "log1p" | "expm1" | "tanh" | "erf">;
+export type MathOperation = Extract<
+  UnaryOperation,
+  "exp" | "log" | "log1p" | "expm1" | "tanh" | "erf"
+>;
 
 /** Stores a value in a local variable and returns the code that pushes it. */
 type Keep = (value: Code) => Code;
