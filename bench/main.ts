@@ -84,7 +84,8 @@ async function runAll(): Promise<void> {
     reports.push(report);
     console.log(caseText(report));
   }
-  console.log(curvesText(reports));
+  const curves = curvesText(reports);
+  if (curves) console.log(curves);
   for (const one of started) if ("peer" in one) await one.peer.close?.();
 
   const all: Report = { machine: here, started, cases: reports, processes };

@@ -46,9 +46,9 @@ export const gptCases: readonly Case[] = (["dpo", "spo"] as const).flatMap((loss
       kind: "gpt",
       problem: () => standardGpt(loss, mode),
       checker: goldenCheck,
-      work: {
-        unit: "GFLOP/s",
-        amount: productFlops(standardGpt(loss, mode)) * (mode === "step" ? 3 : 1),
+      get work() {
+        const forward = productFlops(standardGpt(loss, mode));
+        return { unit: "GFLOP/s" as const, amount: mode === "step" ? 3 * forward : forward };
       },
       long: loss === "spo",
     }),

@@ -44,6 +44,12 @@ export const COLUMNS: readonly Column[] = [
     format: share,
   },
   {
+    key: "rewardAccuracy",
+    title: "reward accuracy",
+    meaning: "share of pairs whose margin is greater than under the SFT checkpoint",
+    format: share,
+  },
+  {
     key: "leftBoth",
     title: "left both",
     meaning:

@@ -23,6 +23,8 @@ export interface Figures {
   readonly margin: number;
   /** Share of pairs with a margin > 0. */
   readonly preferenceAccuracy: number;
+  /** Share of pairs with a margin greater than the SFT checkpoint's; null for that checkpoint itself. */
+  readonly rewardAccuracy: number | null;
   /**
    * Mean over pairs of `max(0, 1 − p/p₀)`, where p = π(chosen | prompt) + π(rejected | prompt) and
    * p₀ is the same of the SFT checkpoint: the share of its probability that is on neither now.
@@ -35,52 +37,74 @@ export interface Figures {
 /** Sequences per forward pass of an evaluation, as a multiple of a training step's. */
 const EVALUATION_BATCHES = 2;
 
+/** What to score, and how. */
+export interface ScoreOptions {
+  /** Pairs per forward pass, before {@link EVALUATION_BATCHES}. */
+  readonly batchSize: number;
+  /** The rows to score; default all. Others are NaN. */
+  readonly rows?: readonly number[];
+  /** Is told how many are done after each batch. */
+  readonly scored?: (done: number, total: number) => void | Promise<void>;
+}
+
 /**
- * The scores of all pairs, a batch at a time. The last batch is filled up with its first row, so
- * that one plan serves all. `scored` is told the number of pairs after each batch.
+ * The scores of pairs, a batch at a time. The last batch is filled up with its first row, so that
+ * one plan serves all.
  */
 export async function scorePairs(
   model: Gpt,
   parameters: GptParameters,
   pairs: PairSequences,
-  batchSize: number,
-  scored: (count: number) => void | Promise<void> = () => {},
+  { batchSize, rows = [...pairs.chosen.responseLengths.keys()], scored }: ScoreOptions,
 ): Promise<Scores> {
   const { count } = pairs.chosen;
-  const size = Math.min(count, EVALUATION_BATCHES * batchSize);
-  const scores = { chosen: new Float32Array(count), rejected: new Float32Array(count) };
-  for (let start = 0; start < count; start += size) {
-    const rows = Array.from({ length: size }, (_, i) => (start + i < count ? start + i : start));
-    const { ids, mask } = batchOf([pairs.chosen, pairs.rejected], rows);
+  const chosen = new Float32Array(count).fill(Number.NaN);
+  const rejected = new Float32Array(count).fill(Number.NaN);
+  const size = Math.min(rows.length, EVALUATION_BATCHES * batchSize);
+  for (let start = 0; start < rows.length; start += size) {
+    const own = rows.slice(start, start + size);
+    const batch = Array.from({ length: size }, (_, i) => own[i] ?? own[0]!);
+    const { ids, mask } = batchOf([pairs.chosen, pairs.rejected], batch);
     const logProbs = await sequenceLogProbs(model.apply(parameters, ids), ids, mask).data();
-    const used = Math.min(size, count - start);
-    scores.chosen.set(logProbs.subarray(0, used), start);
-    scores.rejected.set(logProbs.subarray(size, size + used), start);
-    await scored(start + used);
+    for (const [i, row] of own.entries()) {
+      chosen[row] = logProbs[i]!;
+      rejected[row] = logProbs[size + i]!;
+    }
+    await scored?.(start + own.length, rows.length);
   }
-  return scores;
+  return { chosen, rejected };
 }
 
-/** The figures of scores, compared with the SFT checkpoint's. */
+/** The figures of scores, compared with the SFT checkpoint's; null where there is none yet. */
 export function figuresOf(
   scores: Scores,
-  sft: Scores,
+  sft: Scores | null,
   pairs: PairSequences,
 ): Omit<Figures, "answerAccuracy"> {
   const count = scores.chosen.length;
-  const margins = Array.from(scores.chosen, (chosen, i) => chosen - scores.rejected[i]!);
-  const left = margins.map((_, i) => {
-    const now = logAddExp(scores.chosen[i]!, scores.rejected[i]!);
-    const before = logAddExp(sft.chosen[i]!, sft.rejected[i]!);
-    return Math.max(0, -Math.expm1(now - before));
-  });
+  const margins = marginsOf(scores);
+  const before = sft && marginsOf(sft);
   return {
     chosenPerToken: total(scores.chosen) / total(pairs.chosen.responseLengths),
     rejectedPerToken: total(scores.rejected) / total(pairs.rejected.responseLengths),
     margin: total(margins) / count,
     preferenceAccuracy: margins.filter((margin) => margin > 0).length / count,
-    leftBoth: total(left) / count,
+    rewardAccuracy: before && margins.filter((margin, i) => margin > before[i]!).length / count,
+    leftBoth: sft ? total(leftBoth(scores, sft)) / count : 0,
   };
+}
+
+function marginsOf({ chosen, rejected }: Scores): number[] {
+  return Array.from(chosen, (score, i) => score - rejected[i]!);
+}
+
+/** Of each pair's probability under the SFT checkpoint, the share it lost. */
+function leftBoth(scores: Scores, sft: Scores): number[] {
+  const logTotal = ({ chosen, rejected }: Scores, i: number): number =>
+    logAddExp(chosen[i]!, rejected[i]!);
+  return Array.from(scores.chosen, (_, i) =>
+    Math.max(0, -Math.expm1(logTotal(scores, i) - logTotal(sft, i))),
+  );
 }
 
 /** Share of the exam's problems answered exactly right by greedy decoding. */

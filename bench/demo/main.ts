@@ -10,11 +10,11 @@ import { duration } from "./columns.js";
 import { checkResume, parseCommandLine } from "./commandLine.js";
 import { InputError } from "./data.js";
 import { metricsPath } from "./metrics.js";
+import { checkLoss } from "./objectives.js";
 import { type RunResult, reportPath, run } from "./run.js";
-import { settingsFor } from "./settings.js";
+import { phasesOf, settingsFor } from "./settings.js";
 import { taskOf } from "./task.js";
 import { figuresTable, progressOn } from "./terminal.js";
-import { checkLoss, phasesOf } from "./train.js";
 
 const EXIT_INPUT = 2;
 const EXIT_INTERRUPTED = 130;

@@ -9,8 +9,7 @@ import { createRequire } from "node:module";
 import { COLUMNS, columnsOf, duration, phaseTitle, textOf } from "./columns.js";
 import type { Figures } from "./evaluate.js";
 import type { MetricsRow } from "./metrics.js";
-import type { Settings } from "./settings.js";
-import { phasesOf } from "./train.js";
+import { phasesOf, type Settings } from "./settings.js";
 
 /** What a report is made from. */
 export interface ReportData {
@@ -119,7 +118,7 @@ function evaluationCharts(
   if (!start || runs.every((run) => run.length === 0)) return [];
   const steps = [...new Set([0, ...runs.flat().map(({ step }) => step)])].sort((a, b) => a - b);
   return COLUMNS.flatMap(({ key, title, meaning }) => {
-    if (start[key] === null) return [];
+    if (runs.flat().some((row) => row[key] === null)) return [];
     const curve = (phase: string, run: readonly EvaluationRow[], color: string): Curve => ({
       name: phaseTitle(phase),
       color,
@@ -134,8 +133,9 @@ function evaluationCharts(
       dashed: true,
       values: steps.map(() => start[key]),
     };
-    const curves = [level, curve(base, runs[0]!, VERMILION), curve(spo, runs[1]!, BLUE)];
-    return [{ title, note: meaning, steps, curves }];
+    const curves = [curve(base, runs[0]!, VERMILION), curve(spo, runs[1]!, BLUE)];
+    const withLevel = start[key] === null ? curves : [level, ...curves];
+    return [{ title, note: meaning, steps, curves: withLevel }];
   });
 }
 

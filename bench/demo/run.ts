@@ -20,9 +20,9 @@ import { InputError } from "./data.js";
 import type { Figures } from "./evaluate.js";
 import { continueMetrics, createMetrics, type MetricsLog, metricsPath } from "./metrics.js";
 import { reportHtml } from "./report.js";
-import type { Settings } from "./settings.js";
+import { phasesOf, type Settings } from "./settings.js";
 import type { Task } from "./task.js";
-import { type Observer, phasesOf, train } from "./train.js";
+import { type Observer, train } from "./train.js";
 
 /** Options of {@link run}. */
 export interface RunOptions {

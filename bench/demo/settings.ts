@@ -85,12 +85,12 @@ const GENERATED_QUICK = {
 };
 
 const FILE = {
-  steps: 150,
-  sftSteps: 400,
+  steps: 120,
+  sftSteps: 300,
   batchSize: 4,
   heldOutPairs: 64,
   trainingPairs: Number.MAX_SAFE_INTEGER,
-  evaluateEvery: 25,
+  evaluateEvery: 20,
   sftEvaluateEvery: 100,
 };
 
@@ -109,4 +109,9 @@ export function settingsFor(chosen: Partial<Choices>): Settings {
   const { data = null, quick = false } = chosen;
   const sizes = data === null ? (quick ? GENERATED_QUICK : GENERATED) : quick ? FILE_QUICK : FILE;
   return { ...COMMON, ...sizes, ...chosen, data, quick };
+}
+
+/** The run's phases in order: `sft`, the base loss, the base loss with SPO. */
+export function phasesOf({ base }: Settings): [sft: string, base: string, spo: string] {
+  return ["sft", base, `${base}+spo`];
 }

@@ -62,7 +62,9 @@ export function taskOf(settings: Settings): Task {
   const task = settings.data === null ? generatedTask(settings) : fileTask(settings, settings.data);
   const { count } = task.training.chosen;
   if (settings.batchSize > count) {
-    throw new InputError(`--batch-size ${settings.batchSize} exceeds the ${count} training pairs`);
+    throw new InputError(
+      `--batch-size ${settings.batchSize} exceeds the ${count} training pairs; pass a smaller one`,
+    );
   }
   return task;
 }

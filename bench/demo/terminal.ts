@@ -93,7 +93,7 @@ function linesOn(stream: NodeJS.WriteStream, width: number): Progress {
 /** A few figures in little room. */
 function summary(figures: Figures): string {
   return columnsOf([figures])
-    .filter(({ key }) => key !== "leftBoth" && key !== "margin")
+    .filter(({ key }) => !["margin", "rewardAccuracy", "leftBoth"].includes(key))
     .map((column) => `${column.title} ${textOf(column, figures)}`)
     .join("  ");
 }

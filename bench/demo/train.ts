@@ -12,23 +12,20 @@ import {
   type Gpt,
   type GptParameters,
   gpt,
-  lossByName,
-  type PairLogProbs,
-  preferenceMetrics,
   realize,
-  sequenceLogProbs,
-  slice,
-  spoLoss,
-  sum,
   type Tensor,
   valueAndGrad,
-  zeros,
 } from "../../src/index.js";
-import { InputError } from "./data.js";
 import { examine, type Figures, figuresOf, type Scores, scorePairs } from "./evaluate.js";
-import { batchOf, rowsOf } from "./pairs.js";
-import type { Settings } from "./settings.js";
-import { dataOrder } from "./shuffle.js";
+import {
+  type Objective,
+  preferenceLoss,
+  preferenceObjective,
+  preferenceOrder,
+  type StepLoss,
+  supervisedObjective,
+} from "./objectives.js";
+import { phasesOf, type Settings } from "./settings.js";
 import type { Task } from "./task.js";
 
 /** Where a run stands: after `step` steps of `phase`. */
@@ -41,7 +38,7 @@ export interface Snapshot {
 
 /** What a run tells while it goes. Calls are awaited, so a slow observer slows the run. */
 export interface Observer {
-  /** The SFT checkpoint scored this many of the training pairs: the reference of the preference runs. */
+  /** The SFT checkpoint scored this many of the pairs that will be trained on. */
   reference?(done: number, pairs: number): void;
   /** A phase begins, or continues after `done` steps. */
   phase?(phase: string, done: number, steps: number): void;
@@ -59,11 +56,6 @@ export interface TrainOptions {
   readonly signal?: AbortSignal;
   /** Where to continue, and the model supervised fine-tuning ended with, if it has ended there. */
   readonly from?: { readonly snapshot: Snapshot; readonly sft: GptParameters | null };
-}
-
-/** The run's phases in order: `sft`, the base loss, the base loss with SPO. */
-export function phasesOf({ base }: Settings): [sft: string, base: string, spo: string] {
-  return ["sft", base, `${base}+spo`];
 }
 
 /** The model of the settings. */
@@ -92,6 +84,7 @@ export async function train(
   let references: References | null = null;
   for (const [index, name] of phasesOf(settings).entries()) {
     if (index < first) continue;
+    if (index > first && signal?.aborted) return false;
     if (sft && !references) {
       references = await referencesOf(model, sft, settings, task, observer, signal);
       if (!references) return false;
@@ -105,7 +98,7 @@ export async function train(
         ? from.snapshot
         : { phase: name, step: 0, parameters, optimizer: phase.optimizer.init(parameters) };
     const end = await runPhase(phase, start, settings, observer, signal);
-    if (!end) return false;
+    if (end.step < phase.steps) return false;
     sft ??= end.parameters;
   }
   return true;
@@ -119,14 +112,8 @@ interface Phase {
   readonly steps: number;
   readonly evaluateEvery: number;
   readonly optimizer: ReturnType<typeof adamw>;
-  /** The loss of a step's batch, and what else to record of it. */
-  objective(parameters: GptParameters, step: number): Objective;
+  readonly objective: Objective;
   figures(parameters: GptParameters): Promise<Figures>;
-}
-
-interface Objective {
-  readonly loss: Tensor;
-  readonly metrics: Readonly<Record<string, Tensor>>;
 }
 
 /** What the SFT checkpoint makes of the pairs: constants of the preference runs. */
@@ -141,16 +128,16 @@ async function runPhase(
   { checkpointEvery }: Settings,
   observer: Observer,
   signal: AbortSignal | undefined,
-): Promise<Snapshot | null> {
+): Promise<Snapshot> {
   const { name, steps, optimizer } = phase;
   let { step, parameters, optimizer: state } = start;
   observer.phase?.(name, step, steps);
   while (step < steps) {
-    let metrics: Objective["metrics"] = {};
+    let metrics: StepLoss["metrics"] = {};
     const [loss, gradients] = valueAndGrad((at: GptParameters) => {
-      const objective = phase.objective(at, step);
-      metrics = objective.metrics;
-      return objective.loss;
+      const result = phase.objective(at, step);
+      metrics = result.metrics;
+      return result.loss;
     })(parameters);
     [parameters, state] = optimizer.update(gradients, state, parameters);
     await realize(parameters, state, loss, metrics);
@@ -165,27 +152,21 @@ async function runPhase(
     if (stop || step % checkpointEvery === 0 || step === steps) {
       await observer.checkpoint?.({ phase: name, step, parameters, optimizer: state });
     }
-    if (stop) return null;
+    if (stop) break;
   }
   return { phase: name, step, parameters, optimizer: state };
 }
 
 function supervisedPhase(name: string, model: Gpt, settings: Settings, task: Task): Phase {
-  const { supervised } = task;
-  const rowsAt = dataOrder(`${settings.seed} sft`, supervised.count, 2 * settings.batchSize);
   return {
     name,
     steps: settings.sftSteps,
     evaluateEvery: settings.sftEvaluateEvery,
     optimizer: adamw({ learningRate: settings.sftLearningRate }),
-    objective(parameters, step) {
-      const { ids, mask } = batchOf([supervised], rowsAt(step));
-      const logProbs = sequenceLogProbs(model.apply(parameters, ids), ids, mask);
-      return { loss: sum(logProbs).div(sum(mask)).neg(), metrics: {} };
-    },
+    objective: supervisedObjective(model, settings, task.supervised),
     async figures(parameters) {
-      const scores = await scorePairs(model, parameters, task.heldOut, settings.batchSize);
-      return completed(scores, scores, model, parameters, task);
+      const scores = await scorePairs(model, parameters, task.heldOut, settings);
+      return completed(scores, null, model, parameters, task);
     },
   };
 }
@@ -197,100 +178,43 @@ function preferencePhase(
   task: Task,
   references: References,
 ): Phase {
-  const { chosen, rejected } = task.training;
-  const { batchSize } = settings;
   const lossOf = preferenceLoss(settings, name !== settings.base);
-  const rowsAt = dataOrder(`${settings.seed} preference`, chosen.count, batchSize);
   return {
     name,
     steps: settings.steps,
     evaluateEvery: settings.evaluateEvery,
     optimizer: adamw({ learningRate: settings.learningRate }),
-    objective(parameters, step) {
-      const rows = rowsAt(step);
-      const { ids, mask } = batchOf([chosen, rejected], rows);
-      const logProbs = sequenceLogProbs(model.apply(parameters, ids), ids, mask);
-      const pairs: PairLogProbs = {
-        chosen: slice(logProbs, [0, batchSize]),
-        rejected: slice(logProbs, [batchSize, 2 * batchSize]),
-        referenceChosen: rowsOf(references.training.chosen, rows),
-        referenceRejected: rowsOf(references.training.rejected, rows),
-        chosenLength: rowsOf(chosen.responseLengths, rows),
-        rejectedLength: rowsOf(rejected.responseLengths, rows),
-      };
-      return lossOf(pairs);
-    },
+    objective: preferenceObjective(model, settings, task.training, references.training, lossOf),
     async figures(parameters) {
-      const scores = await scorePairs(model, parameters, task.heldOut, batchSize);
+      const scores = await scorePairs(model, parameters, task.heldOut, settings);
       return completed(scores, references.heldOut, model, parameters, task);
     },
   };
-}
-
-/** The base loss of the settings, or that loss with SPO around it. */
-function preferenceLoss(settings: Settings, stable: boolean): (pairs: PairLogProbs) => Objective {
-  const base = lossByName(settings.base);
-  const baseOptions = settings.beta === null ? {} : { beta: settings.beta };
-  const { gamma, hinge, epsilon } = settings;
-  return (pairs) => {
-    if (!stable) {
-      const result = base(pairs, baseOptions);
-      return { loss: result.loss, metrics: preferenceMetrics(result, pairs) };
-    }
-    const result = spoLoss(pairs, { base, baseOptions, gamma, hinge, epsilon });
-    const metrics = { ...preferenceMetrics(result, pairs), "spo/gap": result.gap };
-    return { loss: result.loss, metrics };
-  };
-}
-
-/**
- * Whether the settings' loss can be built: an expression that is never evaluated.
- * @throws InputError with the loss's own words, such as the list of known names.
- */
-export function checkLoss(settings: Settings): void {
-  if (settings.base === phasesOf(settings)[0]) {
-    throw new InputError(
-      `--base ${settings.base}: is no preference loss; every run starts with it`,
-    );
-  }
-  const numbers = zeros([2]);
-  try {
-    preferenceLoss(
-      settings,
-      true,
-    )({
-      chosen: numbers,
-      rejected: numbers,
-      referenceChosen: numbers,
-      referenceRejected: numbers,
-      chosenLength: numbers,
-      rejectedLength: numbers,
-    });
-  } catch (error) {
-    throw new InputError(`--base ${settings.base}: ${(error as Error).message}`);
-  }
 }
 
 /** The reference of the preference runs; null if the signal came first. */
 async function referencesOf(
   model: Gpt,
   sft: GptParameters,
-  { batchSize }: Settings,
+  settings: Settings,
   { training, heldOut }: Task,
   observer: Observer,
   signal: AbortSignal | undefined,
 ): Promise<References | null> {
-  const { count } = training.chosen;
+  const { batchSize, steps } = settings;
+  const rowsAt = preferenceOrder(settings, training.chosen.count);
+  const rows = [...new Set(Array.from({ length: steps }, (_, step) => rowsAt(step)).flat())];
   const stopped = new Error("stopped");
-  observer.reference?.(0, count);
+  const scored = async (done: number, total: number): Promise<void> => {
+    observer.reference?.(done, total);
+    await setImmediate();
+    if (signal?.aborted) throw stopped;
+  };
+  observer.reference?.(0, rows.length);
   try {
     return {
-      training: await scorePairs(model, sft, training, batchSize, async (done) => {
-        observer.reference?.(done, count);
-        await setImmediate();
-        if (signal?.aborted) throw stopped;
-      }),
-      heldOut: await scorePairs(model, sft, heldOut, batchSize),
+      training: await scorePairs(model, sft, training, { batchSize, rows, scored }),
+      heldOut: await scorePairs(model, sft, heldOut, { batchSize }),
     };
   } catch (error) {
     if (error === stopped) return null;
@@ -300,7 +224,7 @@ async function referencesOf(
 
 async function completed(
   scores: Scores,
-  sft: Scores,
+  sft: Scores | null,
   model: Gpt,
   parameters: GptParameters,
   task: Task,

@@ -9,7 +9,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { bench } from "../paths.js";
 import {
   ADAMW,
   type ElementwiseProblem,
@@ -21,6 +20,7 @@ import {
   type RowsProblem,
   type Task,
 } from "../problem.js";
+import { bench } from "../runner/paths.js";
 
 const CANDIDATES = ["python3", "/usr/bin/python3"];
 

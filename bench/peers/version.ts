@@ -3,7 +3,7 @@
  */
 
 import { readFileSync } from "node:fs";
-import { bench, root } from "../paths.js";
+import { bench, root } from "../runner/paths.js";
 
 /** The version of prefgrad or of one of the benchmarks' dependencies. */
 export function versionOf(name: string): string {

@@ -6,8 +6,8 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { bench } from "../paths.js";
 import { median } from "./measure.js";
+import { bench } from "./paths.js";
 
 /** What a probe process prints. */
 export interface Probe {

@@ -121,8 +121,10 @@ export function processText(reports: readonly ProbeReport[]): string {
 
 /** Tables by family: a row per case, a column per contender. */
 export function markdown({ machine, cases, processes }: Report): string {
-  const { cpu, cores, node } = machine;
-  const parts = [`${cpu}, ${cores} cores, Node ${node.slice(1)}.`];
+  const { cpu, cores, node, load } = machine;
+  const parts = [
+    `${cpu}, ${cores} cores, Node ${node.slice(1)}, load ${load.toFixed(1)} at the start.`,
+  ];
   for (const family of new Set(cases.map((one) => one.family))) {
     const own = cases.filter((one) => one.family === family);
     const names = [...new Set(own.flatMap(({ rows }) => rows.map(({ contender }) => contender)))];

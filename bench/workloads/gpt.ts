@@ -5,8 +5,8 @@
  */
 
 import { readFileSync } from "node:fs";
-import { root } from "../paths.js";
 import type { GptProblem, GptSizes, NamedArray } from "../problem.js";
+import { root } from "../runner/paths.js";
 import { draws, uniform } from "./numbers.js";
 
 /** What PyTorch computes for one of the losses. */

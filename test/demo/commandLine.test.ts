@@ -119,7 +119,7 @@ describe("the command", () => {
 
   test("an interrupt leaves a checkpoint and readable metrics; --resume finishes the run", async () => {
     const out = join(temporaryDirectory(), "out");
-    const steps = ["--sft-steps", "30", "--steps", "4"];
+    const steps = ["--sft-steps", "12", "--steps", "2"];
     let sent = false;
     const stopped = await demo(["--quick", ...steps, "--out", out], (child) => {
       if (!sent) child.kill("SIGINT");
@@ -134,12 +134,12 @@ describe("the command", () => {
     ]);
     const made = readMetrics(out).length;
     expect(made).toBeGreaterThan(1);
-    expect(made).toBeLessThan(30);
+    expect(made).toBeLessThan(12);
 
     const finished = await demo(["--resume", "--out", out]);
     expect(finished.code).toBe(0);
     expect(finished.output).toMatch(/^DPO\+SPO .*\d/m);
     const rows = readMetrics(out).filter(({ kind }) => kind === "step");
-    expect(rows.length).toBe(30 + 2 * 4);
+    expect(rows.length).toBe(12 + 2 * 2);
   });
 });

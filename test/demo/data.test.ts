@@ -128,7 +128,7 @@ describe("pairs of a file and the context", () => {
 
   test("a batch larger than the data is an error", () => {
     expect(messageOf(() => taskOf(settings({ batchSize: 4 })))).toBe(
-      "--batch-size 4 exceeds the 3 training pairs",
+      "--batch-size 4 exceeds the 3 training pairs; pass a smaller one",
     );
   });
 

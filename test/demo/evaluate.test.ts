@@ -11,7 +11,13 @@ describe("figuresOf", () => {
   const sft = { chosen: log(0.6, 0.5), rejected: log(0.3, 0.1) };
 
   test("of the SFT checkpoint itself, nothing has left", () => {
-    expect(figuresOf(sft, sft, heldOut).leftBoth).toBe(0);
+    expect(figuresOf(sft, null, heldOut)).toMatchObject({ leftBoth: 0, rewardAccuracy: null });
+    expect(figuresOf(sft, sft, heldOut)).toMatchObject({ leftBoth: 0, rewardAccuracy: 0 });
+  });
+
+  test("reward accuracy counts the margins that grew", () => {
+    const now = { chosen: log(0.4, 0.7), rejected: log(0.3, 0.1) };
+    expect(figuresOf(now, sft, heldOut).rewardAccuracy).toBe(0.5);
   });
 
   test("left both: .9 to .45 is a half, a gain counts as nothing", () => {
@@ -35,13 +41,26 @@ describe("figuresOf", () => {
   });
 });
 
+test("scorePairs scores the rows it is given, and no others", async () => {
+  const settings = tinySettings();
+  const task = taskOf(settings);
+  const model = modelOf(settings, task);
+  const parameters = model.init(1);
+  const { chosen } = await scorePairs(model, parameters, task.training, {
+    batchSize: 1,
+    rows: [6, 1, 3],
+  });
+  const scored = [...chosen.keys()].filter((row) => !Number.isNaN(chosen[row]));
+  expect(scored).toEqual([1, 3, 6]);
+});
+
 test("scorePairs gives the same scores whatever the batch size", async () => {
   const settings = tinySettings();
   const task = taskOf(settings);
   const model = modelOf(settings, task);
   const parameters = model.init(1, { std: 0.3 });
   const [one, three] = await Promise.all(
-    [1, 3].map((size) => scorePairs(model, parameters, task.training, size)),
+    [1, 3].map((batchSize) => scorePairs(model, parameters, task.training, { batchSize })),
   );
   expect(new Set(one!.chosen).size).toBe(task.training.chosen.count);
   for (const side of ["chosen", "rejected"] as const) {

@@ -3,19 +3,37 @@
  * and how each row is a call of this library.
  */
 
-import { valueAndGrad } from "../../src/autograd/transforms.js";
+import { gradients } from "../../src/autograd/gradients.js";
 import type { DType } from "../../src/kernels/dtype.js";
-import { alphaDpoLoss } from "../../src/losses/alphaDpo.js";
-import { lossByName } from "../../src/losses/byName.js";
-import { cpoLoss } from "../../src/losses/cpo.js";
-import { dpoLoss } from "../../src/losses/dpo.js";
-import { dpopLoss, lengthRegularizedDpoLoss } from "../../src/losses/dpoVariants.js";
-import { ipoLoss } from "../../src/losses/margin.js";
-import { simpoLoss } from "../../src/losses/simpo.js";
-import { spoLoss } from "../../src/losses/spo.js";
-import type { PairLogProbs, PreferenceLoss } from "../../src/losses/types.js";
+import {
+  alphaDpoLoss,
+  alphaPoLoss,
+  bcoLoss,
+  calDpoLoss,
+  cpoLoss,
+  diffusionDpoLoss,
+  dmpoLoss,
+  dpoLoss,
+  dpopLoss,
+  ipoLoss,
+  ktoLoss,
+  lengthRegularizedDpoLoss,
+  lossByName,
+  offsetDpoLoss,
+  orpoLoss,
+  type PairLogProbs,
+  type PreferenceLoss,
+  rsoLoss,
+  sgdpoLoss,
+  simpoLoss,
+  slicLoss,
+  spoLoss,
+  sppoLoss,
+  tdpoLoss,
+} from "../../src/losses/index.js";
 import { tensor } from "../../src/tensor/create.js";
 import { realize } from "../../src/tensor/evaluate.js";
+import type { Tensor } from "../../src/tensor/tensor.js";
 import golden from "./golden.json" with { type: "json" };
 
 /** Golden inputs as tensors. */
@@ -31,13 +49,44 @@ export function goldenPairs(dtype: DType) {
   };
 }
 
-interface Row {
-  readonly name: string;
-  readonly options: Record<string, number | string | boolean>;
+/** Golden denoising errors as tensors. */
+export function goldenErrors(dtype: DType) {
+  const { inputs } = golden;
+  return {
+    chosen: tensor(inputs.errorChosen, { dtype }),
+    rejected: tensor(inputs.errorRejected, { dtype }),
+    referenceChosen: tensor(inputs.referenceErrorChosen, { dtype }),
+    referenceRejected: tensor(inputs.referenceErrorRejected, { dtype }),
+  };
+}
+
+/** What losses take for each pair beside log-probabilities, as tensors. */
+export function goldenExtras(dtype: DType) {
+  const { inputs } = golden;
+  return {
+    offset: tensor(inputs.offset, { dtype }),
+    winProbability: tensor(inputs.winProbability, { dtype }),
+    pilotChosen: tensor(inputs.pilotChosen, { dtype }),
+    pilotRejected: tensor(inputs.pilotRejected, { dtype }),
+    chosenKl: tensor(inputs.sequenceKlChosen, { dtype }),
+    rejectedKl: tensor(inputs.sequenceKlRejected, { dtype }),
+    standardizedGap: tensor(inputs.standardizedGap, { dtype }),
+  };
+}
+
+interface Values {
   readonly loss: number;
   readonly perPair: readonly number[];
   readonly gradChosen: readonly number[];
   readonly gradRejected: readonly number[];
+}
+
+interface Row extends Values {
+  readonly name: string;
+  /** Whether name and options are those of a TRL configuration. */
+  readonly trl?: boolean;
+  // biome-ignore lint/suspicious/noExplicitAny: rows of a file, checked by the losses.
+  readonly options: Record<string, any>;
 }
 
 /** The rows, titled for a test. */
@@ -45,71 +94,88 @@ export const rows: readonly (readonly [title: string, row: Row])[] = (
   golden.cases as unknown as Row[]
 ).map((row) => [`${row.name} ${JSON.stringify(row.options)}`, row]);
 
-/** The call a row stands for. */
-export function call(row: Row): (pairs: PairLogProbs) => PreferenceLoss {
-  const { name, options } = row;
+/** The loss a row stands for. */
+function lossOf(row: Row, pairs: PairLogProbs): PreferenceLoss {
+  const { name, options, trl } = row;
+  const extras = goldenExtras(pairs.chosen.dtype);
+  const { pilotChosen, pilotRejected, chosenKl, rejectedKl } = extras;
+  if (trl) {
+    const { f_divergence_type, ...own } = options;
+    // TRL accepts a divergence for this loss and does nothing with it.
+    const config = name === "apo_zero" ? own : options;
+    return lossByName(name as string, config)(pairs);
+  }
   switch (name) {
-    case "sigmoid":
-      return (pairs) => dpoLoss(pairs, options);
-    case "hinge":
-    case "ipo": {
-      // Rows of all losses list a smoothing; these losses have none.
-      const { labelSmoothing: _, ...own } = options;
-      return (pairs) => lossByName(name as string)(pairs, own);
-    }
     case "cdpo":
-      return (pairs) => dpoLoss(pairs, options);
+      return dpoLoss(pairs, options);
     case "dpop":
-      return (pairs) =>
-        dpopLoss(pairs, { beta: options.beta as number, lambda: options.lambda_ as number });
+      return dpopLoss(pairs, { beta: options.beta, lambda: options.lambda_ });
     case "rdpo":
-      return (pairs) => lengthRegularizedDpoLoss(pairs, options);
+      return lengthRegularizedDpoLoss(pairs, options);
+    case "odpo":
+      return offsetDpoLoss(pairs, { ...options, offset: extras.offset });
+    case "caldpo":
+      return calDpoLoss(pairs, options);
     case "ipo_sum":
-      return (pairs) => ipoLoss(pairs, { beta: options.tau as number, average: false });
+      return ipoLoss(pairs, { beta: options.tau, average: false });
+    case "sppo":
+      return sppoLoss(pairs, { ...options, winProbability: extras.winProbability });
+    case "bco":
+      return bcoLoss(pairs, options);
+    case "kto":
+      return ktoLoss(pairs, options);
+    case "sgdpo":
+      return sgdpoLoss(pairs, { ...options, pilotChosen, pilotRejected });
+    case "tdpo1":
+      return tdpoLoss(pairs, { ...options, chosenKl, rejectedKl, version: 1 });
+    case "tdpo2":
+      return tdpoLoss(pairs, { ...options, chosenKl, rejectedKl, version: 2 });
     case "simpo":
-      return (pairs) => simpoLoss(pairs, options);
-    case "cpo":
-      return (pairs) => cpoLoss(pairs, options);
+      return simpoLoss(pairs, options);
+    case "alphapo":
+      return alphaPoLoss(pairs, options);
     case "alphadpo":
-      return (pairs) => {
-        const { dtype } = pairs.chosen;
-        const standardizedGap = tensor(golden.inputs.standardizedGap, { dtype });
-        return alphaDpoLoss(pairs, { ...options, standardizedGap });
-      };
+      return alphaDpoLoss(pairs, { ...options, standardizedGap: extras.standardizedGap });
+    case "cpo":
+      return cpoLoss(pairs, options);
+    case "orpo":
+      return orpoLoss(pairs, options);
+    case "slic":
+      return slicLoss(pairs, options);
+    case "rso_sigmoid_norm":
+      return rsoLoss(pairs, { ...options, type: "sigmoid-norm" });
+    case "rso_hinge_norm":
+      return rsoLoss(pairs, { ...options, type: "hinge-norm" });
+    case "diffusion_dpo":
+      return diffusionDpoLoss(pairs, options);
+    case "dmpo":
+      return dmpoLoss(pairs, options);
     case "spo(dpo)": {
-      const { beta, normalize, ...own } = options;
-      return (pairs) =>
-        spoLoss(pairs, {
-          base: dpoLoss,
-          baseOptions: { beta: beta as number },
-          per: normalize as "token" | "sequence",
-          ...own,
-        });
+      const { beta, normalize: per, ...own } = options;
+      return spoLoss(pairs, { base: dpoLoss, baseOptions: { beta }, per, ...own });
     }
     default:
       throw new Error(`no call for golden row ${name}`);
   }
 }
 
-/** What a loss computes at the golden pairs: values and gradients of the mean, on the current device. */
-export async function evaluateGolden(
-  loss: (pairs: PairLogProbs) => PreferenceLoss,
-  dtype: DType,
-): Promise<Omit<Row, "name" | "options">> {
-  const { chosen, rejected, ...rest } = goldenPairs(dtype);
-  let result: PreferenceLoss | undefined;
-  const [value, gradient] = valueAndGrad(
-    (policy: { chosen: typeof chosen; rejected: typeof chosen }) => {
-      result = loss({ ...policy, ...rest });
-      return result.loss;
-    },
-  )({ chosen, rejected });
-  await realize([value, gradient, result!.perPair]);
-  const numbers = async (t: typeof chosen) => Array.from(await t.data());
-  return {
-    loss: await value.item(),
-    perPair: await numbers(result!.perPair),
-    gradChosen: await numbers(gradient.chosen),
-    gradRejected: await numbers(gradient.rejected),
-  };
+/** What all rows compute, values and gradients of the mean, on the current device. */
+export async function evaluateGolden(dtype: DType): Promise<Values[]> {
+  const [logProbs, errors] = [goldenPairs(dtype), goldenErrors(dtype)];
+  const found = rows.map(([, row]) => {
+    const pairs = row.name === "diffusion_dpo" || row.name === "dmpo" ? errors : logProbs;
+    const { loss, perPair } = lossOf(row, pairs);
+    const [gradChosen, gradRejected] = gradients(loss, [pairs.chosen, pairs.rejected]);
+    return { loss, perPair, gradChosen: gradChosen!, gradRejected: gradRejected! };
+  });
+  await realize(found);
+  const numbers = async (t: Tensor) => Array.from(await t.data());
+  return Promise.all(
+    found.map(async (values) => ({
+      loss: await values.loss.item(),
+      perPair: await numbers(values.perPair),
+      gradChosen: await numbers(values.gradChosen),
+      gradRejected: await numbers(values.gradRejected),
+    })),
+  );
 }

@@ -1,13 +1,11 @@
 /**
- * Metrics of preference training, and losses by name.
+ * Metrics of preference training.
  */
 
 import { describe, expect, it } from "vitest";
 import { gradients } from "../../src/autograd/gradients.js";
-import { lossByName } from "../../src/losses/byName.js";
 import { dpoLoss } from "../../src/losses/dpo.js";
 import { preferenceMetrics } from "../../src/losses/metrics.js";
-import { sftLoss } from "../../src/losses/sft.js";
 import { spoLoss } from "../../src/losses/spo.js";
 import { tensor } from "../../src/tensor/create.js";
 import { goldenPairs } from "./golden.js";
@@ -50,32 +48,5 @@ describe("preferenceMetrics", () => {
       const [gradient] = gradients(metric, [pairs.chosen]);
       expect(Array.from(await gradient!.data())).toEqual([0, 0, 0, 0]);
     }
-  });
-});
-
-describe("lossByName", () => {
-  it("maps TRL's names and the papers' to the losses", async () => {
-    const pairs = goldenPairs("float64");
-    expect(lossByName("sigmoid")).toBe(dpoLoss);
-    expect(lossByName("sft")).toBe(sftLoss);
-    for (const name of ["hinge", "ipo", "dpop", "rdpo", "simpo", "cpo", "alphadpo"]) {
-      expect(Number.isFinite(await lossByName(name)(pairs).loss.item())).toBe(true);
-    }
-  });
-
-  it("passes the options of a configuration on, to be checked by the loss", async () => {
-    const pairs = goldenPairs("float64");
-    const name: string = "sigmoid";
-    const configured = { beta: 0.5, labelSmoothing: 0.1 };
-    const { loss } = lossByName(name)(pairs, configured);
-    expect(await loss.item()).toBe(await dpoLoss(pairs, configured).loss.item());
-    expect(() => lossByName(name)(pairs, { betta: 0.5 })).toThrow("dpoLoss: has no option `betta`");
-  });
-
-  it("lists the names it knows when given another", () => {
-    expect(() => lossByName("ppo")).toThrow(
-      'lossByName: no loss "ppo"; there are sigmoid, dpo, hinge, ipo, dpop, rdpo, simpo, cpo, alphadpo, sft',
-    );
-    expect(() => lossByName("toString")).toThrow('no loss "toString"');
   });
 });

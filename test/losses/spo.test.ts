@@ -123,12 +123,27 @@ describe("γ", () => {
   });
 
   it("as a dual variable weighs this loss and moves along the gap for the next", async () => {
-    const first = spoLoss(pairs, { gamma: "dual", state: { gamma: 2 }, dualRate: 4 });
+    const plain = { gamma: "dual", dualRate: 4, damping: 0 } as const;
+    const first = spoLoss(pairs, { ...plain, state: { gamma: 2 } });
     expect(await item(first.gamma)).toBe(2);
     expect(await item(first.loss.sub(first.base.loss))).toBeCloseTo(2 * meanGap, 12);
     expect(await item(first.state.gamma)).toBeCloseTo(2 + 4 * meanGap, 12);
-    const second = spoLoss(pairs, { gamma: "dual", state: first.state, dualRate: 4 });
+    const second = spoLoss(pairs, { ...plain, state: first.state });
     expect(await item(second.gamma)).toBeCloseTo(2 + 4 * meanGap, 12);
+  });
+
+  it("as a dual variable is damped by the gap itself: the loss weighs it by max(0, γ + c·gap)", async () => {
+    for (const [damping, weight] of [
+      [undefined, 2 + meanGap],
+      [4, 2 + 4 * meanGap],
+      [100, 0],
+    ] as const) {
+      const options = damping === undefined ? {} : { damping };
+      const found = spoLoss(pairs, { gamma: "dual", state: { gamma: 2 }, ...options });
+      expect(await item(found.gamma)).toBeCloseTo(weight, 12);
+      expect(await item(found.loss.sub(found.base.loss))).toBeCloseTo(weight * meanGap, 12);
+      expect(await item(found.state.gamma)).toBeCloseTo(2 + 0.1 * meanGap, 12);
+    }
   });
 
   it("as a dual variable never falls below 0", async () => {
@@ -137,7 +152,7 @@ describe("γ", () => {
   });
 
   it("as a dual variable is a constant of the gradient", async () => {
-    const found = spoLoss(pairs, { gamma: "dual", state: { gamma: 0.7 } });
+    const found = spoLoss(pairs, { gamma: "dual", state: { gamma: 0.7 }, damping: 0 });
     expectAll(
       await chosenGradient(found.loss),
       await chosenGradient(spoLoss(pairs, { gamma: 0.7 }).loss),

@@ -1,5 +1,5 @@
 /**
- * Where things are, seen from the folder the bundled benchmarks run in (`bench/dist/`).
+ * Where things are. Right for the source in `bench/runner/` and for the bundle in `bench/dist/`.
  */
 
 export const bench = new URL("../", import.meta.url);
