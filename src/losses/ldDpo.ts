@@ -11,7 +11,7 @@ import { checkTokens, maskedCount, maskedSum } from "./tokenInputs.js";
 
 /**
  * LD-DPO's log-probability of a completion (Liu et al. 2024, arXiv 2409.06411; TRL's `ld_alpha`), nats,
- * [B]: tokens past the length of the pair's shorter completion count α,
+ * `[B]`: tokens past the length of the pair's shorter completion count α,
  *
  * `Σ_{t ≤ m} log π(y_t) + α·Σ_{t > m} log π(y_t)`, `m = min(n, the other completion's n)`.
  *

@@ -63,7 +63,7 @@ export function sgdpoLoss(pairs: PairLogProbs, options: SgdpoLossOptions = {}): 
 export interface TokenRatios {
   /** `log π_θ − log π_ref` of each token, nats, [B, T−1]: see {@link tokenLogProbs}. */
   readonly ratios: Tensor;
-  /** [B, T]: true or 1 at the completion's tokens. */
+  /** `[B, T]`: true or 1 at the completion's tokens. */
   readonly mask: Tensor;
 }
 
