@@ -175,15 +175,15 @@ function trainingCharts(
   ] as const;
   return [
     chart(
-      "chosen, training batch",
-      "mean log π(chosen | prompt) of each step's batch, nats",
-      "logps/chosen",
+      "chosen reward, training batch",
+      "mean implicit reward of each step's batch, as the loss defines it",
+      "rewards/chosen",
       both,
     ),
     chart(
-      "rejected, training batch",
-      "mean log π(rejected | prompt) of each step's batch, nats",
-      "logps/rejected",
+      "rejected reward, training batch",
+      "mean implicit reward of each step's batch, as the loss defines it",
+      "rewards/rejected",
       both,
     ),
     chart(

@@ -8,7 +8,9 @@ import type { Tensor } from "../tensor/tensor.js";
 
 /** Lower `g(x, y)` is minimised over y; upper `f(x, y*(x))` over x. Both give scalar tensors. */
 export interface NestedProblem<X, Y> {
+  /** f. */
   readonly upper: (x: X, y: Y) => Tensor;
+  /** g. */
   readonly lower: (x: X, y: Y) => Tensor;
 }
 
@@ -82,7 +84,9 @@ export interface ValueFunctionStep<X, Y, State = unknown> extends NestedStep<X, 
 
 /** Lower g and upper f are functions of the same parameters. Both give scalar tensors. */
 export interface SharedProblem<P> {
+  /** f. */
   readonly upper: (params: P) => Tensor;
+  /** g. */
   readonly lower: (params: P) => Tensor;
 }
 

@@ -3,19 +3,33 @@
  * @module
  */
 
+import type { AlphaDpoLoss } from "./alphaDpo.js";
+import type { BcoLoss } from "./bco.js";
+import type { BetaDpoLoss } from "./betaDpo.js";
+import { type LossConfig, noOption, splitWeighting, translated } from "./lossConfig.js";
 import { LOSSES, type LossEntry, type LossName, TRL_OPTIONS } from "./lossNames.js";
 import { mixLosses } from "./mix.js";
+import type { SpoLoss } from "./spo.js";
 import type { PairLogProbs, PreferenceLoss, PreferenceLossFunction } from "./types.js";
 import { type WpoLossOptions, wpoLoss } from "./wpo.js";
-
-/** Options by TRL's names or by the loss's own. */
-export type LossConfig = Readonly<Record<string, unknown>>;
 
 /** A loss found by name: options given to it add to those of its configuration. */
 export type NamedLoss<Result extends PreferenceLoss = PreferenceLoss> = (
   pairs: PairLogProbs,
   options?: Record<string, unknown>,
 ) => Result;
+
+/** Results that hold more than a preference loss does, by the loss's name. */
+export interface NamedResults {
+  /** With δ's state. */
+  readonly bco_pair: BcoLoss;
+  /** With the running statistics, β' and the pairs kept. */
+  readonly betadpo: BetaDpoLoss;
+  /** With the running statistics. */
+  readonly alphadpo: AlphaDpoLoss;
+  /** With the penalty's parts. */
+  readonly spo: SpoLoss;
+}
 
 /**
  * The loss of a name: TRL's `loss_type` names (`sigmoid`, `hinge`, `ipo`, `exo_pair`, `nca_pair`,
@@ -42,7 +56,7 @@ export type NamedLoss<Result extends PreferenceLoss = PreferenceLoss> = (
 export function lossByName<Name extends LossName>(
   name: Name,
   config?: LossConfig,
-): NamedLoss<ReturnType<(typeof LOSSES)[Name]["loss"]>>;
+): NamedLoss<Name extends keyof NamedResults ? NamedResults[Name] : PreferenceLoss>;
 export function lossByName(name: string | readonly string[], config?: LossConfig): NamedLoss;
 export function lossByName(name: string | readonly string[], config: LossConfig = {}): NamedLoss {
   const prepare = typeof name === "string" ? single(name) : mixed(name);
@@ -63,11 +77,9 @@ interface Prepared {
   readonly weighting: WpoLossOptions | undefined;
 }
 
-const WEIGHTING = ["chosenLogWeight", "rejectedLogWeight", "clamp"] as const;
-
 function single(name: string): (config: LossConfig) => Prepared {
   const entry = entryOf(name);
-  const loss = LOSSES[name as LossName].loss as unknown as AnyLoss;
+  const loss = entry.loss as AnyLoss;
   return (config) => {
     const { rest, weighting } = splitWeighting(config);
     const own = { ...translated(`"${name}"`, entry, rest), ...entry.fixed };
@@ -87,7 +99,8 @@ function mixed(names: readonly string[]): (config: LossConfig) => Prepared {
       );
     }
     // Every loss takes the options it has; one that no loss has is checked against all.
-    const all: LossEntry = { trl: Object.assign({}, ...entries.map(({ trl }) => trl)), fixed: {} };
+    const trl = Object.assign({}, ...entries.map((entry) => entry.trl));
+    const all: LossEntry = { loss: mixLosses, trl, fixed: {} };
     const list = `[${names.join(", ")}]`;
     for (const key of Object.keys(options)) {
       if (!(key in all.trl || key in TRL_OPTIONS)) throw noOption(list, all, key);
@@ -96,7 +109,7 @@ function mixed(names: readonly string[]): (config: LossConfig) => Prepared {
     const terms = entries.map((entry, k) => {
       const part = Object.entries(options).filter(([key]) => key in entry.trl);
       const own = { ...translated(list, entry, Object.fromEntries(part)), ...entry.fixed };
-      const loss = LOSSES[names[k] as LossName].loss as unknown as AnyLoss;
+      const loss = entry.loss as AnyLoss;
       return { loss, weight: weights[k]!, options: own };
     });
     return { loss: mixLosses(...terms), own: {}, weighting };
@@ -107,52 +120,4 @@ function entryOf(name: string): LossEntry {
   if (Object.hasOwn(LOSSES, name)) return LOSSES[name as LossName];
   const known = Object.keys(LOSSES).join(", ");
   throw new RangeError(`lossByName: no loss "${name}"; there are ${known}`);
-}
-
-/** What belongs to `use_weighting`, and the rest. */
-function splitWeighting(config: LossConfig) {
-  const { use_weighting: use, ...rest }: Record<string, unknown> = config;
-  if (use !== undefined && use !== null && typeof use !== "boolean") {
-    throw new RangeError(`lossByName: use_weighting must be true or false, got ${String(use)}`);
-  }
-  if (!use) return { rest: rest as LossConfig, weighting: undefined };
-  const weighting: Record<string, unknown> = {};
-  for (const key of WEIGHTING) {
-    if (key in rest) weighting[key] = rest[key];
-    delete rest[key];
-  }
-  return { rest: rest as LossConfig, weighting: weighting as WpoLossOptions };
-}
-
-/** A configuration by the loss's own names. */
-function translated(name: string, entry: LossEntry, config: LossConfig): Record<string, unknown> {
-  const own: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(config)) {
-    const isTrl = key in entry.trl || key in TRL_OPTIONS;
-    if (isTrl && (value === undefined || value === null)) continue;
-    if (key === "ld_alpha") {
-      throw new TypeError(
-        "lossByName: ld_alpha changes the log-probabilities, not the loss: give the loss those of ldDpoLogProbs",
-      );
-    }
-    const divergence = config.f_divergence_type ?? config.fDivergence;
-    const idle = key === "f_alpha_divergence_coef" && divergence !== "alpha_divergence";
-    const has = key in entry.trl;
-    if (isTrl && (!has || idle) && value === TRL_OPTIONS[key]) continue;
-    if (isTrl && !has) throw noOption(name, entry, key);
-    const target = entry.trl[key] ?? key;
-    if (target in own) throw new TypeError(`lossByName: ${name} got \`${target}\` twice`);
-    if (key in entry.fixed) {
-      throw new TypeError(`lossByName: ${name} fixes \`${key}\` to ${String(entry.fixed[key])}`);
-    }
-    own[target] = value;
-  }
-  return own;
-}
-
-function noOption(name: string, entry: LossEntry, key: string): TypeError {
-  const known = Object.keys(entry.trl).join(", ") || "none";
-  return new TypeError(
-    `lossByName: ${name} has no part for \`${key}\`; of TRL's options it has ${known}`,
-  );
 }

@@ -9,10 +9,15 @@ import { checkChoice, checkNumber } from "./inputs.js";
 import { type LogRatios, logRatios } from "./pieces.js";
 import type { PairLogProbs } from "./types.js";
 
-const DIVERGENCES = ["reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"] as const;
-
 /** Names of the f-divergences, as in TRL. */
-export type FDivergence = (typeof DIVERGENCES)[number];
+export type FDivergence = "reverse_kl" | "forward_kl" | "js_divergence" | "alpha_divergence";
+
+const DIVERGENCES: readonly FDivergence[] = [
+  "reverse_kl",
+  "forward_kl",
+  "js_divergence",
+  "alpha_divergence",
+];
 
 /** Options of losses whose log-ratio r may be replaced by a score s = g(r). */
 export interface FDivergenceOptions {

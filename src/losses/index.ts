@@ -25,7 +25,7 @@ export {
   udmWeights,
 } from "./bco.js";
 export { type BetaDpoLoss, type BetaDpoLossOptions, betaDpoLoss } from "./betaDpo.js";
-export { type LossConfig, lossByName, type NamedLoss } from "./byName.js";
+export { lossByName, type NamedLoss, type NamedResults } from "./byName.js";
 export { type CalDpoLossOptions, calDpoLoss } from "./calDpo.js";
 export { type CpoLossOptions, cpoLoss } from "./cpo.js";
 export {
@@ -65,6 +65,7 @@ export {
   sequenceLogProbs,
   tokenLogProbs,
 } from "./logProbs.js";
+export type { LossConfig } from "./lossConfig.js";
 export type { LossName } from "./lossNames.js";
 export { type HingeLossOptions, hingeLoss, type IpoLossOptions, ipoLoss } from "./margin.js";
 export { type PreferenceMetric, preferenceMetrics } from "./metrics.js";

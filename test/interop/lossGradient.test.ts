@@ -106,7 +106,7 @@ describe("lossGradient", () => {
 
   it("hands a loss's state on, and the loss's own options and types with it", async () => {
     const gradient = lossGradient(spoLoss);
-    const options = { gamma: "dual", dualRate: 4, floor: 0.5 } as const;
+    const options = { gamma: "dual", dualRate: 4, damping: 0, floor: 0.5 } as const;
     const first = await gradient(arrays, { ...options, state: { gamma: 2 } });
     expectTypeOf(first.result).toEqualTypeOf<SpoLoss>();
     const next = await gradient(arrays, { ...options, state: first.result.state });

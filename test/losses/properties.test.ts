@@ -233,7 +233,7 @@ describe("for all pairs", () => {
           }
         }
       }
-    }, 3);
+    }, 2);
   });
 
   it("a stored reference gives the loss and gradient of one computed along", async () => {
@@ -254,7 +254,7 @@ describe("for all pairs", () => {
           }
         }
       }
-    }, 3);
+    }, 2);
   });
 
   it("spoLoss over any base is that base plus γ times the gap, gradients included", async () => {
@@ -295,7 +295,7 @@ describe("for all pairs", () => {
         }
         expect(await numbers(total[1]!), name).toEqual(await numbers(plain[1]!));
       }
-    }, 4);
+    }, 2);
   });
 });
 
