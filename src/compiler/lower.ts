@@ -85,6 +85,14 @@ export function lower(part: Part, parts: readonly Part[]): LoweredKernel {
   }
 }
 
+/** Reads that an explanation need not mention. */
+const SILENT: ReadonlySet<string> = new Set([
+  "alias",
+  "broadcastTo",
+  "customGradient",
+  "stopGradient",
+]);
+
 /** Answer of {@link KernelBuilder.epilogue}. */
 const MISFIT = "misfit";
 
@@ -327,7 +335,7 @@ class KernelBuilder {
     };
     const source = lowering.source(at, node, scope);
     const inside = this.value(node.inputs[0]!, source, [...conditions, ...own]);
-    if (name !== "broadcastTo" && name !== "alias") this.operations.push(name);
+    if (!SILENT.has(name)) this.operations.push(name);
     if (own.length === 0 && lookups.length === 0) return inside;
     return this.emit({
       kind: "guard",

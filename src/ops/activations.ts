@@ -121,8 +121,11 @@ export function softmax(x: Tensor, axis = -1): Tensor {
   const f = floating(x);
   const list = normalizeAxes("softmax", axis, f.rank);
   const e = exp(sub(f, shiftFor(f, list)));
-  // One division a row.
-  return mul(e, div(1, sum(e, list, { keepDims: true })));
+  // One division a row. dp = p·(dx − Σ p·dx)
+  const p: Tensor = withGradient(mul(e, div(1, sum(e, list, { keepDims: true }))), [f], (g) => [
+    mul(p, sub(g, sum(mul(g, p), list, { keepDims: true }))),
+  ]);
+  return p;
 }
 
 /** `log softmax(x) = x − log Σ eˣ` along an axis (default: the last). */

@@ -176,6 +176,8 @@ export class Tensor {
       const shown = Array.from(this.host.subarray(0, 8), (x) => `${Number(x.toPrecision(6))}`);
       return `Tensor ${type} = ${shown.join(", ")}${this.host.length > 8 ? ", …" : ""}`;
     }
+    // A rule for the gradient changes no value.
+    if (this.rule) return this.inputs[0]!.toString();
     const inputs = this.inputs.map((input) => `${input.dtype}${formatShape(input.shape)}`);
     return `Tensor ${type} = ${this.primitive.name}(${inputs.join(", ")})`;
   }
