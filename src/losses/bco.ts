@@ -13,7 +13,10 @@ import { perPairTensor, perPairValue, stateScalar } from "./perPair.js";
 import { ratioLoss } from "./pieces.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
-/** The running mean of the rewards. Start with `{ mean: 0, count: 0 }`. */
+/**
+ * The running mean of the rewards. Start with `{ mean: 0, count: 0 }`. Evaluate it with each
+ * step (`realize(loss, state)`): a state that never is drags the graph of all earlier steps along.
+ */
 export interface BcoState {
   /** Mean of the rewards so far. */
   readonly mean: Tensor | number;

@@ -10,7 +10,10 @@ import { full, tensor } from "../tensor/create.js";
 import { Tensor } from "../tensor/tensor.js";
 import { checkNumber } from "./inputs.js";
 
-/** What dual ascent carries from step to step. Start with `{ gamma: 0 }`. */
+/**
+ * What dual ascent carries from step to step. Start with `{ gamma: 0 }`. Evaluate it with each
+ * step (`realize(loss, state)`): a state that never is drags the graph of all earlier steps along.
+ */
 export interface SpoState {
   /** γ ≥ 0. */
   readonly gamma: Tensor | number;

@@ -17,7 +17,8 @@ const EPSILON = 1e-6;
 
 /**
  * Exponential averages (decay 0.9) that start from 0, scalars: tensors, as a loss gives them, or plain
- * numbers, as they are read back from a file.
+ * numbers, as they are read back from a file. Evaluate it with each
+ * step (`realize(loss, state)`): a state that never is drags the graph of all earlier steps along.
  */
 export interface RunningStatistics {
   readonly mean: Tensor | number;
