@@ -18,7 +18,7 @@ import {
   type VectorJacobianProduct,
 } from "../tensor/primitive.js";
 import { broadcastShapes } from "../tensor/shape.js";
-import { describeValue, Tensor, type TensorLike } from "../tensor/tensor.js";
+import { checkTensorLike, Tensor, type TensorLike } from "../tensor/tensor.js";
 import { broadcastTo } from "./broadcast.js";
 
 const NONE: readonly number[] = [];
@@ -69,13 +69,8 @@ function align(name: string, a: TensorLike, b: TensorLike, least: DType): [Tenso
     );
   } else dtype = typeof a === "boolean" && typeof b === "boolean" ? "bool" : "float32";
   dtype = promote(dtype, least);
-  for (const x of [a, b]) {
-    if (!(x instanceof Tensor) && typeof x !== "number" && typeof x !== "boolean") {
-      throw new TypeError(
-        `${name}: expected a tensor, number or boolean, got ${describeValue(x)}; make a tensor with tensor(…)`,
-      );
-    }
-  }
+  checkTensorLike(a, name);
+  checkTensorLike(b, name);
   const shape = broadcastShapes(
     name,
     a instanceof Tensor ? a.shape : NONE,

@@ -6,7 +6,7 @@
 import { allocate, DTYPES, type DType, type TypedArray } from "../kernels/dtype.js";
 import { CONSTANT, FULL, LEAF, type Primitive, primitive } from "./primitive.js";
 import { checkShape, formatShape, type Shape, sizeOf } from "./shape.js";
-import { describeValue, type NestedArray, Tensor, type TensorLike } from "./tensor.js";
+import { checkTensorLike, type NestedArray, Tensor, type TensorLike } from "./tensor.js";
 
 /** Values {@link tensor} takes. */
 export type TensorData =
@@ -212,10 +212,6 @@ export function checkDType(operation: string, dtype: DType): void {
 
 /** The tensor, or a scalar constant for a plain value. */
 export function asTensor(value: TensorLike, dtype: DType = "float32"): Tensor {
-  if (!(value instanceof Tensor) && typeof value !== "number" && typeof value !== "boolean") {
-    throw new TypeError(
-      `expected a tensor, number or boolean, got ${describeValue(value)}; make a tensor with tensor(…)`,
-    );
-  }
+  checkTensorLike(value);
   return value instanceof Tensor ? value : constant([], Number(value), dtype);
 }

@@ -48,8 +48,17 @@ export function checkTensor(operation: string, value: unknown): asserts value is
   }
 }
 
+/** Rejects what cannot stand for a tensor. */
+export function checkTensorLike(value: unknown, operation = ""): asserts value is TensorLike {
+  if (value instanceof Tensor || typeof value === "number" || typeof value === "boolean") return;
+  throw new TypeError(
+    `${operation && `${operation}: `}expected a tensor, number or boolean, got ${describeValue(value)}; ` +
+      "make a tensor with tensor(…)",
+  );
+}
+
 /** A value in few words, for errors. */
-export function describeValue(value: unknown): string {
+function describeValue(value: unknown): string {
   if (Array.isArray(value)) return "an array";
   return typeof value === "string" ? JSON.stringify(value) : String(value);
 }

@@ -21,7 +21,7 @@ const VALUE_TYPE: Record<ValueType, number> = {
 const VOID = 0x40;
 
 /** Unsigned LEB128. */
-export function unsigned(value: number): number[] {
+function unsigned(value: number): number[] {
   const bytes: number[] = [];
   let rest = value;
   do {

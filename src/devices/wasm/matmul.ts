@@ -29,7 +29,7 @@ export interface Tile {
 }
 
 /** Eight accumulators: more spill. 4 × 8 and 2 × 16 are within 5% of each other on V8 11 to 13. */
-export const DEFAULT_TILE: Tile = { rows: 4, columns: 8 };
+const DEFAULT_TILE: Tile = { rows: 4, columns: 8 };
 
 /** One axis of an operand, its stride in bytes. */
 interface Axis {
