@@ -8,6 +8,9 @@ export default defineConfig({
   removeNodeProtocol: false,
   // Devices and the compiler are reached by `import()`: as chunks of their own they load on first use.
   splitting: true,
+  // A chunk of its own, loaded with the GPU device. As a dependency it would bring its own copy of
+  // Dawn and a native OpenGL module to everyone who stays on the processor.
+  noExternal: [/^gpu\.js/],
   dts: true,
   sourcemap: true,
   clean: true,

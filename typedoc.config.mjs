@@ -5,6 +5,7 @@
 
 import { tex } from "@mdit/plugin-tex";
 import temml from "temml";
+import { JSX } from "typedoc";
 
 /** Fonts that systems have and in which brackets can grow; a browser without any takes its own. */
 const MATH_FONT =
@@ -12,6 +13,22 @@ const MATH_FONT =
 
 /** @type {Partial<import("typedoc").TypeDocOptions>} */
 export default {
+  // The playground is built into the site; a link to it from every page.
+  plugin: [
+    ({ renderer }) => {
+      renderer.hooks.on("sidebar.begin", (context) =>
+        JSX.createElement(
+          "nav",
+          { class: "tsd-navigation" },
+          JSX.createElement(
+            "a",
+            { href: context.relativeURL("playground/index.html") },
+            "Playground",
+          ),
+        ),
+      );
+    },
+  ],
   name: "prefgrad",
   entryPoints: ["src/index.ts"],
   projectDocuments: ["docs/*.md"],

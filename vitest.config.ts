@@ -1,8 +1,10 @@
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    // What needs a browser: vitest.browser.config.ts.
+    exclude: [...configDefaults.exclude, "test/browser/**"],
     testTimeout: 30_000,
     hookTimeout: 30_000,
     // A process per file: WebAssembly memories are returned to the system when the file is done.

@@ -5,10 +5,10 @@
  */
 
 import { execFileSync } from "node:child_process";
-import { readdirSync, rmSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { build, type Plugin } from "esbuild";
 
 const bench = fileURLToPath(new URL(".", import.meta.url));
 const root = join(bench, "..");
@@ -27,6 +27,28 @@ const outputs = ["dist/index.js", "dist/index.d.ts"].map((name) => modified(join
 if (Math.min(...outputs) < newest) {
   execFileSync("npm", ["run", "build"], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
 }
+
+/** `runner/files.ts` for a page: contents instead of files. */
+const filesOfPage: Plugin = {
+  name: "files in the bundle",
+  setup({ onLoad }) {
+    onLoad({ filter: /[\\/]runner[\\/]files\.ts$/ }, () => {
+      const paths = [
+        "package.json",
+        "bench/node_modules/@jax-js/jax/package.json",
+        "test/data/gpt-dpo.json",
+      ];
+      const contents = paths.map((path) => [
+        path,
+        JSON.parse(readFileSync(join(root, path), "utf8")),
+      ]);
+      const files = JSON.stringify(Object.fromEntries(contents));
+      return {
+        contents: `const files = ${files};\nexport const readJson = (path) => files[path];`,
+      };
+    });
+  },
+};
 
 rmSync(join(bench, "dist"), { recursive: true, force: true });
 await build({
@@ -52,3 +74,22 @@ await build({
     },
   ],
 });
+
+await build({
+  absWorkingDir: bench,
+  entryPoints: { main: "gpu/page.ts" },
+  outdir: "dist/page",
+  bundle: true,
+  splitting: true,
+  format: "esm",
+  platform: "browser",
+  target: "es2022",
+  logLevel: "warning",
+  // Chunks import each other for order only, and have no side effects.
+  logOverride: { "ignored-bare-import": "silent" },
+  plugins: [filesOfPage],
+});
+writeFileSync(
+  join(bench, "dist", "page", "index.html"),
+  '<!doctype html><title>prefgrad</title><script type="module" src="/main.js"></script>\n',
+);

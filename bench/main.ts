@@ -5,6 +5,7 @@
 import { writeFileSync } from "node:fs";
 import { Command } from "commander";
 import { ALL_CASES } from "./cases/index.js";
+import { gpuCommand } from "./gpu/command.js";
 import { BASELINE, CONTENDERS } from "./runner/contenders.js";
 import { machine } from "./runner/machine.js";
 import { FULL, QUICK } from "./runner/measure.js";
@@ -28,7 +29,7 @@ interface Options {
   readonly markdown?: string;
 }
 
-const options = new Command("npm run bench --")
+await new Command("npm run bench --")
   .description("Times prefgrad and its peers on the same problems, after checking their numbers.")
   .option(
     "-f, --filter <text>",
@@ -39,30 +40,30 @@ const options = new Command("npm run bench --")
   .option("-l, --list", "list cases and contenders")
   .option("--json <file>", "write everything measured, samples included")
   .option("--markdown <file>", "write tables")
-  .parse()
-  .opts<Options>();
+  .enablePositionalOptions()
+  .addCommand(gpuCommand())
+  .action(run)
+  .parseAsync();
 
-const contains = (text: string, part: string | undefined): boolean =>
-  part === undefined || text.toLowerCase().includes(part.toLowerCase());
-const words = options.peers?.split(",");
-// The baseline is always there: ratios are relative to it.
-const chosen = (name: string): boolean =>
-  name === BASELINE || !words || words.some((word) => contains(name, word.trim()));
-const cases = ALL_CASES.filter(
-  ({ family, name, long }) =>
-    contains(`${family}: ${name}`, options.filter) && !(options.quick && long),
-);
-const probed = contains("processes", options.filter);
+async function run(options: Options): Promise<void> {
+  const contains = (text: string, part: string | undefined): boolean =>
+    part === undefined || text.toLowerCase().includes(part.toLowerCase());
+  const words = options.peers?.split(",");
+  // The baseline is always there: ratios are relative to it.
+  const chosen = (name: string): boolean =>
+    name === BASELINE || !words || words.some((word) => contains(name, word.trim()));
+  const cases = ALL_CASES.filter(
+    ({ family, name, long }) =>
+      contains(`${family}: ${name}`, options.filter) && !(options.quick && long),
+  );
+  const probed = contains("processes", options.filter);
+  if (options.list) {
+    for (const { family, name } of cases) console.log(`${family}: ${name}`);
+    if (probed) console.log("processes: import time, first step, memory");
+    for (const { name } of CONTENDERS) console.log(`contender: ${name}`);
+    return;
+  }
 
-if (options.list) {
-  for (const { family, name } of cases) console.log(`${family}: ${name}`);
-  if (probed) console.log("processes: import time, first step, memory");
-  for (const { name } of CONTENDERS) console.log(`contender: ${name}`);
-} else {
-  await runAll();
-}
-
-async function runAll(): Promise<void> {
   const here = machine();
   const { cpu, cores, node, load } = here;
   console.log(`${cpu}, ${cores} cores, Node ${node}, load ${load.toFixed(1)}\n`);
@@ -76,11 +77,12 @@ async function runAll(): Promise<void> {
   const processes: ProbeReport[] = probed ? await probeAll(names, options.quick ? 1 : 5) : [];
   if (probed) console.log(`${processText(processes)}\n`);
 
-  const started = cases.length > 0 ? await start(chosen) : [];
+  const contenders = CONTENDERS.filter(({ name }) => chosen(name));
+  const started = cases.length > 0 ? await start(contenders) : [];
   if (cases.length > 0) console.log(`${startedText(started)}\n`);
   const reports: CaseReport[] = [];
   for (const benchmark of cases) {
-    const report = await runCase(benchmark, started, effort);
+    const report = await runCase(benchmark, started, { effort, baseline: BASELINE });
     reports.push(report);
     console.log(caseText(report));
   }

@@ -146,6 +146,10 @@ export interface Task {
    * its runs, and those of forward passes, give the loss.
    */
   run(): Run | Promise<Run>;
+  /** Runs may start before those before them are done; a sample ends when all are. */
+  readonly overlaps?: boolean;
+  /** Starts a run on a device of its own and does not wait for it: what it costs the processor. */
+  issue?(): Promise<void>;
   /** Milliseconds of some runs, for peers in processes of their own. */
   time?(runs: number): Promise<number>;
   /** The numbers to check, asked for once, before any run; absent where the machine is measured, not a solution. */

@@ -75,6 +75,7 @@ export type {
   DeviceStatistics,
   ExplainedKernel,
   Explanation,
+  GpuBackend,
 } from "./tensor/runtime.js";
 export type { Shape } from "./tensor/shape.js";
 export { type NestedArray, Tensor, type TensorLike } from "./tensor/tensor.js";

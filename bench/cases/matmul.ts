@@ -57,7 +57,8 @@ function checker(problem: MatmulProblem): (results: Results) => void {
   };
 }
 
-function matmulCase(name: string, shape: Shape, long = false): Case {
+/** A product of a shape. */
+export function matmulCase(name: string, shape: Shape, long = false): Case {
   const { batch = 1, m, k, n } = shape;
   return defineCase({
     family: "matmul",

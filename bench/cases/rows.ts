@@ -13,8 +13,17 @@ const ELEMENTS = 2 ** 22;
 const WIDTHS = [128, 1024, 8192, 50257] as const;
 const FUNCTIONS = ["softmax", "layerNorm", "gelu", "tokenLogProbs"] as const;
 
-function problem(name: RowsProblem["function"], width: number, gradient: boolean): RowsProblem {
-  const rows = Math.round(ELEMENTS / width);
+/** A function of rows, or its gradient. */
+export interface RowsShape {
+  readonly name: RowsProblem["function"];
+  readonly width: number;
+  readonly gradient: boolean;
+  /** Numbers in all rows together, about. */
+  readonly elements: number;
+}
+
+function problem({ name, width, gradient, elements }: RowsShape): RowsProblem {
+  const rows = Math.round(elements / width);
   const next = draws(width);
   return {
     function: name,
@@ -57,24 +66,29 @@ function checker(problem: RowsProblem): (results: Results) => void {
 }
 
 /** Bytes that must be read and written at least. */
-function traffic(name: RowsProblem["function"], gradient: boolean): number {
+function traffic({ name, gradient, elements }: RowsShape): number {
   const arrays = name === "tokenLogProbs" ? (gradient ? 2 : 1) : gradient ? 3 : 2;
-  return 4 * arrays * ELEMENTS;
+  return 4 * arrays * elements;
+}
+
+/** A case of its shape; `size` tells shapes of different size apart. */
+export function rowCase(shape: RowsShape, long: boolean, size = ""): Case {
+  return defineCase({
+    family: shape.gradient ? "rows, gradient" : "rows, forward",
+    name: `${shape.name}, ${size}rows of ${shape.width}`,
+    kind: "rows",
+    problem: () => problem(shape),
+    checker,
+    work: { unit: "GB/s", amount: traffic(shape) },
+    contenders: (contender) => contender !== "Math loop",
+    long,
+  });
 }
 
 export const rowCases: readonly Case[] = FUNCTIONS.flatMap((name) =>
   WIDTHS.flatMap((width) =>
     [false, true].map((gradient) =>
-      defineCase({
-        family: gradient ? "rows, gradient" : "rows, forward",
-        name: `${name}, rows of ${width}`,
-        kind: "rows",
-        problem: () => problem(name, width, gradient),
-        checker,
-        work: { unit: "GB/s", amount: traffic(name, gradient) },
-        contenders: (contender) => contender !== "Math loop",
-        long: width !== 1024,
-      }),
+      rowCase({ name, width, gradient, elements: ELEMENTS }, width !== 1024),
     ),
   ),
 );

@@ -9,7 +9,7 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type AdamWState, type GptParameters, Tensor, type Tree, tensor } from "../../src/index.js";
-import { InputError } from "./data.js";
+import { InputError } from "./inputError.js";
 import {
   decodeSafetensors,
   encodeSafetensors,

@@ -5,7 +5,7 @@
 
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import type { Checkpoint } from "./checkpoint.js";
-import { InputError } from "./data.js";
+import { InputError } from "./inputError.js";
 import { digestOf } from "./run.js";
 import type { Choices } from "./settings.js";
 

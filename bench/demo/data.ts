@@ -5,12 +5,8 @@
  */
 
 import { readFileSync } from "node:fs";
+import { InputError } from "./inputError.js";
 import type { PreferencePair } from "./pairs.js";
-
-/** Something the user gave that cannot be used. Its message is all they need to see. */
-export class InputError extends Error {
-  override readonly name = "InputError";
-}
 
 /** A pair and where it was found. */
 export interface PairOfFile extends PreferencePair {

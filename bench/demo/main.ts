@@ -8,7 +8,7 @@
 import { readCheckpoint } from "./checkpoint.js";
 import { duration } from "./columns.js";
 import { checkResume, parseCommandLine } from "./commandLine.js";
-import { InputError } from "./data.js";
+import { InputError } from "./inputError.js";
 import { metricsPath } from "./metrics.js";
 import { checkLoss } from "./objectives.js";
 import { type RunResult, reportPath, run } from "./run.js";

@@ -16,8 +16,8 @@ import {
   type Tensor,
   zeros,
 } from "../../src/index.js";
-import { InputError } from "./data.js";
 import type { Scores } from "./evaluate.js";
+import { InputError } from "./inputError.js";
 import { batchOf, type PairSequences, rowsOf, type Sequences } from "./pairs.js";
 import { phasesOf, type Settings } from "./settings.js";
 import { dataOrder } from "./shuffle.js";

@@ -6,6 +6,7 @@
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { type Curve, evaluationChart, type TrainingFigure, trainingChart } from "./charts.js";
 import { COLUMNS, columnsOf, duration, phaseTitle, textOf } from "./columns.js";
 import type { Figures } from "./evaluate.js";
 import type { MetricsRow } from "./metrics.js";
@@ -20,27 +21,20 @@ export interface ReportData {
   readonly seconds: Readonly<Record<string, number>>;
 }
 
-/** Curves over the same steps. */
-interface Chart {
-  readonly title: string;
-  readonly note: string;
-  readonly steps: readonly number[];
-  readonly curves: readonly Curve[];
-}
+/** What is shown of the training batches. */
+const TRAINING_FIGURES: readonly TrainingFigure[] = [
+  "rewards/chosen",
+  "rewards/rejected",
+  "loss",
+  "sft/loss",
+];
 
-interface Curve {
-  readonly name: string;
-  readonly color: string;
-  readonly dashed: boolean;
-  /** A value for each step; null where there is none. */
-  readonly values: readonly (number | null)[];
-}
-
-const GREY = "#6b7280";
-const VERMILION = "#d55e00";
-const BLUE = "#0072b2";
-
-type EvaluationRow = Extract<MetricsRow, { kind: "evaluation" }>;
+/** Colours of the runs. */
+const COLORS: Readonly<Record<Curve["run"], string>> = {
+  sft: "#6b7280",
+  base: "#d55e00",
+  spo: "#0072b2",
+};
 
 /** The report as a page. */
 export function reportHtml(data: ReportData): string {
@@ -49,7 +43,15 @@ export function reportHtml(data: ReportData): string {
   const [sft, base, spo] = phases.map(phaseTitle);
   const figures = new Map<string, Figures>();
   for (const row of rows) if (row.kind === "evaluation") figures.set(row.phase, row);
-  const charts = [...evaluationCharts(rows, phases), ...trainingCharts(rows, phases)];
+  const charts = [
+    ...COLUMNS.map(({ key }) => evaluationChart(key, rows, phases)),
+    ...TRAINING_FIGURES.map((figure) => trainingChart(figure, rows, phases)),
+  ]
+    .filter(({ steps }) => steps.length > 0)
+    .map((chart) => ({
+      ...chart,
+      curves: chart.curves.map((curve) => ({ ...curve, color: COLORS[curve.run] })),
+    }));
   const finished = figures.has(phases[2]) && lastStep(rows, phases[2]) === settings.steps;
   return `<!doctype html>
 <html lang="en">
@@ -104,98 +106,6 @@ function tableHtml(
   const row = (cells: readonly string[], tag: string): string =>
     `<tr>${cells.map((cell, i) => (i === 0 ? `<th>${html(cell)}</th>` : `<${tag}>${html(cell)}</${tag}>`)).join("")}</tr>`;
   return `<table class="figures"><thead>${row(head, "th")}</thead><tbody>${body.map((cells) => row(cells, "td")).join("")}</tbody></table>`;
-}
-
-/** A chart for each figure over the steps of the preference runs, from the SFT checkpoint on. */
-function evaluationCharts(
-  rows: readonly MetricsRow[],
-  [sft, base, spo]: readonly [string, string, string],
-): Chart[] {
-  const evaluations = rows.filter((row): row is EvaluationRow => row.kind === "evaluation");
-  const of = (phase: string): EvaluationRow[] => evaluations.filter((row) => row.phase === phase);
-  const start = of(sft).at(-1);
-  const runs = [base, spo].map(of);
-  if (!start || runs.every((run) => run.length === 0)) return [];
-  const steps = [...new Set([0, ...runs.flat().map(({ step }) => step)])].sort((a, b) => a - b);
-  return COLUMNS.flatMap(({ key, title, meaning }) => {
-    if (runs.flat().some((row) => row[key] === null)) return [];
-    const curve = (phase: string, run: readonly EvaluationRow[], color: string): Curve => ({
-      name: phaseTitle(phase),
-      color,
-      dashed: false,
-      values: steps.map((step) =>
-        step === 0 ? start[key] : (run.find((row) => row.step === step)?.[key] ?? null),
-      ),
-    });
-    const level: Curve = {
-      name: phaseTitle(sft),
-      color: GREY,
-      dashed: true,
-      values: steps.map(() => start[key]),
-    };
-    const curves = [curve(base, runs[0]!, VERMILION), curve(spo, runs[1]!, BLUE)];
-    const withLevel = start[key] === null ? curves : [level, ...curves];
-    return [{ title, note: meaning, steps, curves: withLevel }];
-  });
-}
-
-/** What the training steps saw. */
-function trainingCharts(
-  rows: readonly MetricsRow[],
-  [sft, base, spo]: readonly [string, string, string],
-): Chart[] {
-  const chart = (
-    title: string,
-    note: string,
-    metric: string,
-    phases: readonly (readonly [phase: string, color: string])[],
-  ): Chart => {
-    const found = phases.map(([phase]) => {
-      const values = new Map<number, number>();
-      for (const row of rows) {
-        if (row.kind !== "step" || row.phase !== phase) continue;
-        const value = row[metric];
-        if (typeof value === "number") values.set(row.step, value);
-      }
-      return values;
-    });
-    const last = Math.max(0, ...found.flatMap((values) => [...values.keys()]));
-    const steps = Array.from({ length: last }, (_, i) => i + 1);
-    const curves = phases.map(([phase, color], i) => ({
-      name: phaseTitle(phase),
-      color,
-      dashed: false,
-      values: steps.map((step) => found[i]!.get(step) ?? null),
-    }));
-    return { title, note, steps, curves };
-  };
-  const both = [
-    [base, VERMILION],
-    [spo, BLUE],
-  ] as const;
-  return [
-    chart(
-      "chosen reward, training batch",
-      "mean implicit reward of each step's batch, as the loss defines it",
-      "rewards/chosen",
-      both,
-    ),
-    chart(
-      "rejected reward, training batch",
-      "mean implicit reward of each step's batch, as the loss defines it",
-      "rewards/rejected",
-      both,
-    ),
-    chart(
-      "preference loss",
-      "of each step's batch; with SPO it includes the penalty",
-      "loss",
-      both,
-    ),
-    chart("supervised fine-tuning", "loss of each step's batch, nats per token", "loss", [
-      [sft, GREY],
-    ]),
-  ].filter(({ steps }) => steps.length > 0);
 }
 
 function asset(name: string): string {

@@ -16,8 +16,8 @@ import {
   writeCheckpoint,
   writeModel,
 } from "./checkpoint.js";
-import { InputError } from "./data.js";
 import type { Figures } from "./evaluate.js";
+import { InputError } from "./inputError.js";
 import { continueMetrics, createMetrics, type MetricsLog, metricsPath } from "./metrics.js";
 import { reportHtml } from "./report.js";
 import { phasesOf, type Settings } from "./settings.js";

@@ -3,20 +3,12 @@
  * @module
  */
 
-import { randomGenerator } from "../../src/index.js";
-import { arithmeticProblems, arithmeticTokenizer } from "./arithmetic.js";
-import { InputError, type PairOfFile, readPairs } from "./data.js";
-import {
-  lengthOf,
-  type PairSequences,
-  pairSequences,
-  type Sequences,
-  type TokenPair,
-  tokenize,
-} from "./pairs.js";
+import { arithmeticTask } from "./arithmeticTask.js";
+import { fileTask } from "./fileTask.js";
+import { InputError } from "./inputError.js";
+import type { PairSequences, Sequences } from "./pairs.js";
 import type { Settings } from "./settings.js";
-import { shuffled } from "./shuffle.js";
-import { byteTokenizer, type Tokenizer } from "./tokenizer.js";
+import type { Tokenizer } from "./tokenizer.js";
 
 /** Prompts with the one right answer each. */
 export interface Exam {
@@ -42,24 +34,13 @@ export interface Task {
   readonly description: readonly string[];
 }
 
-/** The context chosen for a file holds pairs up to this many bytes, longer ones if prompts demand it. */
-const USUAL_CONTEXT = 512;
-
-/** Bytes such prompts leave for a response. */
-const ROOM_FOR_RESPONSE = 128;
-
-/** No larger context is chosen without being asked for: time and memory grow with its square. */
-const LARGEST_DEFAULT_CONTEXT = 1024;
-
-/** Positions of the model for the generated task. */
-const ARITHMETIC_CONTEXT = 24;
-
 /**
  * The data of the settings.
  * @throws InputError for a file that cannot be used, or settings that do not fit the data.
  */
 export function taskOf(settings: Settings): Task {
-  const task = settings.data === null ? generatedTask(settings) : fileTask(settings, settings.data);
+  const task =
+    settings.data === null ? arithmeticTask(settings) : fileTask(settings, settings.data);
   const { count } = task.training.chosen;
   if (settings.batchSize > count) {
     throw new InputError(
@@ -67,144 +48,4 @@ export function taskOf(settings: Settings): Task {
     );
   }
   return task;
-}
-
-function generatedTask(settings: Settings): Task {
-  const { seed, heldOutPairs, trainingPairs } = settings;
-  const tokenizer = arithmeticTokenizer;
-  const problems = arithmeticProblems(seed, { heldOut: heldOutPairs, pairs: trainingPairs });
-  const [supervised, training, heldOut] = [
-    problems.supervised,
-    problems.pairs,
-    problems.heldOut,
-  ].map((pairs) => pairs.map((pair) => tokenize(pair, tokenizer))) as [
-    TokenPair[],
-    TokenPair[],
-    TokenPair[],
-  ];
-  const length = Math.max(...[...supervised, ...heldOut].map(lengthOf));
-  const context = settings.context ?? ARITHMETIC_CONTEXT;
-  if (length > context) {
-    throw new InputError(`--context ${context}: the generated problems take ${length} tokens`);
-  }
-  const padded = (pairs: TokenPair[]) => pairSequences(pairs, length, tokenizer.padding);
-  return {
-    tokenizer,
-    context,
-    supervised: padded(supervised).chosen,
-    training: padded(training),
-    heldOut: padded(heldOut),
-    exam: {
-      prompts: heldOut.map(({ prompt }) => prompt),
-      answers: heldOut.map(({ chosen }) => chosen),
-    },
-    description: [
-      `two-digit addition, seed ${seed}: ${supervised.length} problems to learn from, ` +
-        `${training.length} preference pairs, ${heldOut.length} problems held out`,
-    ],
-  };
-}
-
-function fileTask(settings: Settings, path: string): Task {
-  const tokenizer = byteTokenizer();
-  const all = readPairs(path).map((pair) => ({ ...pair, tokens: tokenize(pair, tokenizer) }));
-  const longest = Math.max(...all.map(({ tokens }) => lengthOf(tokens)));
-  const context = settings.context ?? defaultContext(all, longest);
-  const { kept, cut } = fitted(all, context, settings.dropLong);
-  const dropped = all.length - kept.length;
-  const { training, heldOut } = split(kept, settings, path);
-  const length = Math.max(...kept.map(({ tokens }) => lengthOf(tokens)));
-  const padded = (pairs: FilePair[]) =>
-    pairSequences(
-      pairs.map(({ tokens }) => tokens),
-      length,
-      tokenizer.padding,
-    );
-  const trainingSequences = padded(training);
-  return {
-    tokenizer,
-    context,
-    supervised: trainingSequences.chosen,
-    training: trainingSequences,
-    heldOut: padded(heldOut),
-    exam: null,
-    description: [
-      `${path}: ${all.length} pairs, the longest ${longest} bytes; context ${context} bytes`,
-      ...(dropped > 0 ? [`${dropped} pairs longer than the context were left out`] : []),
-      ...(cut > 0
-        ? [`${cut} responses were cut at the context (--drop-long leaves them out)`]
-        : []),
-      `${training.length} pairs to train on, ${heldOut.length} held out, no prompt in both`,
-    ],
-  };
-}
-
-/** A context for which no prompt is too long, if that is affordable, and most responses need no cut. */
-function defaultContext(pairs: readonly FilePair[], longest: number): number {
-  const longestPrompt = Math.max(...pairs.map(({ tokens }) => tokens.prompt.length));
-  const wanted = Math.min(longest, Math.max(USUAL_CONTEXT, longestPrompt + ROOM_FOR_RESPONSE));
-  return Math.min(wanted, LARGEST_DEFAULT_CONTEXT);
-}
-
-interface FilePair extends PairOfFile {
-  readonly tokens: TokenPair;
-}
-
-/** The pairs within the context: longer ones left out, or their responses cut. */
-function fitted(
-  pairs: readonly FilePair[],
-  context: number,
-  dropLong: boolean,
-): { kept: FilePair[]; cut: number } {
-  if (dropLong) {
-    const kept = pairs.filter(({ tokens }) => lengthOf(tokens) <= context);
-    if (kept.length === 0) {
-      throw new InputError(
-        `--drop-long: every pair is longer than the context of ${context} bytes`,
-      );
-    }
-    return { kept, cut: 0 };
-  }
-  const crowded = pairs.filter(({ tokens }) => tokens.prompt.length >= context);
-  if (crowded[0]) {
-    const { place, tokens } = crowded[0];
-    const others = crowded.length > 1 ? ` (and ${crowded.length - 1} more like it)` : "";
-    throw new InputError(
-      `${place}: the prompt has ${tokens.prompt.length} bytes, which leaves no room for a response ` +
-        `in the context of ${context}${others}; raise --context, or skip such pairs with --drop-long`,
-    );
-  }
-  let cut = 0;
-  const kept = pairs.map((pair): FilePair => {
-    const room = context - pair.tokens.prompt.length;
-    const within = (response: readonly number[]): readonly number[] => {
-      if (response.length <= room) return response;
-      cut++;
-      return response.slice(0, room);
-    };
-    const { prompt, chosen, rejected } = pair.tokens;
-    return { ...pair, tokens: { prompt, chosen: within(chosen), rejected: within(rejected) } };
-  });
-  return { kept, cut };
-}
-
-/** Holds out a tenth of the pairs, at most `heldOutPairs`; pairs of one prompt stay together. */
-function split(
-  pairs: readonly FilePair[],
-  { seed, heldOutPairs, trainingPairs }: Settings,
-  path: string,
-): { training: FilePair[]; heldOut: FilePair[] } {
-  const wanted = Math.min(heldOutPairs, Math.max(1, Math.floor(pairs.length / 10)));
-  const byPrompt = new Map<string, FilePair[]>();
-  for (const pair of pairs) {
-    byPrompt.set(pair.prompt, [...(byPrompt.get(pair.prompt) ?? []), pair]);
-  }
-  const groups = shuffled([...byPrompt.values()], randomGenerator(`${seed} split`));
-  const heldOut: FilePair[] = [];
-  const training: FilePair[] = [];
-  for (const group of groups) (heldOut.length < wanted ? heldOut : training).push(...group);
-  if (training.length === 0) {
-    throw new InputError(`${path}: needs pairs of at least two prompts, to train and to measure`);
-  }
-  return { training: training.slice(0, trainingPairs), heldOut };
 }

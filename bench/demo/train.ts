@@ -5,7 +5,6 @@
  * @module
  */
 
-import { setImmediate } from "node:timers/promises";
 import {
   type AdamWState,
   adamw,
@@ -27,6 +26,7 @@ import {
 } from "./objectives.js";
 import { phasesOf, type Settings } from "./settings.js";
 import type { Task } from "./task.js";
+import { turn } from "./turn.js";
 
 /** Where a run stands: after `step` steps of `phase`. */
 export interface Snapshot {
@@ -147,7 +147,7 @@ async function runPhase(
       observer.evaluation?.(name, step, await phase.figures(parameters));
     }
     // Evaluation may stay in the microtask queue; signals and the terminal need a turn.
-    await setImmediate();
+    await turn();
     const stop = signal?.aborted ?? false;
     if (stop || step % checkpointEvery === 0 || step === steps) {
       await observer.checkpoint?.({ phase: name, step, parameters, optimizer: state });
@@ -207,7 +207,7 @@ async function referencesOf(
   const stopped = new Error("stopped");
   const scored = async (done: number, total: number): Promise<void> => {
     observer.reference?.(done, total);
-    await setImmediate();
+    await turn();
     if (signal?.aborted) throw stopped;
   };
   observer.reference?.(0, rows.length);

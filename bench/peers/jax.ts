@@ -1,5 +1,5 @@
 /**
- * jax-js on its WebAssembly backend, every problem under `jit`. Its functions consume their arguments;
+ * jax-js on its WebAssembly or WebGPU backend, every problem under `jit`. Its functions consume their arguments;
  * `.ref` keeps one for later use.
  */
 
@@ -15,6 +15,7 @@ import {
   tree,
   valueAndGrad,
 } from "@jax-js/jax";
+import { settled } from "../gpu/watch.js";
 import {
   ADAMW,
   type ElementwiseProblem,
@@ -29,9 +30,13 @@ import {
 } from "../problem.js";
 import { versionOf } from "./version.js";
 
-export async function load(): Promise<Peer> {
-  await init("wasm");
-  defaultDevice("wasm");
+export async function load(backend: "wasm" | "webgpu" = "wasm"): Promise<Peer> {
+  // Its WebGPU backend asks what browser it is in.
+  if (backend === "webgpu" && typeof navigator !== "undefined" && !navigator.userAgent) {
+    Object.defineProperty(navigator, "userAgent", { value: "Node", configurable: true });
+  }
+  if (!(await init(backend)).includes(backend)) throw new Error(`it has no ${backend} here`);
+  defaultDevice(backend);
   return {
     version: versionOf("@jax-js/jax"),
     solve: {
@@ -58,9 +63,13 @@ type Arrays = Record<string, JaxArray>;
 function repeated<I extends JaxArray[]>(f: (...inputs: I) => Arrays, ...inputs: I): Task {
   const compiled = jit(f as (...inputs: JaxArray[]) => Arrays);
   const once = (): Arrays => compiled(...inputs.map((input) => input.ref));
+  const onGpu = defaultDevice() === "webgpu";
   return {
+    overlaps: onGpu,
     run: async () => {
       tree.dispose(await blockUntilReady(once()));
+      // There, ready arrays may still be waiting for the GPU.
+      if (onGpu) await settled();
     },
     results: async () => {
       const found: Record<string, ArrayLike<number>> = {};

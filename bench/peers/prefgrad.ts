@@ -1,5 +1,5 @@
 /**
- * prefgrad itself, as a user writes it: nothing is disposed of by hand.
+ * prefgrad itself, as a user writes it: nothing is disposed of by hand, unless that is what is measured.
  */
 
 import {
@@ -21,8 +21,10 @@ import {
   type Tensor,
   takeAlongAxis,
   tensor,
+  treeLeaves,
   valueAndGrad,
 } from "../../dist/index.js";
+import { settled } from "../gpu/watch.js";
 import {
   ADAMW,
   type ElementwiseProblem,
@@ -44,13 +46,7 @@ export async function load(threads: number): Promise<Peer> {
   return {
     version: versionOf("prefgrad"),
     enter,
-    solve: {
-      matmul: matmulTask,
-      elementwise: elementwiseTask,
-      rows: rowsTask,
-      mlp: mlpTask,
-      gpt: gptTask,
-    },
+    solve: solveIn({ settled: async () => {}, overlaps: false, outputs: keep, superseded: keep }),
     deviceBytes: async () => {
       const { bytes, scratchBytes } = await deviceStatistics();
       return bytes + scratchBytes;
@@ -58,11 +54,68 @@ export async function load(threads: number): Promise<Peer> {
   };
 }
 
-/** A task whose every run computes the same arrays. */
-function repeated(make: () => Record<string, Tensor>): Task {
+/**
+ * The library on WebGPU. Results of single operations are given back after every run, as jax-js's
+ * must be; a training step's old parameters only if `disposes`.
+ */
+export async function loadGpu({ disposes = false } = {}): Promise<Peer> {
+  const enter = (): Promise<void> => setDevice("gpu", { backend: "webgpu" });
+  await enter();
+  const superseded = disposes ? dispose : keep;
   return {
+    version: versionOf("prefgrad"),
+    enter,
+    solve: solveIn({ settled, overlaps: true, outputs: dispose, superseded }),
+    deviceBytes: async () => {
+      const { bytes, scratchBytes } = await deviceStatistics();
+      return bytes + scratchBytes;
+    },
+  };
+}
+
+/** How tasks run on a device. */
+interface Manner {
+  /** Waits for what was issued. */
+  settled(): Promise<void>;
+  readonly overlaps: boolean;
+  /** What becomes of the results of single operations. */
+  outputs(tree: unknown): void;
+  /** What becomes of what a training step replaced. */
+  superseded(tree: unknown): void;
+}
+
+const keep = (): void => {};
+
+function dispose(tree: unknown): void {
+  for (const t of treeLeaves(tree)) t.dispose();
+}
+
+function solveIn(manner: Manner): Peer["solve"] {
+  return {
+    matmul: (problem) => matmulTask(problem, manner),
+    elementwise: (problem) => elementwiseTask(problem, manner),
+    rows: (problem) => rowsTask(problem, manner),
+    mlp: (problem) => mlpTask(problem, manner),
+    gpt: (problem) => gptTask(problem, manner),
+  };
+}
+
+/** A task whose every run computes the same arrays. */
+function repeated(
+  make: () => Record<string, Tensor>,
+  { settled, overlaps, outputs }: Manner,
+): Task {
+  const issue = async (): Promise<void> => {
+    const found = make();
+    await realize(found);
+    outputs(found);
+  };
+  return {
+    overlaps,
+    issue,
     run: async () => {
-      await realize(make());
+      await issue();
+      await settled();
     },
     results: async () => {
       const found: Record<string, ArrayLike<number>> = {};
@@ -72,7 +125,7 @@ function repeated(make: () => Record<string, Tensor>): Task {
   };
 }
 
-function matmulTask(problem: MatmulProblem): Task {
+function matmulTask(problem: MatmulProblem, manner: Manner): Task {
   const { batch, m, k, n, transposeA, transposeB } = problem;
   const stored = (values: Float32Array, rows: number, columns: number, transposed: boolean) => {
     const shape = transposed ? [columns, rows] : [rows, columns];
@@ -80,9 +133,12 @@ function matmulTask(problem: MatmulProblem): Task {
   };
   const a = stored(problem.a, m, k, transposeA);
   const b = stored(problem.b, k, n, transposeB);
-  return repeated(() => ({
-    values: matmul(transposeA ? swapAxes(a, -1, -2) : a, transposeB ? swapAxes(b, -1, -2) : b),
-  }));
+  return repeated(
+    () => ({
+      values: matmul(transposeA ? swapAxes(a, -1, -2) : a, transposeB ? swapAxes(b, -1, -2) : b),
+    }),
+    manner,
+  );
 }
 
 const [A, B, C, D] = POLYNOMIAL;
@@ -95,13 +151,13 @@ const FUNCTIONS: Readonly<Record<ElementwiseProblem["function"], (x: Tensor) => 
   gelu: (x) => x.gelu(),
 };
 
-function elementwiseTask(problem: ElementwiseProblem): Task {
+function elementwiseTask(problem: ElementwiseProblem, manner: Manner): Task {
   const x = tensor(problem.x);
   const f = FUNCTIONS[problem.function];
-  return repeated(() => ({ values: f(x) }));
+  return repeated(() => ({ values: f(x) }), manner);
 }
 
-function rowsTask(problem: RowsProblem): Task {
+function rowsTask(problem: RowsProblem, manner: Manner): Task {
   const { rows, width } = problem;
   const x = tensor(problem.x, { shape: [rows, width] });
   const norm = { weight: tensor(problem.weight), bias: tensor(problem.bias) };
@@ -115,15 +171,49 @@ function rowsTask(problem: RowsProblem): Task {
     tokenLogProbs: () => takeAlongAxis(logSoftmax(x), ids).squeeze(-1),
   };
   const f = functions[problem.function];
-  if (!problem.gradient) return repeated(() => ({ values: f() }));
+  if (!problem.gradient) return repeated(() => ({ values: f() }), manner);
   const inputs: Record<string, Tensor> = problem.function === "layerNorm" ? { x, ...norm } : { x };
   return repeated(() => {
     const found = gradients(f().mul(cotangent).sum(), Object.values(inputs));
     return Object.fromEntries(Object.keys(inputs).map((name, i) => [name, found[i]!]));
-  });
+  }, manner);
 }
 
-function mlpTask(problem: MlpProblem): Task {
+/** A task of a loss and, if it trains, of the step that replaces parameters and optimizer state. */
+function training(
+  mode: "forward" | "step",
+  forward: () => Tensor,
+  step: () => { loss: Tensor; next: unknown; old: unknown },
+  { superseded }: Manner,
+): Required<Pick<Task, "run" | "issue">> {
+  let loss: Tensor;
+  const issue = async (): Promise<void> => {
+    if (mode === "forward") {
+      loss = forward();
+      await realize(loss);
+      return;
+    }
+    const taken = step();
+    loss = taken.loss;
+    await realize(loss, taken.next);
+    const kept = new Set(treeLeaves(taken.next));
+    superseded(treeLeaves(taken.old).filter((t) => !kept.has(t)));
+  };
+  return {
+    issue: async () => {
+      await issue();
+      superseded(loss);
+    },
+    run: async () => {
+      await issue();
+      const value = await loss.item();
+      superseded(loss);
+      return value;
+    },
+  };
+}
+
+function mlpTask(problem: MlpProblem, manner: Manner): Task {
   const { sizes, batch, targets, learningRate, reported } = problem;
   const inputs = tensor(problem.inputs, { shape: [batch, sizes[0]!] });
   const start = problem.weights.map((weight, i) => ({
@@ -147,19 +237,19 @@ function mlpTask(problem: MlpProblem): Task {
   const optimizer = sgd({ learningRate });
   let parameters = start;
   let state = optimizer.init(parameters);
-  const step = async (): Promise<number> => {
+  const step = () => {
+    const old = { parameters, state };
     const [loss, gradient] = valueAndGrad(lossOf)(parameters);
     [parameters, state] = optimizer.update(gradient, state, parameters);
-    await realize(loss, parameters);
-    return loss.item();
+    return { loss, old, next: { parameters, state } };
   };
-  const run = problem.mode === "step" ? step : () => lossOf(start).item();
-  return { run, results: async () => ({ losses: await repeat(reported, run) }) };
+  const task = training(problem.mode, () => lossOf(start), step, manner);
+  return { ...task, results: async () => ({ losses: await repeat(reported, task.run) }) };
 }
 
-async function repeat(times: number, run: () => Promise<number>): Promise<number[]> {
+async function repeat(times: number, run: Task["run"]): Promise<number[]> {
   const values: number[] = [];
-  for (let i = 0; i < times; i++) values.push(await run());
+  for (let i = 0; i < times; i++) values.push((await run()) as number);
   return values;
 }
 
@@ -202,7 +292,7 @@ function inOrder({
   ];
 }
 
-function gptTask(problem: GptProblem): Task {
+function gptTask(problem: GptProblem, manner: Manner): Task {
   const { vocabulary, context, width, layers, heads } = problem.sizes;
   const { pairs, length, reported } = problem;
   const model = gpt({
@@ -232,13 +322,13 @@ function gptTask(problem: GptProblem): Task {
   const start = gptParameters(problem);
   let parameters = start;
   let state = optimizer.init(parameters);
-  const step = async (): Promise<number> => {
+  const step = () => {
+    const old = { parameters, state };
     const [loss, gradient] = valueAndGrad((p: GptParameters) => evaluate(p).loss)(parameters);
     [parameters, state] = optimizer.update(gradient, state, parameters);
-    await realize(loss, parameters, state);
-    return loss.item();
+    return { loss, old, next: { parameters, state } };
   };
-  const run = problem.mode === "step" ? step : () => evaluate(start).loss.item();
+  const task = training(problem.mode, () => evaluate(start).loss, step, manner);
   const results = async (): Promise<Results> => {
     const found: Record<string, ArrayLike<number>> = {};
     const [loss, gradient] = valueAndGrad((p: GptParameters) => evaluate(p).loss)(start);
@@ -249,7 +339,7 @@ function gptTask(problem: GptProblem): Task {
         found[`grad:${problem.parameters[i]!.name}`] = await t.data();
       }
     }
-    return { ...found, logps: await logps.data(), losses: await repeat(reported, run) };
+    return { ...found, logps: await logps.data(), losses: await repeat(reported, task.run) };
   };
-  return { run, results };
+  return { ...task, results };
 }

@@ -2,11 +2,10 @@
  * Versions of installed packages.
  */
 
-import { readFileSync } from "node:fs";
-import { bench, root } from "../runner/paths.js";
+import { readJson } from "../runner/files.js";
 
 /** The version of prefgrad or of one of the benchmarks' dependencies. */
 export function versionOf(name: string): string {
-  const folder = name === "prefgrad" ? root : new URL(`node_modules/${name}/`, bench);
-  return JSON.parse(readFileSync(new URL("package.json", folder), "utf8")).version;
+  const folder = name === "prefgrad" ? "" : `bench/node_modules/${name}/`;
+  return (readJson(`${folder}package.json`) as { version: string }).version;
 }

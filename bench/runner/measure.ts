@@ -3,7 +3,6 @@
  * of them alike.
  */
 
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Peer, Task } from "../problem.js";
 
 /** How long to measure. */
@@ -33,6 +32,10 @@ export type Samples = readonly number[];
 
 /** Lets what a contender leaves running (spinning threads, collections) come to rest. */
 const REST_MS = 3;
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
 
 /** Samples of every entrant, in the same rounds. */
 export async function measure(entrants: readonly Entrant[], effort: Effort): Promise<Samples[]> {
@@ -67,6 +70,10 @@ async function warmUp({ peer, task }: Entrant, { warmMs, sampleMs }: Effort): Pr
 async function time(task: Task, runs: number): Promise<number> {
   if (task.time) return task.time(runs);
   const start = performance.now();
+  if (task.overlaps) {
+    await Promise.all(Array.from({ length: runs }, () => task.run()));
+    return performance.now() - start;
+  }
   for (let i = 0; i < runs; i++) {
     const running = task.run();
     if (running instanceof Promise) await running;

@@ -15,12 +15,12 @@ export interface Report {
 }
 
 /** Three significant digits. */
-function digits(value: number): string {
+export function digits(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }
 
 /** Milliseconds, or microseconds below one. */
-function duration(ms: number): string {
+export function duration(ms: number): string {
   return ms < 1 ? `${digits(ms * 1000)} µs` : `${digits(ms)} ms`;
 }
 
@@ -28,7 +28,7 @@ function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(0)} MB`;
 }
 
-function ratio(row: Row): string {
+export function ratio(row: Row): string {
   return row.ratio === null ? "" : `${row.ratio.toFixed(2)}×`;
 }
 
@@ -161,7 +161,7 @@ export function markdown({ machine, cases, processes }: Report): string {
   return `${parts.join("\n\n")}\n`;
 }
 
-function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
   return [line(titles), line(titles.map(() => "---")), ...rows.map(line)].join("\n");
 }

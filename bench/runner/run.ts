@@ -4,7 +4,7 @@
 
 import type { Kind, Peer, Problems } from "../problem.js";
 import { type Case, Mismatch } from "./case.js";
-import { BASELINE, CONTENDERS } from "./contenders.js";
+import type { Contender } from "./contenders.js";
 import { type Effort, type Entrant, measure, median, type Samples } from "./measure.js";
 
 /** A contender's row in a case's report. */
@@ -37,10 +37,10 @@ export type Started = { readonly name: string } & (
   | { readonly reason: string }
 );
 
-/** Starts the contenders of a name chosen. */
-export async function start(chosen: (name: string) => boolean): Promise<Started[]> {
+/** Starts contenders. */
+export async function start(contenders: readonly Contender[]): Promise<Started[]> {
   const started: Started[] = [];
-  for (const { name, load } of CONTENDERS.filter(({ name }) => chosen(name))) {
+  for (const { name, load } of contenders) {
     try {
       started.push({ name, peer: await load() });
     } catch (error) {
@@ -50,19 +50,42 @@ export async function start(chosen: (name: string) => boolean): Promise<Started[
   return started;
 }
 
+/** How to run cases. */
+export interface Rules {
+  readonly effort: Effort;
+  /** The contender that ratios are relative to. */
+  readonly baseline: string;
+  /** Why a contender is left out of a case, or null. */
+  skip?(benchmark: Case, contender: string): string | null;
+  /** Called for every contender that was timed, while its task is still there. */
+  afterwards?(entrant: Entrant): Promise<void>;
+}
+
 /** Runs one case. */
 export async function runCase(
   benchmark: Case,
   started: readonly Started[],
-  effort: Effort,
+  rules: Rules,
 ): Promise<CaseReport> {
+  const failures: { contender: string; reason: string }[] = [];
+  const takesPart = ({ name }: Started): boolean => {
+    if (!(benchmark.contenders?.(name) ?? true)) return false;
+    const reason = rules.skip?.(benchmark, name) ?? null;
+    if (reason !== null) failures.push({ contender: name, reason });
+    return reason === null;
+  };
+  const { family, name, work, curve } = benchmark;
+  const unit = work?.unit ?? null;
+  const contenders = started.filter(takesPart);
+  if (contenders.length === 0) {
+    return { family, name, unit, curve: curve ?? null, rows: [], failures };
+  }
   const problem = benchmark.problem();
   const check = benchmark.checker(problem);
-  const failures: { contender: string; reason: string }[] = [];
   const entrants: Entrant[] = [];
-  for (const contender of started) {
+  for (const contender of contenders) {
     const { name } = contender;
-    if (!("peer" in contender) || !(benchmark.contenders?.(name) ?? true)) continue;
+    if (!("peer" in contender)) continue;
     const { peer } = contender;
     const solve = peer.solve[benchmark.kind] as Solve | undefined;
     if (!solve) continue;
@@ -77,10 +100,14 @@ export async function runCase(
       failures.push({ contender: name, reason: what + firstLine(error) });
     }
   }
-  const samples = await measure(entrants, effort);
+  const samples = await measure(entrants, rules.effort);
+  for (const entrant of entrants) {
+    await entrant.peer.enter?.();
+    await rules.afterwards?.(entrant);
+  }
   for (const { task } of entrants) await task.close?.();
 
-  const baseline = samples[entrants.findIndex(({ name }) => name === BASELINE)];
+  const baseline = samples[entrants.findIndex(({ name }) => name === rules.baseline)];
   const rows = entrants.map(({ name }, i): Row => {
     const own = samples[i]!;
     const middle = median(own);
@@ -90,12 +117,11 @@ export async function runCase(
       min: Math.min(...own),
       max: Math.max(...own),
       ratio: baseline ? median(own.map((sample, round) => sample / baseline[round]!)) : null,
-      rate: benchmark.work ? benchmark.work.amount / middle / 1e6 : null,
+      rate: work ? work.amount / middle / 1e6 : null,
       samples: own,
     };
   });
-  const { family, name, work, curve } = benchmark;
-  return { family, name, unit: work?.unit ?? null, curve: curve ?? null, rows, failures };
+  return { family, name, unit, curve: curve ?? null, rows, failures };
 }
 
 type Solve = (problem: Problems[Kind]) => ReturnType<NonNullable<Peer["solve"]["matmul"]>>;

@@ -4,9 +4,8 @@
  * computes in double precision.
  */
 
-import { readFileSync } from "node:fs";
 import type { GptProblem, GptSizes, NamedArray } from "../problem.js";
-import { root } from "../runner/paths.js";
+import { readJson } from "../runner/files.js";
 import { draws, uniform } from "./numbers.js";
 
 /** What PyTorch computes for one of the losses. */
@@ -40,7 +39,7 @@ export interface GptVariant extends Partial<GptSizes> {
 
 /** The golden numbers. */
 export function golden(): GoldenFile {
-  return JSON.parse(readFileSync(new URL("test/data/gpt-dpo.json", root), "utf8"));
+  return readJson("test/data/gpt-dpo.json") as GoldenFile;
 }
 
 /** The workload of the golden numbers: 842,496 parameters, 16 rows of 128 tokens. */

@@ -6,10 +6,9 @@
 import { treeDot } from "../autograd/transforms.js";
 import { relu, where } from "../ops/index.js";
 import { checkOption } from "../optim/optimizer.js";
-import { Tensor } from "../tensor/tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { treeMap } from "../tensor/tree.js";
-import { scalarOption } from "./penalty.js";
-import { checkKnown, gradientTree, independent, scalar } from "./pieces.js";
+import { checkKnown, gradientTree, independent, scalar, scalarOption } from "./pieces.js";
 import type { SharedProblem, WeightedStep } from "./types.js";
 
 /** Options of method `"barrier"`. */
@@ -47,7 +46,7 @@ export function barrierStep<P>(
   const upperGradient = gradientTree(upperLoss, at);
   const lowerGradient = gradientTree(lowerLoss, at);
   const squaredNorm = treeDot(lowerGradient, lowerGradient);
-  const bound = floor instanceof Tensor ? scalarOption("floor", floor) : (floor ?? 0);
+  const bound = scalarOption("floor", floor ?? 0);
   const progress = control === "value" ? lowerLoss.sub(bound).mul(eta) : squaredNorm.mul(eta);
   const lacking = relu(progress.sub(treeDot(upperGradient, lowerGradient)));
   const multiplier = where(squaredNorm.greater(0), lacking.div(squaredNorm), 0);

@@ -10,7 +10,7 @@ import { type ConjugateGradientsOptions, conjugateGradientsStep } from "./conjug
 import { type LookaheadOptions, lookaheadStep } from "./lookahead.js";
 import { type NeumannOptions, neumannStep } from "./neumann.js";
 import { type PenaltyOptions, penaltyStep } from "./penalty.js";
-import { checkFinite } from "./pieces.js";
+import { checkFinite, finiteness } from "./pieces.js";
 import type {
   ConjugateGradientsOutcome,
   ImplicitStep,
@@ -82,8 +82,8 @@ const SHARED: {
  * that got. On a Hessian that is not positive definite conjugate gradients stop, and `outcome` is
  * `"indefinite"`.
  *
- * @throws naming the lower step at which a loss was NaN or infinite, or the iteration at which a
- * curvature was; for options out of range.
+ * @throws naming the lower step at which a loss was NaN or infinite, the iteration at which a curvature
+ * was, or the tensor of the hypergradient that is; for options out of range.
  */
 export function bilevelStep<X, Y, State = unknown>(
   problem: NestedProblem<X, Y>,
@@ -97,8 +97,8 @@ export function bilevelStep<X, Y, State = unknown>(
  * y is to solve the lower level: `lowerSteps` steps are taken first, and `lowerResidual` says how far
  * that got. Where the series diverges, `outcome` is `"diverging"`.
  *
- * @throws naming the lower step at which a loss was NaN or infinite, or the term at which the series
- * was; for options out of range.
+ * @throws naming the lower step at which a loss was NaN or infinite, the term at which the series was,
+ * or the tensor of the hypergradient that is; for options out of range.
  */
 export function bilevelStep<X, Y, State = unknown>(
   problem: NestedProblem<X, Y>,
@@ -110,8 +110,8 @@ export function bilevelStep<X, Y, State = unknown>(
  * `dF/dx ≈ ∂_x f(x, y_λ) + λ(∂_x g(x, y_λ) − ∂_x g(x, y*))`, y* the minimiser of g and y_λ that of
  * `g + f/λ` (Kwon et al. 2023, arXiv 2301.10945). The error falls as 1/λ.
  *
- * @throws naming the lower or penalty step at which a loss was NaN or infinite; for options out of
- * range.
+ * @throws naming the lower or penalty step at which a loss was NaN or infinite, or the tensor of the
+ * hypergradient that is; for options out of range.
  */
 export function bilevelStep<X, Y, State = unknown>(
   problem: NestedProblem<X, Y>,
@@ -134,8 +134,10 @@ export function bilevelStep<X, Y, State = unknown>(
  * The implicit methods assume that y solves the lower level; see their `outcome` and residuals. With
  * `lowerSteps: 0` they take y as it is. The result is evaluated: no graph outlives the step.
  *
- * @throws naming the lower step at which a loss was NaN or infinite; for options out of range; for an
- * unknown method, listing those there are.
+ * A step changes none of its arguments: where it throws, x, y and the optimizer's state are as before.
+ *
+ * @throws naming the lower step at which a loss was NaN or infinite, or the tensor of the hypergradient
+ * or of the new y that is; for options out of range; for an unknown method, listing those there are.
  * @example
  * const step = await bilevelStep(
  *   { upper: (x, y) => validationLoss(y), lower: (x, y) => trainingLoss(y, x) },
@@ -164,8 +166,8 @@ export function bilevelStep<X, Y, State = unknown>(
  * Where a method takes both gradients at θ, both functions get the same tree: what they share (a
  * forward pass) can be memoised on it. The result is evaluated: no graph outlives the step.
  *
- * @throws if a loss is NaN or infinite; for options out of range; for an unknown method, listing those
- * there are.
+ * @throws if a loss, or a tensor of the direction, which is then named, is NaN or infinite; for options
+ * out of range or that do not go together; for an unknown method, listing those there are.
  * @example
  * const { direction } = await bilevelStep(
  *   { upper: preferenceLoss, lower: supervisedLoss },
@@ -200,9 +202,11 @@ export async function bilevelStep(
     const run = SHARED[method as SharedOptions["method"]] as SharedMethod<never>;
     const { params } = at as SharedVariables<unknown>;
     const step = run(problem as SharedProblem<unknown>, params, options as never);
-    await realize(step);
+    const { counts, check } = finiteness({ "the direction": step.direction });
+    await realize(step, counts);
     await checkFinite("the lower loss", step.lowerLoss);
     await checkFinite("the upper loss", step.upperLoss);
+    await check();
     return step;
   }
   const list = (table: object): string =>

@@ -8,7 +8,7 @@ import { where } from "../ops/index.js";
 import { realize } from "../tensor/evaluate.js";
 import { treeMap } from "../tensor/tree.js";
 import { atLowerStep, descend, type LowerSolverOptions, lowerOptimizerOf } from "./lowerSolver.js";
-import { addScaled, checkFinite, gradientTree, independent, scalar } from "./pieces.js";
+import { addScaled, checkFinite, finiteness, gradientTree, independent, scalar } from "./pieces.js";
 import type { ImplicitStep, NestedProblem, NestedVariables } from "./types.js";
 
 /** What a solver of `Hv = b` gives. The solution is evaluated. */
@@ -66,7 +66,9 @@ export async function implicitStep<X, Y, State, Outcome>(
   const residual = where(size.greater(0), treeDot(missing, missing).div(size).sqrt(), 0);
   const lowerResidual = treeDot(slope, slope).sqrt();
   const result = { hypergradient, y, upperLoss, lowerLoss, residual, lowerResidual, lowerState };
-  await realize(result);
+  const { counts, check } = finiteness({ "the new y": y, "the hypergradient": hypergradient });
+  await realize(result, counts);
   await checkFinite("the residual of the implicit linear system", residual);
+  await check();
   return { ...result, iterations, outcome };
 }

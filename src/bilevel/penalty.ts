@@ -8,7 +8,7 @@ import { where } from "../ops/index.js";
 import { checkOption } from "../optim/optimizer.js";
 import { full } from "../tensor/create.js";
 import { Tensor } from "../tensor/tensor.js";
-import { checkKnown, gradientTree, independent, scalar } from "./pieces.js";
+import { checkKnown, gradientTree, independent, scalar, scalarOption } from "./pieces.js";
 import type { SharedProblem, WeightedStep } from "./types.js";
 
 /** Options of method `"penalty"`. */
@@ -18,9 +18,9 @@ export interface PenaltyOptions {
   readonly gamma?: number | Tensor;
   /** Penalise `max(0, gap)` only: leave the upper level alone inside the safe region. Default false. */
   readonly hinge?: boolean;
-  /** v*, the lower level's value to hold on to. Needed with `hinge`; without, it changes nothing. */
+  /** v*, the lower level's value to hold on to. Needed with `hinge`, and goes with it only. */
   readonly floor?: number | Tensor;
-  /** ε ≥ 0, how far g may exceed v*; default 0. Without `hinge` it changes nothing. */
+  /** ε ≥ 0, how far g may exceed v*; default 0. Goes with `hinge` only. */
   readonly epsilon?: number;
 }
 
@@ -37,6 +37,13 @@ export function penaltyStep<P>(
   checkKnown(options, "gamma", "hinge", "floor", "epsilon");
   checkOption("bilevelStep", "epsilon", epsilon, epsilon >= 0, "≥ 0");
   if (!(gamma instanceof Tensor)) checkOption("bilevelStep", "gamma", gamma, gamma >= 0, "≥ 0");
+  for (const option of ["floor", "epsilon"] as const) {
+    if (!hinge && options[option] !== undefined) {
+      throw new TypeError(
+        `bilevelStep: \`${option}\` goes with hinge: true; without, method "penalty" does not depend on it`,
+      );
+    }
+  }
   if (hinge && floor === undefined) {
     throw new TypeError(
       'bilevelStep: method "penalty" with hinge needs `floor`, the value v* of g',
@@ -45,22 +52,12 @@ export function penaltyStep<P>(
   const at = independent(params);
   const upperLoss = scalar("upper", problem.upper(at));
   const lowerLoss = scalar("lower", problem.lower(at));
-  const weight =
-    gamma instanceof Tensor
-      ? scalarOption("gamma", gamma)
-      : full([], gamma, { dtype: lowerLoss.dtype });
-  const bound = floor instanceof Tensor ? scalarOption("floor", floor) : (floor ?? 0);
+  const given = scalarOption("gamma", gamma);
+  const weight = given instanceof Tensor ? given : full([], given, { dtype: lowerLoss.dtype });
+  const bound = scalarOption("floor", floor ?? 0);
   const multiplier = hinge
     ? where(stopGradient(lowerLoss).sub(bound).greater(epsilon), weight, 0)
     : weight;
   const direction = gradientTree(upperLoss.add(multiplier.mul(lowerLoss)), at);
   return { direction, multiplier, upperLoss, lowerLoss };
-}
-
-/** An option given as a tensor: a scalar constant. */
-export function scalarOption(option: string, value: Tensor): Tensor {
-  if (value.size !== 1) {
-    throw new RangeError(`bilevelStep: ${option} must be a scalar, got shape [${value.shape}]`);
-  }
-  return stopGradient(value.reshape([]));
 }

@@ -14,7 +14,14 @@ import {
   type LowerSolverOptions,
   lowerOptimizerOf,
 } from "./lowerSolver.js";
-import { checkFinite, checkKnown, gradientTree, independent, scalar } from "./pieces.js";
+import {
+  checkFinite,
+  checkKnown,
+  finiteness,
+  gradientTree,
+  independent,
+  scalar,
+} from "./pieces.js";
 import type { NestedProblem, NestedStep, NestedVariables } from "./types.js";
 
 /** Options of method `"unrolled"`: through all lower steps. */
@@ -65,10 +72,12 @@ export async function unrolledStep<X, Y, State>(
   const [lowerLoss, slope] = valueAndGrad(lossAt(x))(y);
   const residual = treeDot(slope, slope).sqrt();
   const result = { hypergradient, y, upperLoss, lowerLoss, residual, lowerState: state };
-  await realize(result, losses);
+  const { counts, check } = finiteness({ "the new y": y, "the hypergradient": hypergradient });
+  await realize(result, losses, counts);
   for (const [i, loss] of losses.entries()) await checkFinite(where(constantSteps + i), loss);
   await checkFinite(`the lower loss after ${lowerSteps} lower steps`, lowerLoss);
   await checkFinite("the upper loss", upperLoss);
+  await check();
   return { ...result, iterations: lowerSteps };
 }
 

@@ -14,7 +14,14 @@ import {
   type LowerSolverOptions,
   lowerOptimizerOf,
 } from "./lowerSolver.js";
-import { checkFinite, checkKnown, gradientTree, independent, scalar } from "./pieces.js";
+import {
+  checkFinite,
+  checkKnown,
+  finiteness,
+  gradientTree,
+  independent,
+  scalar,
+} from "./pieces.js";
 import type { NestedProblem, NestedVariables, ValueFunctionStep } from "./types.js";
 
 /** Options of method `"value-function"`: gradients of first order at two solutions. */
@@ -74,10 +81,12 @@ export async function valueFunctionStep<X, Y, State>(
     penalizedResidual: treeDot(penalizedSlope, penalizedSlope).sqrt(),
     lowerState,
   };
-  await realize(result, penalizedLoss);
+  const { counts, check } = finiteness({ "the new y": y, "the hypergradient": hypergradient });
+  await realize(result, penalizedLoss, counts);
   await checkFinite(`the lower loss after ${lowerSteps} lower steps`, lowerLoss);
   const after = `the penalized lower loss after ${penaltySteps} penalty steps`;
   await checkFinite(after, penalizedLoss);
   await checkFinite("the upper loss", result.upperLoss);
+  await check();
   return { ...result, iterations: lowerSteps + penaltySteps };
 }

@@ -6,7 +6,7 @@
 
 import { bytesPerElement } from "../kernels/dtype.js";
 import type { Expression, Kernel, Plan, PlanBuffer, Step } from "../kernels/kernel.js";
-import { sizeOf } from "../tensor/shape.js";
+import { formatShape, sizeOf } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type LoweredKernel, lower } from "./lower.js";
 import { isGiven, type Part, partition } from "./partition.js";
@@ -28,11 +28,13 @@ export interface Graph {
 export function compile(graph: Graph): Plan {
   const parts = partition(graph.nodes, new Set(graph.outputs));
   const kernels = freeEarly(schedule(graph, parts), new Set(graph.outputs));
-  const buffers: { dtype: Tensor["dtype"]; size: number; role: PlanBuffer["role"] }[] = [];
+  const buffers: Omit<PlanBuffer, "offset">[] = [];
   const numbers = new Map<Tensor, number>();
   const add = (node: Tensor, role: PlanBuffer["role"]): number => {
+    const { dtype, shape, primitive } = node;
     numbers.set(node, buffers.length);
-    return buffers.push({ dtype: node.dtype, size: sizeOf(node.shape), role }) - 1;
+    const name = `a ${dtype} tensor of shape ${formatShape(shape)} (${primitive.name})`;
+    return buffers.push({ dtype, size: sizeOf(shape), role, name }) - 1;
   };
   const inputs = graph.inputs.map((node) => add(node, "input"));
   const outputs = graph.outputs.map((node) => add(node, "output"));

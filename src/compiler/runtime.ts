@@ -25,8 +25,8 @@ import { isGiven } from "./partition.js";
 
 /** How to make each device. A device is loaded when it is first used. */
 const DEVICES: Readonly<Record<DeviceName, (options: DeviceOptions) => Promise<Device>>> = {
-  wasm: async ({ threads }) =>
-    (await import("../devices/wasm/device.js")).createWasmDevice(threads),
+  wasm: async () => (await import("../devices/wasm/device.js")).createWasmDevice(),
+  gpu: async ({ backend }) => (await import("../devices/gpu/device.js")).createGpuDevice(backend),
   interpreter: async () =>
     (await import("../devices/interpreter/device.js")).createInterpreterDevice(),
 };
@@ -34,6 +34,7 @@ const DEVICES: Readonly<Record<DeviceName, (options: DeviceOptions) => Promise<D
 /** Options of {@link DeviceOptions} each device takes. */
 const OPTIONS: Readonly<Record<DeviceName, readonly string[]>> = {
   wasm: ["threads"],
+  gpu: ["backend"],
   interpreter: [],
 };
 
@@ -59,7 +60,7 @@ export function createRuntime(): Runtime {
 
 class Engine implements Runtime {
   private name: DeviceName = "wasm";
-  /** Devices by name and options. */
+  /** Devices by name and back end. */
   private readonly devices = new Map<string, Promise<LoadedDevice>>();
   private active: LoadedDevice | null = null;
   private readonly pressure = new MemoryPressure();
@@ -129,7 +130,8 @@ class Engine implements Runtime {
   statistics(): DeviceStatistics {
     const memory = this.active?.device.memory() ?? { bytes: 0, buffers: 0, scratchBytes: 0 };
     const { plansCompiled, planCacheHits } = this;
-    return { device: this.name, ...memory, plansCompiled, planCacheHits };
+    const backend = this.active?.device.backend ?? "wasm";
+    return { device: this.name, backend, ...memory, plansCompiled, planCacheHits };
   }
 
   setDebug(options: DebugOptions): void {
@@ -149,14 +151,17 @@ class Engine implements Runtime {
   }
 
   private async loadNamed(name: DeviceName, options: DeviceOptions): Promise<LoadedDevice> {
-    const key = JSON.stringify([name, options.threads]);
+    const key = options.backend ? `${name} ${options.backend}` : name;
     let loading = this.devices.get(key);
+    if ((await loading)?.device.failure) loading = undefined;
     if (!loading) {
       loading = DEVICES[name](options).then((device) => ({ device, plans: new Map() }));
       this.devices.set(key, loading);
       loading.catch(() => this.devices.delete(key));
     }
-    return loading;
+    const loaded = await loading;
+    loaded.device.configure?.(options);
+    return loaded;
   }
 
   /** The tensor's elements on the device, uploaded or moved there if need be. */
@@ -170,7 +175,7 @@ class Engine implements Runtime {
       );
     }
     this.pressure.allocated(values.byteLength);
-    tensor.buffer = device.upload(values, tensor.dtype, String(tensor));
+    tensor.buffer = await device.upload(values, tensor.dtype, String(tensor));
     tensor.host = null;
     return tensor.buffer;
   }
@@ -188,7 +193,7 @@ class Engine implements Runtime {
       );
     }
     const constants = Float64Array.from(graph.constants, (node) => node.value);
-    const results = executable.run(buffers, constants);
+    const results = await executable.run(buffers, constants);
     results.forEach((buffer, i) => {
       outputs[i]!.buffer = buffer;
     });

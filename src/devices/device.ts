@@ -22,7 +22,10 @@ export interface DeviceBuffer {
 }
 
 /** Names of the devices. */
-export type DeviceName = "wasm" | "interpreter";
+export type DeviceName = "wasm" | "gpu" | "interpreter";
+
+/** What the gpu device runs on. */
+export type GpuBackend = "webgpu" | "webgl2";
 
 /** Options of {@link setDevice}. */
 export interface DeviceOptions {
@@ -31,6 +34,8 @@ export interface DeviceOptions {
    * at once; in a browser, one unless the page is cross-origin isolated. Results do not depend on it.
    */
   readonly threads?: number;
+  /** `gpu`: what it must run on. Default: WebGPU where there is one, else WebGL2. */
+  readonly backend?: GpuBackend;
 }
 
 /** An allocation failed; after a garbage collection it may succeed. */
@@ -49,14 +54,23 @@ export interface DeviceMemory {
 /** A plan made ready to run on a device. */
 export interface Executable {
   /** Runs the plan: its inputs in order, the value of each constant. Returns its outputs in order. */
-  run(inputs: readonly DeviceBuffer[], constants: Float64Array): readonly DeviceBuffer[];
+  run(
+    inputs: readonly DeviceBuffer[],
+    constants: Float64Array,
+  ): readonly DeviceBuffer[] | Promise<readonly DeviceBuffer[]>;
 }
 
 /** Holds buffers and runs plans. */
 export interface Device extends BufferHome {
   readonly name: DeviceName;
+  /** What computes. */
+  readonly backend: "interpreter" | "wasm" | GpuBackend;
+  /** Why the device can no longer be used, if so. */
+  readonly failure?: Error | null;
+  /** Takes the options of {@link setDevice}, again each time it is called. */
+  configure?(options: DeviceOptions): void;
   /** Copies elements to the device. `what` names the tensor in errors. */
-  upload(values: TypedArray, dtype: DType, what: string): DeviceBuffer;
+  upload(values: TypedArray, dtype: DType, what: string): DeviceBuffer | Promise<DeviceBuffer>;
   prepare(plan: Plan): Promise<Executable>;
   memory(): DeviceMemory;
 }

@@ -91,11 +91,13 @@ export class DynamicsRecorder {
   }
 
   /**
-   * Records a step. All of its tensors are evaluated together; they keep their history.
+   * Records a step; the first one settles how many responses there are. All of its tensors are
+   * evaluated together; they keep their history.
    *
    * @param step Steps taken so far; greater than the one recorded before.
    * @param observation A result of {@link pairDynamics}, or any object with `logProbs` `[N]`, N ≥ 2.
-   * @throws if the step does not grow, a shape does not fit, or a metric has more than one element.
+   * @throws (the returned promise rejects) if the step does not grow, a shape does not fit, or a metric
+   * has more than one element. Nothing of a call that failed is kept.
    */
   async record(
     step: number,
@@ -125,6 +127,7 @@ export class DynamicsRecorder {
       ),
     });
     // Checked after the wait, so that calls not awaited in turn cannot pass it both.
+    if (this.names) vector("logProbs", logProbs, this.names);
     const last = this.recorded.at(-1);
     if (!Number.isFinite(step) || (last && step <= last.step)) {
       const kind = last ? `a number greater than ${last.step}` : "a finite number";
@@ -139,7 +142,7 @@ export class DynamicsRecorder {
     const row = {
       step,
       logProbs: byName("logProbs")!,
-      leftBoth: this.leftBoth(values.get("logProbs")!),
+      leftBoth: this.leftBoth(values.get("logProbs")!, names),
       velocities: byName("velocities"),
       predicted:
         speeds && learningRate !== undefined
@@ -160,6 +163,7 @@ export class DynamicsRecorder {
     const known = Object.fromEntries(
       Object.entries(row).filter(([, value]) => value !== undefined),
     ) as unknown as DynamicsRow;
+    this.names = names;
     this.recorded.push(known);
     return known;
   }
@@ -185,17 +189,18 @@ export class DynamicsRecorder {
         `DynamicsRecorder: logProbs must be a tensor of shape [N] with N ≥ 2, got ${found}`,
       );
     }
-    this.names ??= Array.from({ length: logProbs.size }, (_, i) =>
-      i < 2 ? ["chosen", "rejected"][i]! : `other ${i - 1}`,
+    return (
+      this.names ??
+      Array.from({ length: logProbs.size }, (_, i) =>
+        i < 2 ? ["chosen", "rejected"][i]! : `other ${i - 1}`,
+      )
     );
-    return this.names;
   }
 
   /** From log-probabilities, so that the share is right where probabilities underflow. */
-  private leftBoth([chosen, rejected]: ArrayLike<number> & Iterable<number>): number {
+  private leftBoth([chosen, rejected]: readonly number[], [w, l]: readonly string[]): number {
     const pair = logAddExp(chosen!, rejected!);
     const first = this.recorded[0]?.logProbs;
-    const [w, l] = this.names!;
     const start = first ? logAddExp(first[w!]!, first[l!]!) : pair;
     return Math.max(0, -Math.expm1(pair - start));
   }

@@ -3,9 +3,11 @@
  * @module
  */
 
-export {
-  type LossGradient,
-  lossGradient,
-  type NumberArray,
-  type PairArrays,
-} from "./lossGradient.js";
+export type {
+  FurtherInput,
+  LossArrays,
+  NumberArray,
+  PairArrays,
+  TensorOption,
+} from "./arrays.js";
+export { type InputGradients, type LossGradient, lossGradient } from "./lossGradient.js";

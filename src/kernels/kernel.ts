@@ -204,6 +204,8 @@ export interface PlanBuffer {
   readonly role: "input" | "temporary" | "output";
   /** Temporaries: byte offset inside the plan's scratch memory. */
   readonly offset: number;
+  /** What errors call it. */
+  readonly name?: string;
 }
 
 /** A graph compiled to kernels. */

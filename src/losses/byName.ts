@@ -6,12 +6,13 @@
 import type { AlphaDpoLoss } from "./alphaDpo.js";
 import type { BcoLoss } from "./bco.js";
 import type { BetaDpoLoss } from "./betaDpo.js";
-import { type LossConfig, noOption, splitWeighting, translated } from "./lossConfig.js";
-import { LOSSES, type LossEntry, type LossName, TRL_OPTIONS } from "./lossNames.js";
-import { mixLosses } from "./mix.js";
+import { type LossConfig, splitWeighting } from "./lossConfig.js";
+import type { LossName } from "./lossNames.js";
+import { checkEarly, merged, mixed, single } from "./lossTerms.js";
+import type { MixedLoss } from "./mix.js";
 import type { SpoLoss } from "./spo.js";
-import type { PairLogProbs, PreferenceLoss, PreferenceLossFunction } from "./types.js";
-import { type WpoLossOptions, wpoLoss } from "./wpo.js";
+import type { PairLogProbs, PreferenceLoss } from "./types.js";
+import { wpoLoss } from "./wpo.js";
 
 /** A loss found by name: options given to it add to those of its configuration. */
 export type NamedLoss<Result extends PreferenceLoss = PreferenceLoss> = (
@@ -48,8 +49,12 @@ export interface NamedResults {
  * nothing (`label_smoothing: 0`, `f_divergence_type: "reverse_kl"`, null), so that whole configurations
  * can be passed on. Defaults are this library's, not TRL's.
  *
- * @throws for an unknown name, listing those there are, and for options the loss does not have, listing
- * those it has.
+ * The losses of a list share its options, and each has to have them; but `sft` stands beside any loss,
+ * and options named after one (`discopop_tau`, `simpo_gamma`, …) are for those that have them. Under a
+ * loss's name stand options for it alone: `{ beta: 0.1, kto: { kl } }`.
+ *
+ * @throws for an unknown name, listing those there are, and at once for options that a loss does not
+ * have, listing those it has, or that are out of its range.
  * @example lossByName("sigmoid", { beta: 0.1, label_smoothing: 0.1 })(pairs);
  * @example lossByName(["sigmoid", "bco_pair", "sft"], { loss_weights: [0.8, 0.2, 1] })(pairs);
  */
@@ -57,67 +62,17 @@ export function lossByName<Name extends LossName>(
   name: Name,
   config?: LossConfig,
 ): NamedLoss<Name extends keyof NamedResults ? NamedResults[Name] : PreferenceLoss>;
+export function lossByName(names: readonly string[], config?: LossConfig): NamedLoss<MixedLoss>;
 export function lossByName(name: string | readonly string[], config?: LossConfig): NamedLoss;
 export function lossByName(name: string | readonly string[], config: LossConfig = {}): NamedLoss {
-  const prepare = typeof name === "string" ? single(name) : mixed(name);
-  prepare(config);
+  const find = typeof name === "string" ? single(name) : mixed(name);
+  const prepare = (given: LossConfig) => {
+    const { rest, weighting } = splitWeighting(given);
+    return { ...find(rest), weighting };
+  };
+  prepare(config).terms.forEach(checkEarly);
   return (pairs, options = {}) => {
-    const { loss, own, weighting } = prepare({ ...config, ...options });
-    if (weighting === undefined) return loss(pairs, own);
-    return wpoLoss(pairs, { ...weighting, base: loss, baseOptions: own });
+    const { loss, weighting } = prepare(merged(config, options));
+    return weighting === undefined ? loss(pairs) : wpoLoss(pairs, { ...weighting, base: loss });
   };
-}
-
-type AnyLoss = PreferenceLossFunction<Record<string, unknown>>;
-
-/** A loss, its own options, and what weights it. */
-interface Prepared {
-  readonly loss: AnyLoss;
-  readonly own: Record<string, unknown>;
-  readonly weighting: WpoLossOptions | undefined;
-}
-
-function single(name: string): (config: LossConfig) => Prepared {
-  const entry = entryOf(name);
-  const loss = entry.loss as AnyLoss;
-  return (config) => {
-    const { rest, weighting } = splitWeighting(config);
-    const own = { ...translated(`"${name}"`, entry, rest), ...entry.fixed };
-    return { loss, own, weighting };
-  };
-}
-
-function mixed(names: readonly string[]): (config: LossConfig) => Prepared {
-  const entries = names.map(entryOf);
-  return (config) => {
-    const { rest, weighting } = splitWeighting(config);
-    const { loss_weights: given, ...options } = rest;
-    const weights = (given ?? names.map(() => 1)) as number[];
-    if (!(Array.isArray(weights) && weights.length === names.length)) {
-      throw new RangeError(
-        `lossByName: loss_weights must be a list of ${names.length} numbers, got ${JSON.stringify(given)}`,
-      );
-    }
-    // Every loss takes the options it has; one that no loss has is checked against all.
-    const trl = Object.assign({}, ...entries.map((entry) => entry.trl));
-    const all: LossEntry = { loss: mixLosses, trl, fixed: {} };
-    const list = `[${names.join(", ")}]`;
-    for (const key of Object.keys(options)) {
-      if (!(key in all.trl || key in TRL_OPTIONS)) throw noOption(list, all, key);
-    }
-    translated(list, all, options);
-    const terms = entries.map((entry, k) => {
-      const part = Object.entries(options).filter(([key]) => key in entry.trl);
-      const own = { ...translated(list, entry, Object.fromEntries(part)), ...entry.fixed };
-      const loss = entry.loss as AnyLoss;
-      return { loss, weight: weights[k]!, options: own };
-    });
-    return { loss: mixLosses(...terms), own: {}, weighting };
-  };
-}
-
-function entryOf(name: string): LossEntry {
-  if (Object.hasOwn(LOSSES, name)) return LOSSES[name as LossName];
-  const known = Object.keys(LOSSES).join(", ");
-  throw new RangeError(`lossByName: no loss "${name}"; there are ${known}`);
 }

@@ -5,6 +5,7 @@
 
 import { exp, logSigmoid, minimum, mul, neg } from "../ops/index.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { cutFor, LARGEST_EXPONENT } from "./exponents.js";
 import { checkChoice, checkNumber } from "./inputs.js";
 import { type LogRatios, logRatios } from "./pieces.js";
 import type { PairLogProbs } from "./types.js";
@@ -24,7 +25,8 @@ export interface FDivergenceOptions {
   /**
    * Divergence that keeps the policy near the reference (Wang et al. 2023, arXiv 2309.16240):
    * `"reverse_kl"` g(r) = r (default), `"forward_kl"` −e^(−r), `"js_divergence"` log σ(r),
-   * `"alpha_divergence"` e^((α−1)r)/(α−1). Exponents are cut at 80, at 40 in losses that square.
+   * `"alpha_divergence"` e^((α−1)r)/(α−1). Exponents are cut at 80, at 40 in losses that square, and
+   * lower as far as the factor 1/(α−1), or a β > 1, would lift the score above e to that.
    */
   readonly fDivergence?: FDivergence;
   /** α of `"alpha_divergence"`, and only of it; default 0.5. At 1 it is the reverse KL. */
@@ -34,10 +36,7 @@ export interface FDivergenceOptions {
 /** Their names, for a loss's list of its own. */
 export const DIVERGENCE_OPTIONS = ["fDivergence", "fAlphaDivergenceCoef"] as const;
 
-/** e⁸⁰ and its multiples are finite in float32. */
-const LARGEST_EXPONENT = 80;
-/** The cut for losses that square their scores. */
-export const LARGEST_SQUARED_EXPONENT = 40;
+export { LARGEST_SQUARED_EXPONENT } from "./exponents.js";
 
 /** Log-ratios `r` (nats) of a batch of pairs and their scores `s = g(r)`; [batch] each. */
 export interface Scores extends LogRatios {
@@ -45,15 +44,18 @@ export interface Scores extends LogRatios {
   readonly rejectedScore: Tensor;
 }
 
-/** The scores of pairs under a divergence. */
+/**
+ * The scores of pairs under a divergence.
+ * @param options With the loss's β where it is given; every default is below 1.
+ * @param largestExponent A score of a divergence that is an exponential, and β times it, are at most e to this.
+ */
 export function divergenceScores(
   loss: string,
   pairs: PairLogProbs,
-  options: FDivergenceOptions,
+  options: FDivergenceOptions & { readonly beta?: number },
   largestExponent = LARGEST_EXPONENT,
 ): Scores {
-  const { fDivergence = "reverse_kl", fAlphaDivergenceCoef } = options;
-  const score = scoreFunction(loss, fDivergence, fAlphaDivergenceCoef, largestExponent);
+  const score = scoreFunction(loss, options, cutFor(largestExponent, options.beta ?? 1));
   const ratios = logRatios(loss, pairs);
   return {
     ...ratios,
@@ -64,17 +66,16 @@ export function divergenceScores(
 
 function scoreFunction(
   loss: string,
-  divergence: FDivergence,
-  alpha: number | undefined,
+  { fDivergence = "reverse_kl", fAlphaDivergenceCoef: alpha }: FDivergenceOptions,
   largestExponent: number,
 ): (ratio: Tensor) => Tensor {
-  checkChoice(loss, "fDivergence", divergence, DIVERGENCES);
-  if (alpha !== undefined && divergence !== "alpha_divergence") {
+  checkChoice(loss, "fDivergence", fDivergence, DIVERGENCES);
+  if (alpha !== undefined && fDivergence !== "alpha_divergence") {
     throw new TypeError(
-      `${loss}: fAlphaDivergenceCoef belongs to fDivergence "alpha_divergence", not "${divergence}"`,
+      `${loss}: fAlphaDivergenceCoef belongs to fDivergence "alpha_divergence", not "${fDivergence}"`,
     );
   }
-  switch (divergence) {
+  switch (fDivergence) {
     case "reverse_kl":
       return (r) => r;
     case "forward_kl":
@@ -86,7 +87,8 @@ function scoreFunction(
       checkNumber(loss, "fAlphaDivergenceCoef", coefficient, () => true, "that is finite");
       const order = coefficient - 1;
       if (Math.abs(order) < 1e-6) return (r) => r;
-      return (r) => mul(exp(minimum(mul(r, order), largestExponent)), 1 / order);
+      const cut = cutFor(largestExponent, 1 / Math.abs(order));
+      return (r) => mul(exp(minimum(mul(r, order), cut)), 1 / order);
     }
   }
 }

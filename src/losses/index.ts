@@ -27,6 +27,7 @@ export {
 export { type BetaDpoLoss, type BetaDpoLossOptions, betaDpoLoss } from "./betaDpo.js";
 export { lossByName, type NamedLoss, type NamedResults } from "./byName.js";
 export { type CalDpoLossOptions, calDpoLoss } from "./calDpo.js";
+export { chunkedSequenceLogProbs, chunkedTokenLogProbs } from "./chunkedLogProbs.js";
 export { type CpoLossOptions, cpoLoss } from "./cpo.js";
 export {
   type DiffusionDpoLossOptions,
@@ -59,12 +60,7 @@ export {
   robustDpoLoss,
 } from "./labelNoise.js";
 export { ldDpoLogProbs } from "./ldDpo.js";
-export {
-  chunkedSequenceLogProbs,
-  chunkedTokenLogProbs,
-  sequenceLogProbs,
-  tokenLogProbs,
-} from "./logProbs.js";
+export { sequenceLogProbs, tokenLogProbs } from "./logProbs.js";
 export type { LossConfig } from "./lossConfig.js";
 export type { LossName } from "./lossNames.js";
 export { type HingeLossOptions, hingeLoss, type IpoLossOptions, ipoLoss } from "./margin.js";
@@ -73,6 +69,13 @@ export { type MixedLoss, type MixTerm, mixLosses } from "./mix.js";
 export { type OffsetDpoLossOptions, offsetDpoLoss } from "./offsetDpo.js";
 export { type OrpoLossOptions, orpoLoss } from "./orpo.js";
 export type { PenaltyWeightOptions, SpoState } from "./penaltyWeight.js";
+export { type RejectionSampleOptions, rejectionSample } from "./rejectionSampling.js";
+export {
+  firstRoundRank,
+  type RankedPair,
+  type RewardRankOptions,
+  tournament,
+} from "./rewardRanking.js";
 export type { RunningStatistics, UpdatedStatistics } from "./runningStatistics.js";
 export {
   type AspoWeightsOptions,

@@ -3,11 +3,39 @@
  * @module
  */
 
-import { type LossEntry, TRL_OPTIONS } from "./lossNames.js";
+import type { LossEntry } from "./lossNames.js";
 import type { WpoLossOptions } from "./wpo.js";
 
 /** Options by TRL's names or by the loss's own. */
 export type LossConfig = Readonly<Record<string, unknown>>;
+
+/**
+ * TRL's options and the values at which they do nothing: a whole configuration can be passed on to a
+ * loss that has no part for them.
+ */
+const TRL_OPTIONS: LossConfig = {
+  beta: undefined,
+  label_smoothing: 0,
+  f_divergence_type: "reverse_kl",
+  f_alpha_divergence_coef: 0.5,
+  discopop_tau: 0.05,
+  loss_weights: undefined,
+  use_weighting: false,
+  ld_alpha: undefined,
+  simpo_gamma: undefined,
+  cpo_alpha: 0,
+  desirable_weight: undefined,
+  undesirable_weight: undefined,
+};
+
+/** TRL's options whose names say which loss of a list they are for. */
+const OF_ONE_LOSS: readonly string[] = [
+  "discopop_tau",
+  "simpo_gamma",
+  "cpo_alpha",
+  "desirable_weight",
+  "undesirable_weight",
+];
 
 const WEIGHTING = ["chosenLogWeight", "rejectedLogWeight", "clamp"] as const;
 
@@ -23,10 +51,13 @@ export function splitWeighting(config: LossConfig) {
     if (key in rest) weighting[key] = rest[key];
     delete rest[key];
   }
-  return { rest: rest as LossConfig, weighting: weighting as WpoLossOptions };
+  return {
+    rest: rest as LossConfig,
+    weighting: weighting as Omit<WpoLossOptions, "base" | "baseOptions">,
+  };
 }
 
-/** A configuration by the loss's own names. */
+/** A configuration by the loss's own names, with what the loss's name fixes. */
 export function translated(
   name: string,
   entry: LossEntry,
@@ -53,11 +84,32 @@ export function translated(
     }
     own[target] = value;
   }
-  return own;
+  return { ...own, ...entry.fixed };
+}
+
+/**
+ * The options of a list of losses, by the losses' own names. They go to all, and all have to have them,
+ * as TRL demands of `f_divergence_type`; where TRL ignores `label_smoothing` with a warning this is an
+ * error too. Two exceptions, for options that another of the losses has: `sft`, which TRL lets stand
+ * beside any loss, and options named after one loss.
+ */
+export function translatedList(
+  names: readonly string[],
+  entries: readonly LossEntry[],
+  config: LossConfig,
+): Record<string, unknown>[] {
+  return entries.map((entry, k) => {
+    const concerns = (key: string): boolean =>
+      key in entry.trl ||
+      !(names[k] === "sft" || OF_ONE_LOSS.includes(key)) ||
+      !entries.some((other) => key in other.trl);
+    const part = Object.entries(config).filter(([key]) => concerns(key));
+    return translated(`"${names[k]}"`, entry, Object.fromEntries(part));
+  });
 }
 
 /** The error for an option of TRL's that a loss does not have. */
-export function noOption(name: string, entry: LossEntry, key: string): TypeError {
+function noOption(name: string, entry: LossEntry, key: string): TypeError {
   const known = Object.keys(entry.trl).join(", ") || "none";
   return new TypeError(
     `lossByName: ${name} has no part for \`${key}\`; of TRL's options it has ${known}`,

@@ -142,22 +142,3 @@ export interface LossEntry {
   readonly trl: Readonly<Record<string, string>>;
   readonly fixed: Readonly<Record<string, unknown>>;
 }
-
-/**
- * TRL's options and the values at which they do nothing: a whole configuration can be passed on to a
- * loss that has no part for them.
- */
-export const TRL_OPTIONS: Readonly<Record<string, unknown>> = {
-  beta: undefined,
-  label_smoothing: 0,
-  f_divergence_type: "reverse_kl",
-  f_alpha_divergence_coef: 0.5,
-  discopop_tau: 0.05,
-  loss_weights: undefined,
-  use_weighting: false,
-  ld_alpha: undefined,
-  simpo_gamma: undefined,
-  cpo_alpha: 0,
-  desirable_weight: undefined,
-  undesirable_weight: undefined,
-};

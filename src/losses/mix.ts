@@ -7,19 +7,20 @@ import { checkNumber, checkOptions } from "./inputs.js";
 import type { PairLogProbs, PreferenceLoss, PreferenceLossFunction } from "./types.js";
 
 /** A term of {@link mixLosses}. */
-export interface MixTerm<Options extends object = never> {
+export interface MixTerm<Loss extends PreferenceLossFunction<never>> {
   /** Any preference loss. */
-  readonly loss: PreferenceLossFunction<Options>;
+  readonly loss: Loss;
   /** Its weight, finite. */
   readonly weight: number;
   /** Its options. */
-  readonly options?: Options;
+  readonly options?: Parameters<Loss>[1];
 }
 
 /** What a mix gives. */
-export interface MixedLoss extends PreferenceLoss {
-  /** The terms' own results, unweighted, in order. */
-  readonly terms: readonly PreferenceLoss[];
+export interface MixedLoss<Terms extends readonly PreferenceLoss[] = readonly PreferenceLoss[]>
+  extends PreferenceLoss {
+  /** The terms' own results, unweighted, in order, their states included. */
+  readonly terms: Terms;
 }
 
 /**
@@ -37,9 +38,12 @@ export interface MixedLoss extends PreferenceLoss {
  * );
  * const { loss } = mpo(pairs);
  */
-export function mixLosses<Options extends object[]>(
-  ...terms: { readonly [K in keyof Options]: MixTerm<Options[K]> }
-): (pairs: PairLogProbs, options?: Record<string, unknown>) => MixedLoss {
+export function mixLosses<Losses extends readonly PreferenceLossFunction<never>[]>(
+  ...terms: { readonly [K in keyof Losses]: MixTerm<Losses[K]> }
+): (
+  pairs: PairLogProbs,
+  options?: Record<string, unknown>,
+) => MixedLoss<{ readonly [K in keyof Losses]: ReturnType<Losses[K]> }> {
   if (terms.length === 0) throw new TypeError("mixLosses: needs at least one term");
   terms.forEach(({ weight }, i) => {
     checkNumber("mixLosses", `weight of term ${i}`, weight, () => true, "that is finite");
@@ -55,7 +59,7 @@ export function mixLosses<Options extends object[]>(
       loss: total("loss"),
       perPair: total("perPair"),
       rewards: results[0]!.rewards,
-      terms: results,
+      terms: results as never,
     };
   };
 }

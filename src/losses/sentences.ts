@@ -25,11 +25,9 @@ import {
 import { iota } from "../tensor/create.js";
 import { formatShape, sameShape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { LARGEST_EXPONENT } from "./exponents.js";
 import { checkNumber, checkOptions } from "./inputs.js";
 import { checkTokens } from "./tokenInputs.js";
-
-/** e⁸⁰ is finite in float32. */
-const LARGEST_EXPONENT = 80;
 
 /**
  * The sentence each token of a text begins in, counted from 0, by `Intl.Segmenter`.

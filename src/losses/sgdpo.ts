@@ -5,7 +5,7 @@
 
 import { stopGradient } from "../ops/composite.js";
 import { argsort, cast, floor, maximum, minimum, slice, where } from "../ops/index.js";
-import { type RandomGenerator, randomGenerator, randomUniform } from "../tensor/random.js";
+import { generatorOf, type RandomGenerator, randomUniform } from "../tensor/random.js";
 import { formatShape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { checkBeta, checkLabelSmoothing, checkNumber, checkOptions } from "./inputs.js";
@@ -104,7 +104,7 @@ export function sgdpoPilots(
   }
   const lengths = [chosen, rejected].map(({ mask }) => maskedCount(mask, "float64"));
   const shorter = minimum(lengths[0]!, lengths[1]!);
-  const generator = typeof seed === "function" ? seed : randomGenerator(seed);
+  const generator = generatorOf(seed);
   const pilot = ({ ratios, mask }: TokenRatios, share: number): Tensor => {
     // r·m that is an integer but for rounding stays it.
     const size = maximum(floor(shorter.mul(share).add(1e-9)), 1);

@@ -5,6 +5,7 @@
 
 import { expm1, minimum } from "../ops/index.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { cutFor, LARGEST_EXPONENT } from "./exponents.js";
 import { checkBeta, checkLabelSmoothing, checkNumber, checkOptions, checkPairs } from "./inputs.js";
 import { perToken, preferenceLoss, smoothedLogistic } from "./pieces.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
@@ -53,10 +54,10 @@ function wantedMargin(
   if (gamma !== undefined && gammaBetaRatio !== undefined) {
     throw new TypeError(`${loss}: give \`gamma\` or \`gammaBetaRatio\`, not both`);
   }
-  const margin = gammaBetaRatio === undefined ? (gamma ?? 0.5) : gammaBetaRatio * beta;
-  const given = gammaBetaRatio === undefined ? "gamma" : "gammaBetaRatio";
-  checkNumber(loss, given, margin, (m) => m >= 0, "≥ 0");
-  return margin;
+  const option = gammaBetaRatio === undefined ? "gamma" : "gammaBetaRatio";
+  const value = gammaBetaRatio ?? gamma ?? 0.5;
+  checkNumber(loss, option, value, (m) => m >= 0, "≥ 0");
+  return option === "gamma" ? value : value * beta;
 }
 
 /** Options of {@link alphaPoLoss}. */
@@ -65,15 +66,13 @@ export interface AlphaPoLossOptions extends SimpoLossOptions {
   readonly alpha?: number;
 }
 
-/** e⁸⁰ and its multiples are finite in float32. */
-const LARGEST_EXPONENT = 80;
-
 /**
  * AlphaPO (Gupta et al. 2025, arXiv 2501.03884): SimPO with the log-probability per token a replaced by
  *
  * `(1 − e^(−αa))/α`, which at α = 0 is a.
  *
- * Exponents are cut at 80. Rewards are β times the replaced a. The paper's text was not at hand.
+ * Exponents −αa are cut at 80, or lower, where β times the replaced a, or its slope, reaches e⁸⁰.
+ * Rewards are β times the replaced a. The paper's text was not at hand.
  *
  * @param pairs Needs `chosenLength` and `rejectedLength`.
  * @throws for missing or misshapen inputs, options out of range, and both `gamma` and `gammaBetaRatio`.
@@ -94,10 +93,12 @@ export function alphaPoLoss(pairs: PairLogProbs, options: AlphaPoLossOptions = {
   checkNumber("alphaPoLoss", "alpha", alpha, () => true, "that is finite");
   const margin = wantedMargin("alphaPoLoss", beta, gamma, gammaBetaRatio);
   const checked = checkPairs("alphaPoLoss", pairs, "chosenLength", "rejectedLength");
+  // The reward is about −β/α·e^(−αa), its slope β·e^(−αa).
+  const cut = cutFor(LARGEST_EXPONENT, beta, beta / Math.abs(alpha));
   const reward = (logProbs: Tensor, length: Tensor): Tensor => {
     const a = perToken(logProbs, length);
     if (Math.abs(alpha) < 1e-6) return a.mul(beta);
-    return expm1(minimum(a.mul(-alpha), LARGEST_EXPONENT)).mul(-beta / alpha);
+    return expm1(minimum(a.mul(-alpha), cut)).mul(-beta / alpha);
   };
   const chosenReward = reward(checked.chosen, checked.chosenLength);
   const rejectedReward = reward(checked.rejected, checked.rejectedLength);

@@ -4,9 +4,8 @@
  */
 
 import { stopGradient } from "../ops/composite.js";
-import { neg, sub, where } from "../ops/index.js";
-import { formatShape, sameShape } from "../tensor/shape.js";
-import { Tensor } from "../tensor/tensor.js";
+import { where } from "../ops/index.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { type DpoLossOptions, dpoLoss } from "./dpo.js";
 import { checkChoice, checkNumber, checkOptions, checkPairs } from "./inputs.js";
 import {
@@ -15,7 +14,7 @@ import {
   type PenaltyWeightOptions,
   penaltyWeight,
 } from "./penaltyWeight.js";
-import { perToken } from "./pieces.js";
+import { supervisedFloor, supervisedLoss } from "./supervised.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
 /** Options of {@link spoLoss}. */
@@ -88,8 +87,8 @@ export function spoLoss<
   const { dtype } = checkPairs("spoLoss", pairs).chosen;
   const gamma = multiplier(options, dtype);
 
-  const nll = neg(perUnit(pairs, "chosen", per));
-  const excess = sub(sub(nll, floorOf(options.floor, pairs, per)), epsilon);
+  const nll = supervisedLoss(pairs, per);
+  const excess = nll.sub(supervisedFloor(options.floor, pairs, per)).sub(epsilon);
   const gap = excess.mean();
   const observed = stopGradient(gap);
   const penalty = penaltyWeight(options, gamma, observed);
@@ -120,32 +119,3 @@ const OPTIONS = [
   "floor",
   "per",
 ] as const;
-
-/** Log-probability of the chosen completions in the unit asked for. */
-function perUnit(
-  pairs: PairLogProbs,
-  which: "chosen" | "referenceChosen",
-  per: "token" | "sequence",
-): Tensor {
-  if (per === "sequence") return checkPairs("spoLoss", pairs, which)[which];
-  const checked = checkPairs("spoLoss", pairs, which, "chosenLength");
-  return perToken(checked[which], checked.chosenLength);
-}
-
-function floorOf(
-  floor: number | Tensor | undefined,
-  pairs: PairLogProbs,
-  per: "token" | "sequence",
-): Tensor | number {
-  if (floor === undefined) return neg(stopGradient(perUnit(pairs, "referenceChosen", per)));
-  if (!(floor instanceof Tensor)) {
-    checkNumber("spoLoss", "floor", floor, () => true, "or a tensor");
-    return floor;
-  }
-  if (floor.size !== 1 && !sameShape(floor.shape, pairs.chosen.shape)) {
-    throw new RangeError(
-      `spoLoss: floor must be a scalar or have shape ${formatShape(pairs.chosen.shape)}, got ${formatShape(floor.shape)}`,
-    );
-  }
-  return stopGradient(floor.size === 1 ? floor.reshape([]) : floor);
-}

@@ -7,17 +7,18 @@ import { stopGradient } from "../ops/composite.js";
 import { div, exp, logSoftmax, logSumExp, maximum, minimum, mul, slice } from "../ops/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type DpoLossOptions, dpoLoss } from "./dpo.js";
+import { LARGEST_EXPONENT } from "./exponents.js";
 import { checkOptions, checkPairs } from "./inputs.js";
 import { tokenLogProbs } from "./logProbs.js";
 import { perPairTensor } from "./perPair.js";
 import { checkTokens, maskedCount, maskedSum } from "./tokenInputs.js";
-import type { PairLogProbs, PreferenceLoss, PreferenceLossFunction } from "./types.js";
-
-/** e⁸⁰ is finite in float32. */
-const LARGEST_EXPONENT = 80;
+import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
 /** Options of {@link wpoLoss}. */
-export interface WpoLossOptions<BaseOptions extends object = DpoLossOptions> {
+export interface WpoLossOptions<
+  BaseOptions extends object = DpoLossOptions,
+  Base extends PreferenceLoss = PreferenceLoss,
+> {
   /** log W of the chosen completions, [batch], nats per token: see {@link wpoLogWeights}. Needed. */
   readonly chosenLogWeight?: Tensor;
   /** log W of the rejected completions. Needed. */
@@ -25,7 +26,7 @@ export interface WpoLossOptions<BaseOptions extends object = DpoLossOptions> {
   /** Take weights of at most 1 (default), as TRL does. Without it weights end at e⁸⁰. */
   readonly clamp?: boolean;
   /** The loss to weight; default {@link dpoLoss}. */
-  readonly base?: PreferenceLossFunction<BaseOptions>;
+  readonly base?: (pairs: PairLogProbs, options?: BaseOptions) => Base;
   /** Options of the base loss. */
   readonly baseOptions?: BaseOptions;
 }
@@ -35,17 +36,17 @@ export interface WpoLossOptions<BaseOptions extends object = DpoLossOptions> {
  *
  * `sg[min(1, W_w·W_l)]·DPO`, `W = exp(mean_t(log p_t − log Σ_v p_v²))`
  *
- * so that pairs the policy itself might have written count more. Rewards are the base loss's. The
- * paper's text was not at hand.
+ * so that pairs the policy itself might have written count more. All else of the result is the base
+ * loss's: its rewards, and its state if it has one. The paper's text was not at hand.
  *
  * @param pairs What the base loss needs.
  * @throws for missing or misshapen inputs, the weights among them.
  */
-export function wpoLoss<BaseOptions extends object = DpoLossOptions>(
-  pairs: PairLogProbs,
-  options: WpoLossOptions<BaseOptions> = {},
-): PreferenceLoss {
-  const { base = dpoLoss as PreferenceLossFunction<BaseOptions>, clamp = true } = options;
+export function wpoLoss<
+  BaseOptions extends object = DpoLossOptions,
+  Base extends PreferenceLoss = PreferenceLoss,
+>(pairs: PairLogProbs, options: WpoLossOptions<BaseOptions, Base> = {}): Base {
+  const { base = dpoLoss as never, clamp = true } = options;
   checkOptions("wpoLoss", options, ...OPTIONS);
   const { chosen } = checkPairs("wpoLoss", pairs);
   const logWeight = (which: "chosenLogWeight" | "rejectedLogWeight") =>
@@ -54,7 +55,7 @@ export function wpoLoss<BaseOptions extends object = DpoLossOptions>(
   const weight = stopGradient(exp(minimum(sum, clamp ? 0 : LARGEST_EXPONENT)));
   const result = base(pairs, options.baseOptions);
   const perPair = weight.mul(result.perPair);
-  return { loss: perPair.mean(), perPair, rewards: result.rewards };
+  return { ...result, loss: perPair.mean(), perPair };
 }
 
 const OPTIONS = ["chosenLogWeight", "rejectedLogWeight", "clamp", "base", "baseOptions"] as const;

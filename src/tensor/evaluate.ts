@@ -40,11 +40,15 @@ export async function explain(...trees: unknown[]): Promise<Explanation> {
 }
 
 /**
- * Chooses the device of evaluations from now on: `"wasm"` (the default, everywhere) or
- * `"interpreter"` (slow, float64 arithmetic: the reference of the tests). Tensors move by
- * themselves.
+ * Chooses the device of evaluations from now on. Tensors move by themselves.
  *
- * @throws for an unknown name or option; the device stays what it was.
+ * - `"wasm"`: WebAssembly SIMD on the processor's cores; the default, everywhere.
+ * - `"gpu"`: WebGPU where there is one (in Node: with the package `webgpu` installed), else WebGL2.
+ *   float32 only, integers exact to 2²⁴. After the GPU was lost, calling this again makes a new device.
+ * - `"interpreter"`: slow, float64 arithmetic: the reference of the tests.
+ *
+ * @throws for an unknown name or option, and where there is no GPU, saying what was tried; the device
+ * stays what it was.
  */
 export async function setDevice(name: DeviceName, options: DeviceOptions = {}): Promise<void> {
   await (await runtime()).setDevice(name, options);

@@ -42,10 +42,11 @@ export interface RandomNormalOptions {
   readonly dtype?: DType;
 }
 
-function generatorOf(seed: number | string | RandomGenerator): RandomGenerator {
+/** The generator of a seed, or the given one, to be continued. */
+export function generatorOf(seed: number | string | RandomGenerator): RandomGenerator {
   if (typeof seed === "function") return seed;
   if (typeof seed !== "number" && typeof seed !== "string") {
-    throw new TypeError("random tensors need a seed: a number, a string or a generator");
+    throw new TypeError("random numbers need a seed: a number, a string or a generator");
   }
   return randomGenerator(seed);
 }

@@ -3,15 +3,23 @@
  * @module
  */
 
-import type { DeviceName, DeviceOptions } from "../devices/device.js";
+import type { DeviceName, DeviceOptions, GpuBackend } from "../devices/device.js";
 import type { TypedArray } from "../kernels/dtype.js";
 import type { Tensor } from "./tensor.js";
 
-export type { BufferHome, DeviceBuffer, DeviceName, DeviceOptions } from "../devices/device.js";
+export type {
+  BufferHome,
+  DeviceBuffer,
+  DeviceName,
+  DeviceOptions,
+  GpuBackend,
+} from "../devices/device.js";
 
 /** Memory and work of the current device. */
 export interface DeviceStatistics {
   readonly device: DeviceName;
+  /** What it computes with: the gpu device runs on `"webgpu"` or `"webgl2"`. */
+  readonly backend: "interpreter" | "wasm" | GpuBackend;
   /** Bytes held by tensors. */
   readonly bytes: number;
   /** Buffers held by tensors. */

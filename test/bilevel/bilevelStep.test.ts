@@ -10,7 +10,7 @@ import {
   type SharedOptions,
 } from "../../src/bilevel/bilevelStep.js";
 import type { NestedStep, SharedStep, WeightedStep } from "../../src/bilevel/types.js";
-import { log } from "../../src/ops/index.js";
+import { log, where } from "../../src/ops/index.js";
 import { type AdamWState, adamw } from "../../src/optim/adamw.js";
 import { rmsprop } from "../../src/optim/rmsprop.js";
 import { sgd } from "../../src/optim/sgd.js";
@@ -346,6 +346,51 @@ describe("a step", () => {
     ).rejects.toThrow("bilevelStep: the lower loss is NaN");
   });
 
+  it.each(shared)(
+    "by $method stops at a direction that is not finite, and names its tensor",
+    async (options) => {
+      // √h slopes infinitely at 0, where it is finite.
+      const infinite = {
+        upper: ({ layers: [h] }: { layers: Tensor[] }) => h!.sqrt().sum(),
+        lower: ({ layers: [h] }: { layers: Tensor[] }) => h!.square().sum(),
+      };
+      const params = { layers: [vector(0, 4)] };
+      await expect(bilevelStep(infinite, { params }, options)).rejects.toThrow(
+        /^bilevelStep: the direction at layers\.0 has [12] NaN or infinite elements$/,
+      );
+      expect(await numbers(params.layers[0]!)).toEqual([0, 4]);
+    },
+  );
+
+  it.each(nestedMethods)(
+    "by $method stops at a hypergradient that is not finite, and names its tensor",
+    async (options) => {
+      const infinite = {
+        upper: (x: { scale: Tensor }, y: Tensor) => x.scale.sqrt().sum().add(y.sum()),
+        lower: (x: { scale: Tensor }, y: Tensor) => y.sub(x.scale.sum()).square().sum(),
+      };
+      const at = { x: { scale: vector(0, 4) }, y: vector(1) };
+      await expect(bilevelStep(infinite, at, options)).rejects.toThrow(
+        "bilevelStep: the hypergradient at scale has 1 NaN or infinite elements",
+      );
+      expect(await numbers(at.x.scale)).toEqual([0, 4]);
+      expect(await numbers(at.y)).toEqual([1]);
+    },
+  );
+
+  it("stops at a lower iterate that is not finite where both losses are", async () => {
+    const infinite = {
+      upper: (x: Tensor, y: Tensor) => y.tanh().mul(x).sum(),
+      lower: (_: Tensor, y: Tensor) => where(y.less(0), 0, y.sqrt()).sum(),
+    };
+    const [x, y] = [vector(1), vector(0)];
+    const options = { method: "direct", lowerSteps: 1, lowerLearningRate: 0.1 } as const;
+    await expect(bilevelStep(infinite, { x, y }, options)).rejects.toThrow(
+      "bilevelStep: the new y has 1 NaN or infinite elements",
+    );
+    expect(await numbers(y)).toEqual([0]);
+  });
+
   it("by an unknown method lists those there are", async () => {
     await expect(
       bilevelStep({ upper, lower }, { params: vector(1) }, { method: "magic" as "penalty" }),
@@ -391,6 +436,30 @@ describe("a step", () => {
       [
         bilevelStep({ upper, lower }, { params }, { method: "penalty", hinge: true }),
         'bilevelStep: method "penalty" with hinge needs `floor`, the value v* of g',
+      ],
+      [
+        bilevelStep({ upper, lower }, { params }, { method: "penalty", floor: 1 }),
+        'bilevelStep: `floor` goes with hinge: true; without, method "penalty" does not depend on it',
+      ],
+      [
+        bilevelStep({ upper, lower }, { params }, { method: "penalty", hinge: false, epsilon: 0 }),
+        'bilevelStep: `epsilon` goes with hinge: true; without, method "penalty" does not depend on it',
+      ],
+      [
+        bilevelStep(
+          { upper, lower },
+          { params },
+          { method: "penalty", hinge: true, floor: Number.NaN },
+        ),
+        "bilevelStep: floor must be a number or a scalar tensor, got NaN",
+      ],
+      [
+        bilevelStep({ upper, lower }, { params }, { method: "penalty", gamma: params }),
+        "bilevelStep: gamma must be a scalar, got shape [2]",
+      ],
+      [
+        bilevelStep({ upper, lower }, { params }, { method: "barrier", floor: 1 }),
+        'bilevelStep: `floor`, the value v* of g, goes with control "value"',
       ],
       [
         bilevelStep({ upper, lower }, { params }, { method: "barrier", control: "value" }),

@@ -605,10 +605,6 @@ add("random numbers", (dtype) => [
 /** Every case. */
 export const CASES: readonly Case[] = cases;
 
-const EXTREMES = [0, 1, -1, 2, -2, 7, 255, 65536, 2147483647, -2147483648, -2147483647, 1431655765];
-const pairs = EXTREMES.flatMap((a) => EXTREMES.map((b) => [a, b] as const));
-const left = (): Tensor => int32(pairs.map(([a]) => a));
-const right = (): Tensor => int32(pairs.map(([, b]) => b));
 const bits = (n: number, step: number): Tensor =>
   tensor(
     Array.from({ length: n }, (_, i) => i % step === 0),
@@ -637,143 +633,187 @@ const FLOATS = [
   1e-40,
 ];
 
-/** Integers and booleans, which agree exactly. */
-export const EXACT: readonly { name: string; make: () => Tensor | readonly Tensor[] }[] = [
-  ...(
-    [
-      "add",
-      "sub",
-      "mul",
-      "maximum",
-      "minimum",
-      "equal",
-      "notEqual",
-      "less",
-      "lessEqual",
-      "greater",
-      "greaterEqual",
-    ] as const
-  ).map((name) => ({ name: `int32 ${name}`, make: () => named[name](left(), right()) })),
-  ...(["neg", "abs", "sign", "floor", "square", "relu"] as const).map((name) => ({
-    name: `int32 ${name}`,
-    make: () => named[name](int32(EXTREMES)),
-  })),
-  { name: "int32 where", make: () => pg.where(pg.less(left(), right()), left(), right()) },
-  {
-    name: "int32 with plain numbers",
-    make: () => [
-      left().add(7),
-      pg.sub(3, left()),
-      left().mul(1431655765),
-      left().less(5),
-      left().maximum(-3),
-    ],
+/** What an exact case is made of. */
+export type ExactCase = Omit<Case, "make" | "slack"> & {
+  readonly make: () => Tensor | readonly Tensor[];
+};
+
+/** Numbers that arithmetic of all 32 bits, or of float32's 24, is tried on. */
+const INTEGERS = {
+  32: {
+    extremes: [0, 1, -1, 2, -2, 7, 255, 65536, 2147483647, -2147483648, -2147483647, 1431655765],
+    factor: 1431655765,
+    step: 2654435,
+    start: 99999999,
   },
-  {
-    name: "int32 of every size and view",
-    make: () =>
-      SIZES.flatMap((n) => {
-        const x = (): Tensor => pg.arange(n).mul(2654435).sub(99999999);
+  24: {
+    extremes: [0, 1, -1, 2, -2, 7, 255, 1000, 4095, -4096, -4095, 1365],
+    factor: 1365,
+    step: 3,
+    start: 99,
+  },
+} as const;
+
+/** Integers and booleans, which agree exactly; those of 24 bits involve no float64 and no subnormal. */
+export function exactCases(integerBits: 24 | 32): readonly ExactCase[] {
+  const { extremes, factor, step, start } = INTEGERS[integerBits];
+  const pairs = extremes.flatMap((a) => extremes.map((b) => [a, b] as const));
+  const left = (): Tensor => int32(pairs.map(([a]) => a));
+  const right = (): Tensor => int32(pairs.map(([, b]) => b));
+  const floats = integerBits === 32 ? FLOATS : FLOATS.filter((x) => x !== 1e-40);
+  const float64 = (make: () => Tensor): Tensor[] => (integerBits === 32 ? [make()] : []);
+  return [
+    ...(
+      [
+        "add",
+        "sub",
+        "mul",
+        "maximum",
+        "minimum",
+        "equal",
+        "notEqual",
+        "less",
+        "lessEqual",
+        "greater",
+        "greaterEqual",
+      ] as const
+    ).map((name) => ({ name: `int32 ${name}`, make: () => named[name](left(), right()) })),
+    ...(["neg", "abs", "sign", "floor", "square", "relu"] as const).map((name) => ({
+      name: `int32 ${name}`,
+      make: () => named[name](int32(extremes)),
+    })),
+    { name: "int32 where", make: () => pg.where(pg.less(left(), right()), left(), right()) },
+    {
+      name: "int32 with plain numbers",
+      make: () => [
+        left().add(7),
+        pg.sub(3, left()),
+        left().mul(factor),
+        left().less(5),
+        left().maximum(-3),
+      ],
+    },
+    {
+      name: "int32 of every size and view",
+      make: () =>
+        SIZES.flatMap((n) => {
+          const x = (): Tensor => pg.arange(n).mul(step).sub(start);
+          return [
+            x(),
+            pg.flip(x()).add(1),
+            x().mul(x()),
+            x().sum(),
+            x().cast("float32"),
+            x().pad([[1, 2]]),
+            ...(n ? [x().max(), x().min(), x().argmax()] : []),
+          ];
+        }),
+    },
+    {
+      name: "int32 reductions",
+      make: () => {
+        const x = (): Tensor => left().reshape([12, 12]);
         return [
-          x(),
-          pg.flip(x()).add(1),
-          x().mul(x()),
           x().sum(),
-          x().cast("float32"),
-          x().pad([[1, 2]]),
-          ...(n ? [x().max(), x().min(), x().argmax()] : []),
+          x().sum(0),
+          x().sum(1),
+          x().max(0),
+          x().max(1),
+          x().min(0),
+          x().min(1),
+          ...float64(() => x().sum(0).cast("float64")),
+          x().transpose().sum(1).mul(3),
         ];
-      }),
-  },
-  {
-    name: "int32 reductions",
-    make: () => {
-      const x = (): Tensor => left().reshape([12, 12]);
-      return [
-        x().sum(),
-        x().sum(0),
-        x().sum(1),
-        x().max(0),
-        x().max(1),
-        x().min(0),
-        x().min(1),
-        x().sum(0).cast("float64"),
-        x().transpose().sum(1).mul(3),
-      ];
+      },
     },
-  },
-  {
-    name: "int32 order",
-    make: () => [
-      pg.sort(left().reshape([12, 12]).transpose()),
-      pg.argsort(right().reshape([12, 12]), 0),
-      pg.cumsum(left()),
-    ],
-  },
-  {
-    name: "int32 indexing",
-    make: () => [
-      pg.gather(left(), int32([3, 200, -1, 0])),
-      pg.scatterAdd(int32([1, 2, 3]), int32([0, 0, 2, 5]), int32([2147483647, 1, -4, 9])),
-      pg.concat([left(), right()]),
-    ],
-  },
-  {
-    name: "casts from float32",
-    make: () => {
-      const x = (): Tensor => tensor(FLOATS);
-      return [
-        x().cast("int32"),
-        x().cast("bool"),
-        x().cast("float64"),
-        x().abs().cast("int32"),
-        pg.less(x(), 0).cast("int32"),
-      ];
+    {
+      name: "int32 order",
+      make: () => [
+        pg.sort(left().reshape([12, 12]).transpose()),
+        pg.argsort(right().reshape([12, 12]), 0),
+        pg.cumsum(left()),
+      ],
     },
-  },
-  {
-    name: "casts from float64",
-    make: () => {
-      const x = (): Tensor =>
-        tensor([...FLOATS, 0.1, 1e300, 1e-300, 16777217, 2147483647.5], { dtype: "float64" });
-      return [x().cast("int32"), x().cast("bool"), x().cast("float32"), x().abs().cast("int32")];
+    {
+      name: "int32 indexing",
+      make: () => [
+        pg.gather(left(), int32([3, 200, -1, 0])),
+        pg.scatterAdd(
+          int32([1, 2, 3]),
+          int32([0, 0, 2, 5]),
+          int32([Math.max(...extremes), 1, -4, 9]),
+        ),
+        pg.concat([left(), right()]),
+      ],
     },
-  },
-  {
-    name: "casts from int32 and bool",
-    make: () => [
-      int32(EXTREMES).cast("float32"),
-      int32(EXTREMES).cast("float64"),
-      int32(EXTREMES).cast("bool"),
-      bits(9, 2).cast("int32"),
-      bits(9, 2).cast("float32"),
-      bits(9, 2).cast("float64"),
-    ],
-  },
-  {
-    name: "booleans of every size",
-    make: () =>
-      SIZES.flatMap((n) => [
-        pg.logicalAnd(bits(n, 2), bits(n, 3)),
-        pg.logicalOr(bits(n, 2), bits(n, 3)),
-        pg.logicalNot(bits(n, 2)),
-        pg.equal(bits(n, 2), bits(n, 3)),
-        bits(n, 3).sum(),
-        pg.where(bits(n, 2), bits(n, 3), true),
-        pg.flip(bits(n, 3)).pad([[1, 1]]),
-        pg.add(bits(n, 2), bits(n, 3)),
-        ...(n ? [bits(n, 4).max(), bits(n, 1).min()] : []),
-      ]),
-  },
-  {
-    name: "full, eye and arange",
-    make: () => [
-      pg.full([3, 3], 7, { dtype: "int32" }),
-      pg.full([5], true),
-      pg.eye(5),
-      pg.arange(9),
-      pg.arange(5, -5, -3),
-      pg.zeros([0]),
-    ],
-  },
-];
+    {
+      name: "casts from float32",
+      make: () => {
+        const x = (): Tensor => tensor(floats);
+        return [
+          x().cast("int32"),
+          x().cast("bool"),
+          ...float64(() => x().cast("float64")),
+          x().abs().cast("int32"),
+          pg.less(x(), 0).cast("int32"),
+        ];
+      },
+    },
+    ...(integerBits === 24
+      ? []
+      : [
+          {
+            name: "casts from float64",
+            make: () => {
+              const x = (): Tensor =>
+                tensor([...FLOATS, 0.1, 1e300, 1e-300, 16777217, 2147483647.5], {
+                  dtype: "float64",
+                });
+              return [
+                x().cast("int32"),
+                x().cast("bool"),
+                x().cast("float32"),
+                x().abs().cast("int32"),
+              ];
+            },
+          },
+        ]),
+    {
+      name: "casts from int32 and bool",
+      make: () => [
+        int32(extremes).cast("float32"),
+        ...float64(() => int32(extremes).cast("float64")),
+        int32(extremes).cast("bool"),
+        bits(9, 2).cast("int32"),
+        bits(9, 2).cast("float32"),
+        ...float64(() => bits(9, 2).cast("float64")),
+      ],
+    },
+    {
+      name: "booleans of every size",
+      make: () =>
+        SIZES.flatMap((n) => [
+          pg.logicalAnd(bits(n, 2), bits(n, 3)),
+          pg.logicalOr(bits(n, 2), bits(n, 3)),
+          pg.logicalNot(bits(n, 2)),
+          pg.equal(bits(n, 2), bits(n, 3)),
+          bits(n, 3).sum(),
+          pg.where(bits(n, 2), bits(n, 3), true),
+          pg.flip(bits(n, 3)).pad([[1, 1]]),
+          pg.add(bits(n, 2), bits(n, 3)),
+          ...(n ? [bits(n, 4).max(), bits(n, 1).min()] : []),
+        ]),
+    },
+    {
+      name: "full, eye and arange",
+      make: () => [
+        pg.full([3, 3], 7, { dtype: "int32" }),
+        pg.full([5], true),
+        pg.eye(5),
+        pg.arange(9),
+        pg.arange(5, -5, -3),
+        pg.zeros([0]),
+      ],
+    },
+  ];
+}

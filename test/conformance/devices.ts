@@ -19,6 +19,10 @@ export interface TestedDevice {
   readonly options?: DeviceOptions;
   /** Floating-point types it computes in. */
   readonly floats: readonly DType[];
+  /** Bits of its integers. Default: 32. */
+  readonly integerBits?: 24 | 32;
+  /** Check every n-th result of a case only, where each kernel takes long to compile. Default: 1. */
+  readonly every?: number;
 }
 
 /** Every device. */

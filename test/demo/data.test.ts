@@ -1,7 +1,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { InputError, readPairs } from "../../bench/demo/data.js";
+import { readPairs } from "../../bench/demo/data.js";
+import { InputError } from "../../bench/demo/inputError.js";
 import { type Settings, settingsFor } from "../../bench/demo/settings.js";
 import { taskOf } from "../../bench/demo/task.js";
 import { temporaryDirectory } from "./tiny.js";

@@ -7,7 +7,7 @@ import { gradients } from "../../src/autograd/gradients.js";
 import { chesScore } from "../../src/dynamics/ches.js";
 import { pairDynamics } from "../../src/dynamics/pairDynamics.js";
 import { dpoLoss } from "../../src/losses/dpo.js";
-import { chunkedSequenceLogProbs, sequenceLogProbs } from "../../src/losses/logProbs.js";
+import { chunkedSequenceLogProbs, sequenceLogProbs } from "../../src/losses/index.js";
 import type { PairLogProbs } from "../../src/losses/types.js";
 import { type GptParameters, gpt } from "../../src/nn/gpt.js";
 import { slice } from "../../src/ops/index.js";

@@ -198,4 +198,38 @@ describe("DynamicsRecorder", () => {
       "DynamicsRecorder: step must be a number greater than 3, got 3",
     );
   });
+
+  it("is after a call that failed what it was before", async () => {
+    const own = new DynamicsRecorder();
+    const three = { logProbs: tensor([-1, -2, -3]) };
+    await expect(own.record(Number.NaN, three)).rejects.toThrow("finite number");
+    await expect(own.record(0, three, { metrics: { m: tensor([1, 2]) } })).rejects.toThrow(
+      "m must",
+    );
+    await expect(own.record(0, { ...three, velocities: tensor([1, 2]) })).rejects.toThrow(
+      "velocities must have shape [3]",
+    );
+    expect(own.rows).toEqual([]);
+    expect(own.html()).toBe(new DynamicsRecorder().html());
+    // The responses are those of the first call that succeeds.
+    const two = { logProbs: tensor([-1, -2]) };
+    const row = await own.record(0, two);
+    expect(Object.keys(row.logProbs)).toEqual(["chosen", "rejected"]);
+    await expect(own.record(1, three)).rejects.toThrow("logProbs must have shape [2]");
+    expect(own.rows).toEqual([row]);
+  });
+
+  it("settles the responses once, where calls are not awaited in turn", async () => {
+    const own = new DynamicsRecorder();
+    const calls = [
+      own.record(0, { logProbs: tensor([-1, -2]) }),
+      own.record(1, { logProbs: tensor([-1, -2, -3]) }),
+    ];
+    const [first, second] = await Promise.allSettled(calls);
+    expect(first!.status).toBe("fulfilled");
+    expect(String((second as PromiseRejectedResult).reason)).toContain(
+      "logProbs must have shape [2] (chosen, rejected), got [3]",
+    );
+    expect(own.rows).toHaveLength(1);
+  });
 });

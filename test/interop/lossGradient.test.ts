@@ -6,14 +6,24 @@
 import { afterAll, describe, expect, expectTypeOf, it } from "vitest";
 import { gradients } from "../../src/autograd/gradients.js";
 import { type LossGradient, lossGradient } from "../../src/interop/index.js";
-import { cpoLoss } from "../../src/losses/cpo.js";
-import { dpoLoss } from "../../src/losses/dpo.js";
-import { sftLoss } from "../../src/losses/sft.js";
-import { simpoLoss } from "../../src/losses/simpo.js";
-import { type SpoLoss, spoLoss } from "../../src/losses/spo.js";
-import type { PairLogProbs, PreferenceLoss } from "../../src/losses/types.js";
+import type { TypedArray } from "../../src/kernels/dtype.js";
+import {
+  aspoLoss,
+  dpoLoss,
+  lossByName,
+  offsetDpoLoss,
+  type PairLogProbs,
+  type SpoLoss,
+  sftLoss,
+  simpoLoss,
+  spoLoss,
+  type TdpoLossOptions,
+  tdpoLoss,
+} from "../../src/losses/index.js";
 import { tensor } from "../../src/tensor/create.js";
-import { deviceStatistics, setDevice } from "../../src/tensor/evaluate.js";
+import { deviceStatistics, realize, setDevice } from "../../src/tensor/evaluate.js";
+import type { Tensor } from "../../src/tensor/tensor.js";
+import { cases, detachedCases, goldenInputs } from "../losses/cases.js";
 import {
   arraysOf,
   directGradient,
@@ -34,46 +44,159 @@ const arrays = {
   chosenLength: [3, 2, 4, 1],
   rejectedLength: [4, 2, 5, 1],
 };
-const typed = <A extends Float32ArrayConstructor | Float64ArrayConstructor>(kind: A) =>
-  Object.fromEntries(
-    Object.entries(arrays).map(([name, values]) => [name, kind.from(values)]),
-  ) as unknown as typeof arrays;
-
-/** Loss, pairs' losses and gradients in tensors, float64. */
-async function inTensors(loss: (pairs: PairLogProbs) => PreferenceLoss) {
-  const pairs = Object.fromEntries(
-    Object.entries(arrays).map(([name, values]) => [name, tensor(values, { dtype: "float64" })]),
-  ) as unknown as PairLogProbs;
-  const result = loss(pairs);
-  const [chosen, rejected] = gradients(result.loss, [pairs.chosen, pairs.rejected]);
-  return {
-    loss: await result.loss.item(),
-    perPair: await result.perPair.data(),
-    gradient: { chosen: await chosen!.data(), rejected: await rejected!.data() },
-  };
+/** An array for each tensor of a record. */
+async function asArrays<Name extends string>(
+  tensors: Readonly<Record<Name, Tensor>>,
+): Promise<Record<Name, TypedArray>> {
+  const names = Object.keys(tensors) as Name[];
+  const found = names.map(async (name) => [name, await tensors[name].data()]);
+  return Object.fromEntries(await Promise.all(found));
 }
 
-describe("lossGradient", () => {
-  it.each([
-    ["dpoLoss", (pairs: PairLogProbs) => dpoLoss(pairs, { beta: 0.5 })],
-    ["simpoLoss", (pairs: PairLogProbs) => simpoLoss(pairs)],
-    ["cpoLoss", (pairs: PairLogProbs) => cpoLoss(pairs)],
-    ["spoLoss", (pairs: PairLogProbs) => spoLoss(pairs, { gamma: 0.7, hinge: true, floor: 0.5 })],
-  ] as const)("of %s gives its loss, pairs' losses and gradients", async (_, loss) => {
-    const expected = await inTensors(loss);
-    for (const given of [arrays, typed(Float64Array)]) {
-      const { loss: value, perPair, gradient } = await lossGradient(loss)(given);
-      expect({ loss: value, perPair, gradient }).toEqual(expected);
-      expect(gradient.chosen).toBeInstanceOf(Float64Array);
-    }
-    const single = await lossGradient(loss)(typed(Float32Array));
-    expect(single.gradient.chosen).toBeInstanceOf(Float32Array);
-    expect(single.loss).toBeCloseTo(expected.loss, 6);
-    single.gradient.rejected.forEach((slope, i) => {
-      expect(slope).toBeCloseTo(expected.gradient.rejected[i]!, 6);
+describe.each([...cases, ...detachedCases])("lossGradient of $name", ({ loss }) => {
+  // The cases' further inputs, as options of a loss.
+  const withExtras = (pairs: PairLogProbs, extras: Record<string, Tensor> = {}) =>
+    loss({ ...(pairs as Required<PairLogProbs>), extras });
+
+  it("gives its loss, pairs' losses, rewards, and the gradients of all its inputs", async () => {
+    const { extras, ...pairs } = goldenInputs();
+    const result = withExtras(pairs, extras);
+    const inputs = { chosen: pairs.chosen, rejected: pairs.rejected, ...extras };
+    const slopes = gradients(result.loss, Object.values(inputs));
+    await realize(result, slopes);
+    const names = Object.keys(inputs);
+    const expected = {
+      loss: await result.loss.item(),
+      perPair: await result.perPair.data(),
+      rewards: await asArrays(result.rewards),
+      gradient: await asArrays(Object.fromEntries(slopes.map((t, i) => [names[i]!, t]))),
+    };
+    const given = { ...(await asArrays(pairs)), ...(await asArrays(extras)) };
+    const { loss: value, perPair, rewards, gradient } = await lossGradient(withExtras)(given);
+    expect({ loss: value, perPair, rewards, gradient }).toEqual(expected);
+
+    const single = (record: Record<string, TypedArray>) =>
+      Object.fromEntries(Object.entries(record).map(([name, x]) => [name, Float32Array.from(x)]));
+    const rounded = await lossGradient(withExtras)(single(given) as typeof given);
+    const close = (found: TypedArray, exact: TypedArray) => {
+      expect(found).toBeInstanceOf(Float32Array);
+      found.forEach((x, i) => {
+        expect(Math.abs(x - exact[i]!)).toBeLessThan(2e-3 * Math.max(1, Math.abs(exact[i]!)));
+      });
+    };
+    close(rounded.perPair, perPair);
+    close(rounded.gradient.chosen, gradient.chosen);
+  });
+});
+
+describe("what a loss takes beside log-probabilities", () => {
+  it("has a gradient of its own: of TDPO's divergences", async () => {
+    const given = { ...arrays, chosenKl: [0.5, 1, 0.2, 2], rejectedKl: [1, 0.4, 3, 0.1] };
+    const first = (await lossGradient(tdpoLoss)(given, { version: 1 })).gradient;
+    // The margin is r_w − r_l − K_l + K_w.
+    expect(first.chosenKl).toEqual(first.chosen);
+    expect(first.rejectedKl).toEqual(first.rejected);
+    const second = (await lossGradient(tdpoLoss)(given, { alpha: 0.25 })).gradient;
+    expect(Array.from(second.chosenKl!)).toEqual([0, 0, 0, 0]);
+    second.rejectedKl!.forEach((slope, i) => {
+      expect(slope).toBeCloseTo(0.25 * second.rejected[i]!, 15);
     });
   });
 
+  it("is given in rows where it is [batch, K]: ASPO's sentences", async () => {
+    const sentences = [
+      [-1, -2],
+      [-2, -0.5],
+      [-3, -1],
+      [-1.2, -0.3],
+    ];
+    const total = (rows: readonly (readonly number[])[]) => rows.map(([a, b]) => a! + b!);
+    const lossAt = (rows: readonly (readonly number[])[]) =>
+      lossGradient(aspoLoss)(
+        {
+          ...arrays,
+          chosen: total(rows),
+          sentences: rows,
+          referenceSentences: arrays.referenceChosen.map((s) => Float64Array.of(s / 2, s / 2)),
+          weights: [
+            [0, 1],
+            [0.5, 0],
+            [1, 1],
+            [0.2, 0.9],
+          ],
+          mask: sentences.map(() => [1, 1]),
+        },
+        { beta: 0.5 },
+      );
+    const { gradient } = await lossAt(sentences);
+    expect(gradient.sentences).toHaveLength(8);
+    expect(Array.from(gradient.weights!)).toEqual(new Array(8).fill(0));
+    // A sentence moves the loss by itself and by the completion's sum it is part of.
+    for (const [i, row] of sentences.entries()) {
+      for (const k of row.keys()) {
+        const moved = async (by: number) =>
+          (
+            await lossAt(
+              sentences.map((r, j) => r.map((s, m) => (j === i && m === k ? s + by : s))),
+            )
+          ).loss;
+        const slope = ((await moved(1e-5)) - (await moved(-1e-5))) / 2e-5;
+        expect(gradient.chosen[i]! + gradient.sentences![2 * i + k]!).toBeCloseTo(slope, 9);
+      }
+    }
+    const one = arrays.chosen.map((s) => [s]);
+    const whole = await lossGradient(aspoLoss)({
+      ...arrays,
+      sentences: one,
+      referenceSentences: arrays.referenceChosen.map((s) => [s]),
+      weights: one.map(() => [0]),
+    });
+    expect(whole.loss).toBeCloseTo((await lossGradient(dpoLoss)(arrays)).loss, 15);
+  });
+
+  it("may be one number for all pairs, and is passed to losses found by name", async () => {
+    const { gradient, loss } = await lossGradient(offsetDpoLoss)({ ...arrays, offset: 0.3 });
+    expect(gradient.offset).toHaveLength(1);
+    expect(loss).toBe((await lossGradient(offsetDpoLoss)(arrays, { offset: 0.3 })).loss);
+    const named = await lossGradient(lossByName("odpo"))({
+      ...arrays,
+      offset: [0.3, 0.3, 0.3, 0.3],
+    });
+    expect(named.loss).toBeCloseTo(loss, 15);
+    expectTypeOf(gradient.offset).toEqualTypeOf<TypedArray | undefined>();
+    // @ts-expect-error: β is no tensor
+    await expect(lossGradient(dpoLoss)({ ...arrays, beta: [1] })).rejects.toThrow("beta must be");
+  });
+
+  it("reaches a loss inside another through a function", async () => {
+    const stable = lossGradient((pairs: PairLogProbs, kl: TdpoLossOptions = {}) =>
+      spoLoss(pairs, { base: tdpoLoss, baseOptions: kl, gamma: 1 }),
+    );
+    const given = { ...arrays, chosenKl: [0.5, 1, 0.2, 2], rejectedKl: [1, 0.4, 3, 0.1] };
+    const { gradient } = await stable(given);
+    const plain = await lossGradient(tdpoLoss)(given);
+    expect(gradient.rejectedKl).toEqual(plain.gradient.rejectedKl);
+  });
+
+  it("is refused by name where it does not fit", async () => {
+    const run = lossGradient(tdpoLoss);
+    const kl = { chosenKl: [1, 1, 1, 1], rejectedKl: [1, 1, 1, 1] };
+    await expect(run({ ...arrays, ...kl, chosenKl: [1, 2] })).rejects.toThrow(
+      "tdpoLoss: chosenKl must have shape [4], got [2]",
+    );
+    await expect(run({ ...arrays, ...kl, chosenKl: [[1], [1, Number.NaN]] })).rejects.toThrow(
+      "lossGradient: `chosenKl` must hold finite numbers, got NaN at 1,1",
+    );
+    await expect(run({ ...arrays, ...kl, chosenKl: [[1], [1, 2]] })).rejects.toThrow(
+      "lossGradient: rows of `chosenKl` differ in length",
+    );
+    await expect(run({ ...arrays, ...kl }, { chosenKl: tensor([1]) })).rejects.toThrow(
+      "lossGradient: `chosenKl` is among the arrays and the options; give one",
+    );
+  });
+});
+
+describe("lossGradient", () => {
   it("matches DPO's formula: −(β/B)·σ(−βΔ) for the chosen, its opposite for the rejected", async () => {
     const { gradient, rewards } = await lossGradient(dpoLoss)(arrays, { beta: 0.5 });
     arrays.chosen.forEach((s, i) => {
@@ -115,7 +238,7 @@ describe("lossGradient", () => {
     expectTypeOf(lossGradient(dpoLoss)).returns.resolves.toEqualTypeOf<LossGradient>();
     const other = { base: simpoLoss, baseOptions: { beta: 3 } };
     expect((await gradient(arrays, other)).loss).toBeCloseTo(
-      (await inTensors((pairs) => spoLoss(pairs, other))).loss,
+      (await lossGradient((pairs) => spoLoss(pairs, other))(arrays)).loss,
       14,
     );
   });
@@ -136,7 +259,7 @@ describe("lossGradient", () => {
       "dpoLoss: needs `referenceChosen`",
     );
     await expect(run({ ...arrays, policy: [1] } as never)).rejects.toThrow(
-      "lossGradient: there is no input `policy`; there are chosen, rejected, referenceChosen,",
+      "dpoLoss: has no option `policy`",
     );
     await expect(run({ ...arrays, rejected: [1, 2] })).rejects.toThrow(
       "lossGradient: `rejected` has 2 elements, `chosen` has 4",

@@ -3,12 +3,10 @@
  */
 
 import {
-  alphaDpoLoss,
   alphaPoLoss,
   aotLoss,
   apoDownLoss,
   apoZeroLoss,
-  aspoLoss,
   bcoLoss,
   betaDpoLoss,
   calDpoLoss,
@@ -20,31 +18,30 @@ import {
   dpoNormLoss,
   dpopLoss,
   exoLoss,
+  type FDivergenceOptions,
   hingeLoss,
   ipoLoss,
   ktoLoss,
   lengthRegularizedDpoLoss,
   mixLosses,
   ncaLoss,
-  offsetDpoLoss,
   orpoLoss,
   type PairLogProbs,
   type PreferenceLoss,
   robustDpoLoss,
   rsoLoss,
   sftLoss,
-  sgdpoLoss,
   simpoLoss,
   slicLoss,
-  spoLoss,
   sppoLoss,
   tdpoLoss,
-  wpoLoss,
 } from "../../src/losses/index.js";
-import { slice, stack } from "../../src/ops/index.js";
+import { slice } from "../../src/ops/index.js";
 import { tensor } from "../../src/tensor/create.js";
 import type { Tensor } from "../../src/tensor/tensor.js";
 import { goldenExtras, goldenPairs } from "./golden.js";
+
+export { detachedCases } from "./detachedCases.js";
 
 /** Pairs with everything any loss takes for each. */
 export type Inputs = Required<PairLogProbs> & {
@@ -54,16 +51,26 @@ export type Inputs = Required<PairLogProbs> & {
 export interface Case {
   readonly name: string;
   readonly loss: (inputs: Inputs) => PreferenceLoss;
+  /** The extras it takes. */
+  readonly takes?: readonly (keyof ReturnType<typeof goldenExtras>)[];
   /** The batch's loss is not the mean of what each pair would give alone. */
   readonly whole?: boolean;
+  /** It takes the batch's spread, which a single pair does not have. */
+  readonly spread?: boolean;
   /** Its value where the policy is the reference, if that is a number. */
   readonly atReference?: number;
   /** Chosen and rejected change places without effect. */
   readonly symmetric?: boolean;
   /** Has no use for a reference. */
   readonly alone?: boolean;
-  /** Its inputs are errors, not log-probabilities, here given negated. */
-  readonly errors?: boolean;
+  /** What it gets is computed from the inputs before it can check them. */
+  readonly prepared?: boolean;
+}
+
+/** A loss that takes a part of what it computes for a constant. */
+export interface DetachedCase extends Case {
+  /** Its formula, with that constant as it is for the inputs `at`. */
+  readonly formula: (at: Inputs) => (inputs: Inputs) => Tensor;
 }
 
 const negated = (pairs: PairLogProbs): PairLogProbs => ({
@@ -74,21 +81,30 @@ const negated = (pairs: PairLogProbs): PairLogProbs => ({
   ...(pairs.referenceRejected && { referenceRejected: pairs.referenceRejected.neg() }),
 });
 
-const halves = (t: Tensor): Tensor => stack([t.mul(0.25), t.mul(0.75)], 1);
-const aspo = (normalize: "weights" | "rewards") => (inputs: Inputs) =>
-  aspoLoss(inputs, {
-    sentences: halves(inputs.chosen),
-    referenceSentences: halves(inputs.referenceChosen).add(
-      stack([inputs.extras.offset!, inputs.extras.offset!.neg()], 1),
-    ),
-    weights: stack([inputs.extras.winProbability!, inputs.extras.offset!], 1),
-    normalize,
-  });
-
-const divergences = ["forward_kl", "js_divergence", "alpha_divergence"] as const;
 const { LN2 } = Math;
 
-/** All losses, at settings for which the golden pairs lie away from kinks. */
+type Divergent = (inputs: Inputs, options: FDivergenceOptions) => PreferenceLoss;
+const divergent: readonly (readonly [name: string, loss: Divergent, atReference?: number])[] = [
+  ["dpoLoss", (p, o) => dpoLoss(p, { beta: 0.5, labelSmoothing: 0.2, ...o }), LN2],
+  ["dpoNormLoss", (p, o) => dpoNormLoss(p, { beta: 0.5, ...o })],
+  ["hingeLoss", (p, o) => hingeLoss(p, { beta: 0.5, ...o }), 1],
+  ["ipoLoss", (p, o) => ipoLoss(p, o)],
+  ["exoLoss", (p, o) => exoLoss(p, { beta: 0.5, ...o })],
+  ["ncaLoss", (p, o) => ncaLoss(p, { beta: 0.5, ...o })],
+  ["robustDpoLoss", (p, o) => robustDpoLoss(p, { beta: 0.5, ...o }), LN2],
+  ["bcoLoss", (p, o) => bcoLoss(p, { beta: 0.5, ...o })],
+  ["sppoLoss", (p, o) => sppoLoss(p, { beta: 0.1, ...o })],
+  ["apoDownLoss", (p, o) => apoDownLoss(p, { beta: 0.5, ...o }), 1],
+  ["discopopLoss", (p, o) => discopopLoss(p, { beta: 0.5, tau: 0.5, ...o }), (1 + LN2) / 2],
+];
+const divergences: readonly FDivergenceOptions[] = [
+  { fDivergence: "forward_kl" },
+  { fDivergence: "js_divergence" },
+  { fDivergence: "alpha_divergence" },
+  { fDivergence: "alpha_divergence", fAlphaDivergenceCoef: 1.7 },
+];
+
+/** All losses without a detached part, at settings for which the golden pairs lie away from kinks. */
 export const cases: readonly Case[] = [
   { name: "dpoLoss", loss: (p) => dpoLoss(p), atReference: LN2 },
   {
@@ -97,16 +113,15 @@ export const cases: readonly Case[] = [
     atReference: LN2,
     symmetric: true,
   },
-  ...divergences.flatMap((fDivergence): Case[] => [
-    {
-      name: `dpoLoss with ${fDivergence}`,
-      loss: (p) => dpoLoss(p, { beta: 0.5, labelSmoothing: 0.2, fDivergence }),
-      atReference: LN2,
-    },
-    { name: `ipoLoss with ${fDivergence}`, loss: (p) => ipoLoss(p, { fDivergence }) },
-    { name: `sppoLoss with ${fDivergence}`, loss: (p) => sppoLoss(p, { beta: 0.1, fDivergence }) },
-    { name: `bcoLoss with ${fDivergence}`, loss: (p) => bcoLoss(p, { fDivergence }) },
-  ]),
+  ...divergent.flatMap(([name, loss, atReference]) =>
+    divergences.map(
+      (options): Case => ({
+        name: `${name} with ${Object.values(options).join(" ")}`,
+        loss: (p) => loss(p, options),
+        ...(atReference !== undefined && { atReference }),
+      }),
+    ),
+  ),
   { name: "dpoNormLoss", loss: (p) => dpoNormLoss(p), atReference: LN2 },
   { name: "hingeLoss", loss: (p) => hingeLoss(p), atReference: 1 },
   { name: "ipoLoss", loss: (p) => ipoLoss(p), atReference: 25 },
@@ -120,19 +135,11 @@ export const cases: readonly Case[] = [
   { name: "ncaLoss", loss: (p) => ncaLoss(p, { beta: 0.5 }), atReference: 2 * LN2 },
   { name: "robustDpoLoss", loss: (p) => robustDpoLoss(p), atReference: LN2 },
   { name: "bcoLoss", loss: (p) => bcoLoss(p), atReference: 2 * LN2 },
-  {
-    name: "bcoLoss with δ of earlier batches and weights",
-    loss: (p) =>
-      bcoLoss(p, {
-        state: { mean: 0.4, count: 3 },
-        updateState: false,
-        rejectedWeights: p.extras.winProbability!,
-      }),
-  },
   { name: "sppoLoss", loss: (p) => sppoLoss(p, { beta: 0.1 }), atReference: 25 },
   {
     name: "sppoLoss with win probabilities",
     loss: (p) => sppoLoss(p, { beta: 0.1, winProbability: p.extras.winProbability! }),
+    takes: ["winProbability"],
   },
   { name: "sppoLoss hard", loss: (p) => sppoLoss(p, { hard: true }), atReference: 500_000 },
   { name: "aotLoss", loss: (p) => aotLoss(p), whole: true, atReference: LN2 },
@@ -147,38 +154,25 @@ export const cases: readonly Case[] = [
   { name: "discopopLoss", loss: (p) => discopopLoss(p), atReference: (1 + LN2) / 2 },
   { name: "dpopLoss", loss: (p) => dpopLoss(p, { lambda: 5 }) },
   { name: "lengthRegularizedDpoLoss", loss: (p) => lengthRegularizedDpoLoss(p) },
-  { name: "offsetDpoLoss", loss: (p) => offsetDpoLoss(p, { offset: p.extras.offset! }) },
   { name: "calDpoLoss", loss: (p) => calDpoLoss(p, { beta: 0.1 }), atReference: LN2 + 25 },
   {
     name: "tdpoLoss version 1",
     loss: (p) =>
       tdpoLoss(p, { chosenKl: p.extras.chosenKl!, rejectedKl: p.extras.rejectedKl!, version: 1 }),
+    takes: ["chosenKl", "rejectedKl"],
   },
   {
-    name: "tdpoLoss",
-    loss: (p) =>
-      tdpoLoss(p, { chosenKl: p.extras.chosenKl!, rejectedKl: p.extras.rejectedKl!, beta: 0.5 }),
-  },
-  {
-    name: "betaDpoLoss",
-    // β' takes the margins for constants: held still, the gradient is the derivative.
+    name: "betaDpoLoss with β held still",
     loss: (p) => betaDpoLoss(p, { scale: 0, dropRatio: 0 }),
     whole: true,
+    spread: true,
     atReference: LN2,
   },
   {
-    name: "betaDpoLoss with statistics",
+    name: "betaDpoLoss with β held still and statistics",
     loss: (p) =>
       betaDpoLoss(p, { state: { mean: 0.2, std: 0.5, count: 5 }, dropRatio: 0.25, scale: 0 }),
     whole: true,
-  },
-  {
-    name: "wpoLoss",
-    loss: (p) =>
-      wpoLoss(p, {
-        chosenLogWeight: p.extras.pilotChosen!,
-        rejectedLogWeight: p.extras.pilotRejected!,
-      }),
   },
   { name: "simpoLoss", loss: (p) => simpoLoss(p, { labelSmoothing: 0.1 }), alone: true },
   {
@@ -197,31 +191,16 @@ export const cases: readonly Case[] = [
   { name: "rsoLoss", loss: (p) => rsoLoss(p), atReference: LN2 },
   { name: "rsoLoss hinge-norm", loss: (p) => rsoLoss(p, { type: "hinge-norm" }), atReference: 1 },
   {
-    name: "sgdpoLoss",
-    loss: (p) =>
-      sgdpoLoss(p, {
-        pilotChosen: p.extras.pilotChosen!,
-        pilotRejected: p.extras.pilotRejected!,
-        labelSmoothing: 0.1,
-      }),
-  },
-  {
-    name: "alphaDpoLoss",
-    loss: (p) => alphaDpoLoss(p, { standardizedGap: p.extras.standardizedGap! }),
-    alone: true,
-  },
-  {
     name: "ktoLoss",
     loss: (p) => ktoLoss(p, { kl: 0.05, undesirableWeight: 1.33 }),
   },
-  { name: "aspoLoss", loss: aspo("weights") },
   {
     name: "diffusionDpoLoss",
     loss: (p) => diffusionDpoLoss(negated(p), { beta: 2 }),
     atReference: LN2,
-    errors: true,
+    prepared: true,
   },
-  { name: "dmpoLoss", loss: (p) => dmpoLoss(negated(p), { beta: 2 }), errors: true },
+  { name: "dmpoLoss", loss: (p) => dmpoLoss(negated(p), { beta: 2 }), prepared: true },
   {
     name: "mixLosses",
     loss: (p) =>
@@ -232,23 +211,6 @@ export const cases: readonly Case[] = [
       )(p),
   },
   { name: "sftLoss", loss: (p) => sftLoss(p), whole: true, alone: true },
-  { name: "spoLoss", loss: (p) => spoLoss(p, { gamma: 0.5, epsilon: 0.1 }) },
-  {
-    name: "spoLoss per sequence",
-    loss: (p) => spoLoss(p, { base: simpoLoss, per: "sequence" }),
-  },
-];
-
-/** Losses whose value is not what their gradient is the derivative of, or jumps: values only. */
-export const detachedCases: readonly Case[] = [
-  { name: "aspoLoss with ρ of rewards", loss: aspo("rewards") },
-  {
-    name: "bcoLoss with running δ",
-    loss: (p) => bcoLoss(p, { state: { mean: 0.4, count: 3 } }),
-    whole: true,
-  },
-  { name: "alphaDpoLoss with statistics", loss: (p) => alphaDpoLoss(p), whole: true },
-  { name: "betaDpoLoss with moving β", loss: (p) => betaDpoLoss(p), whole: true },
 ];
 
 /** The golden pairs with everything any loss takes. */

@@ -36,12 +36,14 @@ describe.each([
       // The golden α-divergence numbers carry float32 noise.
       const isNoisy = row.options.f_divergence_type === "alpha_divergence";
       const bound = isNoisy ? Math.max(1e-6, tolerance) : tolerance;
-      // APO-down's gradients are small differences of large terms: relative to the largest of them.
-      const isDifference = dtype === "float32" && row.name === "apo_down";
+      // APO-down's gradient in the chosen log-probability is β(σ′(βr_w) − σ′(z)), both near ¼: the float32
+      // rounding of ¼ is more than 1e-5 of a small difference, so it is held to the row's largest.
+      const isDifference = (part: string) =>
+        dtype === "float32" && row.name === "apo_down" && part === "gradChosen";
       expectClose(found[i]!.loss, row.loss, bound);
       for (const part of ["perPair", "gradChosen", "gradRejected"] as const) {
         expect(found[i]![part]).toHaveLength(row[part].length);
-        const scale = isDifference ? Math.max(...row[part].map(Math.abs)) : undefined;
+        const scale = isDifference(part) ? Math.max(...row[part].map(Math.abs)) : undefined;
         found[i]![part].forEach((value, j) => {
           expectClose(value, row[part][j]!, bound, scale);
         });

@@ -12,7 +12,7 @@ import {
   chunkedTokenLogProbs,
   sequenceLogProbs,
   tokenLogProbs,
-} from "../../src/losses/logProbs.js";
+} from "../../src/losses/index.js";
 import { sftLoss } from "../../src/losses/sft.js";
 import { concat, matmul, slice, transpose } from "../../src/ops/index.js";
 import { full, tensor } from "../../src/tensor/create.js";

@@ -2,10 +2,11 @@
  * Losses with a running state, and what else they take beside pairs.
  */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, expectTypeOf, it } from "vitest";
 import { gradients } from "../../src/autograd/gradients.js";
 import {
   alphaDpoLoss,
+  type BcoLoss,
   type BetaDpoLoss,
   bcoLoss,
   betaDpoLoss,
@@ -15,6 +16,7 @@ import {
   ktoLoss,
   mixLosses,
   offsetDpoLoss,
+  type PreferenceLoss,
   sftLoss,
   simpoLoss,
   spoLoss,
@@ -22,6 +24,7 @@ import {
   tdpoLoss,
   udmWeights,
   unpairedKtoLoss,
+  wpoLoss,
 } from "../../src/losses/index.js";
 import { slice } from "../../src/ops/index.js";
 import { tensor } from "../../src/tensor/create.js";
@@ -134,6 +137,36 @@ describe("a running state", () => {
     const result = spoLoss(pairs, { base: betaDpoLoss });
     expect(result.base.state.count).toBe(1);
     expect(await result.base.state.mean.item()).toBeCloseTo(0.1 * mean(margins), 14);
+  });
+
+  it("is reached through wpoLoss, whose result is the base's but for the loss", async () => {
+    const logWeight = column(0, -0.5, -1, 0);
+    const weights = { chosenLogWeight: logWeight, rejectedLogWeight: logWeight };
+    const baseOptions = { state: { mean: 0.5, count: 2 } };
+    const result = wpoLoss(pairs, { base: bcoLoss, baseOptions, ...weights });
+    const base = bcoLoss(pairs, baseOptions);
+    expectTypeOf(result).toEqualTypeOf<BcoLoss>();
+    expect(await stored(result.state!)).toEqual(await stored(base.state!));
+    expect(await values(result.rewards.chosen)).toEqual(await values(base.rewards.chosen));
+    const perPair = await values(base.perPair);
+    (await values(result.perPair)).forEach((value, i) => {
+      expect(value).toBeCloseTo(perPair[i]! * [1, Math.exp(-1), Math.exp(-2), 1][i]!, 14);
+    });
+    const { beta, kept, state } = wpoLoss(pairs, { base: betaDpoLoss, ...weights });
+    expect([beta.shape, kept.shape, state.count]).toEqual([[], [4], 1]);
+  });
+
+  it("is reached through mixLosses, by the term", () => {
+    const { terms } = mixLosses(
+      { loss: simpoLoss, weight: 1 },
+      { loss: bcoLoss, weight: 0.2, options: { state: { mean: 0, count: 0 } } },
+      { loss: betaDpoLoss, weight: 1 },
+    )(pairs);
+    expect(terms[1].state!.count).toBe(8);
+    expect(terms[2].state.count).toBe(1);
+    expectTypeOf(terms[0]).toEqualTypeOf<PreferenceLoss>();
+    // @ts-expect-error: simpoLoss has no such option
+    expect(() => mixLosses({ loss: simpoLoss, weight: 1, options: { state: 1 } })(pairs)).toThrow();
   });
 });
 
@@ -274,6 +307,17 @@ describe("mixLosses", () => {
     );
     const mix = mixLosses({ loss: dpoLoss, weight: 1 });
     expect(() => mix(pairs, { beta: 1 })).toThrow("mixLosses: has no option `beta`; it has none");
+  });
+});
+
+describe("an option out of range", () => {
+  it("is named with the value that was given, not one made of it", () => {
+    expect(() => simpoLoss(pairs, { beta: 2.5, gammaBetaRatio: -0.3 })).toThrow(
+      "simpoLoss: gammaBetaRatio must be a number ≥ 0, got -0.3",
+    );
+    expect(() => simpoLoss(pairs, { gamma: -1 })).toThrow(
+      "simpoLoss: gamma must be a number ≥ 0, got -1",
+    );
   });
 });
 

@@ -4,51 +4,28 @@
 
 import { beforeAll, describe, expect, it } from "vitest";
 import { valueAndGrad } from "../../src/autograd/transforms.js";
-import { dpoLoss } from "../../src/losses/dpo.js";
-import { chunkedSequenceLogProbs, sequenceLogProbs } from "../../src/losses/logProbs.js";
-import { spoLoss } from "../../src/losses/spo.js";
+import { chunkedSequenceLogProbs } from "../../src/losses/index.js";
 import type { GptParameters } from "../../src/nn/gpt.js";
-import { slice } from "../../src/ops/movement.js";
-import { adamw } from "../../src/optim/adamw.js";
-import { tensor } from "../../src/tensor/create.js";
 import { deviceStatistics, realize } from "../../src/tensor/evaluate.js";
-import type { Tensor } from "../../src/tensor/tensor.js";
+import {
+  batch,
+  type Evaluation,
+  evaluate,
+  GPT_LOSSES,
+  ids,
+  LOSS_TOLERANCE,
+  mask,
+  norm,
+  train,
+} from "./gptTraining.js";
 import {
   data,
   type Golden,
-  makeBatch,
   makeParameters,
   model,
   namedParameters,
   xorshift32,
 } from "./gptWorkload.js";
-
-const { B } = data.config;
-const batch = makeBatch();
-const ids = tensor(batch.tokens, { dtype: "int32" });
-const mask = tensor(batch.mask);
-const referenceChosen = tensor(data.refChosen);
-const referenceRejected = tensor(data.refRejected);
-const chosenLength = tensor(data.chosenLengths);
-
-interface Evaluation {
-  chosen: Tensor;
-  rejected: Tensor;
-  margins: Tensor;
-  loss: Tensor;
-}
-
-function evaluate(name: "gpt-dpo" | "gpt-spo", parameters: GptParameters): Evaluation {
-  const logps = sequenceLogProbs(model.apply(parameters, ids), ids, mask);
-  const [chosen, rejected] = [slice(logps, [0, B]), slice(logps, [B])];
-  const pairs = { chosen, rejected, referenceChosen, referenceRejected, chosenLength };
-  // With v* = 0 the penalty is the mean over pairs of −log π(y_w)/|y_w|.
-  const { loss, rewards } = name === "gpt-dpo" ? dpoLoss(pairs) : spoLoss(pairs, { floor: 0 });
-  return { chosen, rejected, margins: rewards.chosen.sub(rewards.rejected), loss };
-}
-
-const norm = (values: ArrayLike<number>): number =>
-  Math.sqrt(Array.from(values).reduce((s, x) => s + x * x, 0));
 
 function expectWithin(found: ArrayLike<number>, expected: number[], tolerance: number): void {
   expect(found).toHaveLength(expected.length);
@@ -96,7 +73,7 @@ it("the log-probabilities in chunks of hidden states are PyTorch's too", async (
   expectWithin(await found.data(), [...chosenLogps, ...rejectedLogps], 1e-3);
 });
 
-describe.each(["gpt-dpo", "gpt-spo"] as const)("%s", (name) => {
+describe.each(GPT_LOSSES)("%s", (name) => {
   const golden: Golden = data.results[name];
   let start: Record<keyof Evaluation, ArrayLike<number>>;
   const gradient: Record<string, ArrayLike<number>> = {};
@@ -124,7 +101,7 @@ describe.each(["gpt-dpo", "gpt-spo"] as const)("%s", (name) => {
     expectWithin(start.chosen, golden.chosenLogps, 1e-3);
     expectWithin(start.rejected, golden.rejectedLogps, 1e-3);
     expectWithin(start.margins, golden.margins, 1e-4);
-    expectWithin(start.loss, [golden.loss], (name === "gpt-dpo" ? 5e-5 : 1e-5) * golden.loss);
+    expectWithin(start.loss, [golden.loss], LOSS_TOLERANCE[name] * golden.loss);
   });
 
   it("has PyTorch's gradient norm of every parameter and of all", () => {
@@ -148,35 +125,14 @@ describe.each(["gpt-dpo", "gpt-spo"] as const)("%s", (name) => {
     }
   });
 
-  it("follows PyTorch through ten steps of AdamW with one plan, compiled once", async () => {
-    const optimizer = adamw({ learningRate: 1e-3, weightDecay: 0.01 });
-    let parameters = makeParameters();
-    let state = optimizer.init(parameters);
-    const losses: number[] = [];
-    const meanMargins: number[] = [];
+  it("follows PyTorch through ten steps of AdamW with one plan for all of them", async () => {
     const before = (await deviceStatistics()).plansCompiled;
-    for (let step = 0; step < 10; step++) {
-      let margin: Tensor | undefined;
-      const [loss, gradients] = valueAndGrad((p: GptParameters) => {
-        const seen = evaluate(name, p);
-        margin = seen.margins.mean();
-        return seen.loss;
-      })(parameters);
-      [parameters, state] = optimizer.update(gradients, state, parameters);
-      await realize(loss, margin, parameters, state);
-      losses.push(await loss.item());
-      meanMargins.push(await margin!.item());
-    }
-    expect((await deviceStatistics()).plansCompiled - before).toBe(1);
+    const { losses, meanMargins, parameters, end } = await train(name, 10);
+    // One for the steps, one for the evaluation at the end.
+    expect((await deviceStatistics()).plansCompiled - before).toBe(2);
 
-    const end = evaluate(name, parameters);
-    await realize(end);
-    losses.push(await end.loss.item());
-    meanMargins.push(await end.margins.mean().item());
-
-    const tolerance = name === "gpt-dpo" ? 5e-5 : 1e-5;
     const errors = golden.losses.map((expected, k) => Math.abs(losses[k]! - expected) / expected);
-    expect(Math.max(...errors)).toBeLessThanOrEqual(tolerance);
+    expect(Math.max(...errors)).toBeLessThanOrEqual(LOSS_TOLERANCE[name]);
     expectWithin(meanMargins, golden.meanMargins, 1e-4);
     expectWithin(await end.chosen.data(), golden.after10.chosenLogps, 1e-2);
     expectWithin(await end.rejected.data(), golden.after10.rejectedLogps, 1e-2);

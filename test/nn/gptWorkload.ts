@@ -6,10 +6,10 @@
  * are `centre + a·(u − 32768)/32768` and so exact in float32.
  */
 
-import { readFileSync } from "node:fs";
 import { type GptParameters, gpt } from "../../src/nn/gpt.js";
 import { tensor } from "../../src/tensor/create.js";
 import type { Tensor } from "../../src/tensor/tensor.js";
+import numbers from "../data/gpt-dpo.json" with { type: "json" };
 
 /** What PyTorch computes for one of the losses. */
 export interface Golden {
@@ -49,9 +49,7 @@ interface Data {
   readonly results: Record<"gpt-dpo" | "gpt-spo", Golden>;
 }
 
-export const data: Data = JSON.parse(
-  readFileSync(new URL("../data/gpt-dpo.json", import.meta.url), "utf8"),
-);
+export const data: Data = numbers;
 
 const { V, d, L, H, T, B, pBase, seedParams, seedTokens } = data.config;
 

@@ -5,36 +5,35 @@
  */
 
 import { bytesPerElement, type DType, type TypedArray, viewAs } from "../../kernels/dtype.js";
-import type { Kernel, MatmulKernel, Plan, Step } from "../../kernels/kernel.js";
+import type { MatmulKernel, Plan, PlanBuffer, Step } from "../../kernels/kernel.js";
 import { argsortRows } from "../argsort.js";
-import type { Device, DeviceBuffer, DeviceMemory, Executable } from "../device.js";
+import type { Device, DeviceBuffer, DeviceMemory, DeviceOptions, Executable } from "../device.js";
 import { assemble, type FunctionBuilder } from "./assembler.js";
 import { Heap, MAXIMUM_PAGES } from "./heap.js";
 import { buildLoop } from "./loops.js";
-import { buildMatmul, matmulWorkspaceBytes } from "./matmul.js";
-import { type Call, divide, EVERYONE } from "./program.js";
-import { availableThreads, CALL_FIELDS, type KernelModule, ThreadPool } from "./threads.js";
+import { buildMatmul } from "./matmul.js";
+import { divide, type FunctionKernel, type Work } from "./program.js";
+import { availableThreads, type KernelFunction, type KernelModule, ThreadPool } from "./threads.js";
 
 /** Compiled kernels kept; plans hold on to those they use. */
 const KERNELS_KEPT = 4096;
 
-/** Modules kept for workers that were not started yet. */
-const MODULES_KEPT = 256;
+/** Weight of a call ({@link Work.weight}) from which it is shared, and of a plan from which workers are woken. */
+const SHARED_CALL = 16384;
+const SHARED_PLAN = 65536;
 
-/** A kernel's function and its number, by which the workers know it. */
+/** A kernel's function, its number by which the workers know it, and how threads divide it. */
 interface CompiledKernel {
   readonly run: KernelFunction;
   readonly number: number;
+  readonly module: OwnModule;
+  readonly work: Work;
 }
 
-/** A compiled kernel: runs work items `begin … end`. */
-type KernelFunction = (
-  buffers: number,
-  constants: number,
-  begin: number,
-  end: number,
-  workspace: number,
-) => void;
+/** A module and the workers that were told of it. */
+interface OwnModule extends KernelModule {
+  toldTo: ThreadPool | null;
+}
 
 /** A block of the heap. */
 class WasmBuffer implements DeviceBuffer {
@@ -69,53 +68,62 @@ interface Remains {
   readonly bytes: number;
 }
 
-/** A module the workers have yet to be given, with its bytes. */
-interface OwnModule extends KernelModule {
-  readonly bytes: Uint8Array;
-}
-
-/**
- * Creates the WebAssembly device.
- * @param threads Threads to compute with, the calling one included; default: as many as the machine runs at once.
- */
-export function createWasmDevice(threads: number = availableThreads()): Device {
-  if (!Number.isInteger(threads) || threads < 1) {
-    throw new RangeError(`setDevice: threads must be an integer ≥ 1, got ${threads}`);
-  }
+/** Creates the WebAssembly device. */
+export function createWasmDevice(): Device {
   if (typeof WebAssembly === "undefined") {
     throw new Error('the wasm device needs WebAssembly; setDevice("interpreter") does without');
   }
-  if (threads > 1 && typeof SharedArrayBuffer === "undefined") {
-    throw new Error(
-      "setDevice: several threads need shared memory, which a browser gives to cross-origin isolated pages only",
-    );
-  }
-  return new WasmDevice(threads);
+  return new WasmDevice();
 }
 
-class WasmDevice implements Device {
+/** @internal */
+export class WasmDevice implements Device {
   readonly name = "wasm";
-  private readonly heap: Heap;
-  private readonly pool: ThreadPool | null;
+  readonly backend = "wasm";
+  private readonly heap = new Heap(typeof SharedArrayBuffer !== "undefined");
   private readonly kernels = new Map<string, CompiledKernel>();
   private kernelCount = 0;
-  /** Modules compiled since the workers were started and not yet given to them; all of them before that. */
-  private modules: OwnModule[] = [];
-  private poolStarted = false;
+  private threads = 1;
+  private pool: ThreadPool | null = null;
+  /** What the workers are told next: modules to load and kernels to forget. */
+  private readonly unknown = new Set<OwnModule>();
+  private forgotten: number[] = [];
+  private news: Remains | null = null;
+  /** For tests: every call that can be divided is, and workers take part in each. */
+  sharesAll = false;
   private readonly buffersGone = new FinalizationRegistry<Remains>((remains) => {
     this.forget(remains);
   });
   private readonly blocksGone = new FinalizationRegistry<Remains>(({ address, bytes }) => {
     this.heap.release(address, bytes);
   });
+  private readonly modulesGone = new FinalizationRegistry<{ first: number; count: number }>(
+    ({ first, count }) => {
+      if (this.pool) this.forgotten.push(first, count);
+    },
+  );
   private bytes = 0;
   private buffers = 0;
   private scratch = { address: 0, bytes: 0 };
   private workspace = { address: 0, bytes: 0 };
 
-  constructor(threads: number) {
-    this.heap = new Heap(threads > 1);
-    this.pool = threads > 1 ? new ThreadPool(this.heap.memory, threads) : null;
+  configure({ threads = availableThreads() }: DeviceOptions): void {
+    if (!Number.isInteger(threads) || threads < 1) {
+      throw new RangeError(`setDevice: threads must be an integer ≥ 1, got ${threads}`);
+    }
+    if (threads > 1 && typeof SharedArrayBuffer === "undefined") {
+      throw new Error(
+        "setDevice: several threads need shared memory, which a browser gives to cross-origin isolated pages only",
+      );
+    }
+    this.threads = this.heap.shared ? threads : 1;
+    if (this.pool && !this.pool.isStopped && this.pool.most >= this.threads) {
+      this.pool.threads = this.threads;
+    } else {
+      this.pool?.stop();
+      this.pool = null;
+      this.forgotten = [];
+    }
   }
 
   upload(values: TypedArray, dtype: DType, what: string): DeviceBuffer {
@@ -126,6 +134,11 @@ class WasmDevice implements Device {
 
   async download(buffer: DeviceBuffer): Promise<TypedArray> {
     return this.view(buffer as WasmBuffer).slice();
+  }
+
+  /** Shares of calls that workers took; for tests. */
+  get helped(): number {
+    return this.pool?.helped ?? 0;
   }
 
   memory(): DeviceMemory {
@@ -166,56 +179,58 @@ class WasmDevice implements Device {
   /** Compiles the kernels that are not known yet, all in one module. */
   private async compile(steps: readonly Step[]): Promise<void> {
     if (this.kernels.size > KERNELS_KEPT) this.kernels.clear();
-    const missing = new Map<string, Kernel>();
+    const missing = new Map<string, FunctionKernel>();
     for (const { key, kernel } of steps) {
       if (kernel.kind !== "sort" && !this.kernels.has(key)) missing.set(key, kernel);
     }
     if (missing.size === 0) return;
+    const works = [...missing.values()].map((kernel) =>
+      divide(kernel, this.sharesAll ? 0 : SHARED_CALL / 4),
+    );
+    // They start while the kernels are compiled.
+    if (works.some(({ weight }) => weight >= SHARED_PLAN)) this.startThreads();
     const functions: FunctionBuilder[] = [];
     const exports: Record<string, number> = {};
-    let number = 0;
-    for (const kernel of missing.values())
-      exports[`kernel${number++}`] = addKernel(kernel, functions);
+    let count = 0;
+    for (const kernel of missing.values()) {
+      exports[`kernel${count++}`] = addKernel(kernel, functions);
+    }
     const bytes = assemble({
       memory: { shared: this.heap.shared, maximumPages: MAXIMUM_PAGES },
       functions,
       exports,
     });
-    const module = await WebAssembly.compile(bytes);
-    const instance = await WebAssembly.instantiate(module, { env: { memory: this.heap.memory } });
-    const first = this.kernelCount;
-    for (const key of missing.keys()) {
-      const run = instance.exports[`kernel${this.kernelCount - first}`] as KernelFunction;
-      this.kernels.set(key, { run, number: this.kernelCount++ });
-    }
-    if (!this.pool || this.pool.stopped) return;
-    this.modules.push({ module, bytes, first, count: this.kernelCount - first });
-    // The workers keep them from then on.
-    if (this.modules.length > MODULES_KEPT) this.startThreads();
+    const { instance } = await WebAssembly.instantiate(bytes, {
+      env: { memory: this.heap.memory },
+    });
+    const module: OwnModule = { bytes, first: this.kernelCount, count, toldTo: null };
+    this.modulesGone.register(module, { first: module.first, count });
+    [...missing.keys()].forEach((key, i) => {
+      const run = instance.exports[`kernel${i}`] as KernelFunction;
+      this.kernels.set(key, { run, number: this.kernelCount++, module, work: works[i]! });
+    });
   }
 
-  /** Steps resolved to functions, and a block of memory for the program and its arguments. */
+  private startThreads(): ThreadPool | null {
+    if (this.threads > 1) this.pool ??= new ThreadPool(this.heap.memory, this.threads);
+    return this.pool;
+  }
+
+  /** Steps resolved to functions, and a block of memory for their arguments. */
   private executable(plan: Plan): Executable {
-    const calls = divide(plan);
-    const kernels = calls.map(({ step }) => this.kernels.get(step.key) ?? null);
-    const isShared = calls.some(({ owner }) => owner === EVERYONE);
-    if (isShared) this.startThreads();
+    const kernels = plan.steps.map(({ key }) => this.kernels.get(key) ?? null);
+    const shared = this.worthSharing(kernels);
+    const workspaceBytes = Math.max(0, ...kernels.map((k) => k?.work.workspaceBytes ?? 0));
+    const largest = largestTemporary(plan);
     const layout = new ArgumentLayout(plan);
     const block = this.heap.allocate(layout.bytes, "the arguments of a plan");
-    this.writeProgram(calls, kernels, block, layout);
-    const workspaceBytes = Math.max(
-      0,
-      ...plan.steps.map(({ kernel }) =>
-        kernel.kind === "matmul" ? roundUp(matmulWorkspaceBytes(kernel)) : 0,
-      ),
-    );
     const addresses = new Int32Array(plan.buffers.length);
     const executable: Executable = {
       run: (inputs, constants) => {
-        const threads = isShared ? (this.pool?.size ?? 1) : 1;
-        if (threads > 1) this.loadModules(this.pool!);
-        this.reserve("scratch", plan.scratchBytes);
-        this.reserve("workspace", workspaceBytes * threads);
+        const pool = shared.size > 0 ? this.helpers(shared) : null;
+        const threads = pool?.threads ?? 1;
+        this.reserve("scratch", plan.scratchBytes, largest);
+        this.reserve("workspace", workspaceBytes * threads, "packed matrices");
         const outputs = this.createOutputs(plan);
         plan.buffers.forEach(({ offset }, i) => {
           addresses[i] = this.scratch.address + offset;
@@ -227,25 +242,26 @@ class WasmDevice implements Device {
           addresses[buffer] = outputs[i]!.address;
         });
         this.writeArguments(plan, block, addresses, constants);
-        const own = (): void => {
-          calls.forEach(({ step, items, owner, barrier }, i) => {
-            if (barrier && threads > 1) this.pool!.meet();
-            const kernel = kernels[i];
-            if (owner !== EVERYONE && owner % threads !== 0) return;
-            const end = owner === EVERYONE ? Math.floor(items / threads) : items;
+        const workspace = this.workspace.address;
+        try {
+          kernels.forEach((kernel, i) => {
+            if (!kernel) {
+              this.sort(plan.steps[i]!, addresses);
+              return;
+            }
+            const { run, number, work } = kernel;
             const buffers = block + layout.buffers[i]!;
             const values = block + layout.constants[i]!;
-            if (kernel) kernel.run(buffers, values, 0, end, this.workspace.address);
-            else this.sort(step, addresses);
+            if (pool && shared.has(kernel)) {
+              pool.share(
+                { kernel: number, buffers, constants: values, ...work, workspace, workspaceBytes },
+                run,
+              );
+            } else run(buffers, values, 0, work.items, workspace);
           });
-        };
-        const program = { address: block + layout.program, calls: calls.length };
-        const workspace = { address: this.workspace.address, bytes: workspaceBytes };
-        try {
-          if (threads > 1) this.pool!.run(program, workspace, own);
-          else own();
         } catch (error) {
-          for (const output of outputs) output.dispose();
+          if (pool?.lost) this.abandon(outputs);
+          else for (const output of outputs) output.dispose();
           throw error;
         }
         return outputs;
@@ -255,45 +271,74 @@ class WasmDevice implements Device {
     return executable;
   }
 
-  private startThreads(): void {
-    if (this.poolStarted || !this.pool) return;
-    this.poolStarted = true;
-    this.pool.start(this.modules.map(({ module, first, count }) => ({ module, first, count })));
-    this.modules = [];
+  /** The kernels of a plan whose calls are shared. */
+  private worthSharing(kernels: readonly (CompiledKernel | null)[]): Set<CompiledKernel> {
+    const [call, plan] = this.sharesAll ? [1, 1] : [SHARED_CALL, SHARED_PLAN];
+    const large = kernels.filter((kernel) => kernel !== null && kernel.work.weight >= call);
+    const weight = large.reduce((sum, kernel) => sum + kernel!.work.weight, 0);
+    return new Set(weight >= plan ? (large as CompiledKernel[]) : []);
   }
 
-  /** Gives the workers what was compiled since they were started. */
-  private loadModules(pool: ThreadPool): void {
-    for (const { bytes, first, count } of this.modules) {
-      const address = this.heap.allocate(bytes.length, "the code of kernels");
-      new Uint8Array(this.heap.memory.buffer, address, bytes.length).set(bytes);
-      pool.load(address, bytes.length, first, count);
-      this.heap.release(address, bytes.length);
+  /** The threads that can share calls of the kernels, awake; null where there is only one. */
+  private helpers(kernels: Iterable<CompiledKernel>): ThreadPool | null {
+    const pool = this.startThreads();
+    if (!pool || pool.threads === 1) return null;
+    pool.wake();
+    for (const { module } of kernels) {
+      if (module.toldTo === pool) continue;
+      module.toldTo = pool;
+      this.unknown.add(module);
     }
-    this.modules = [];
+    if (this.sharesAll) {
+      pool.waitsForHelp = true;
+      pool.waitUntil(() => pool.isRead);
+    }
+    if (!pool.isRead) return pool;
+    if (this.news) this.heap.release(this.news.address, this.news.bytes);
+    this.news = null;
+    if (this.unknown.size > 0) this.tell(pool);
+    return pool;
   }
 
-  /** Writes the calls as the workers read them. */
-  private writeProgram(
-    calls: readonly Call[],
-    kernels: readonly (CompiledKernel | null)[],
-    block: number,
-    layout: ArgumentLayout,
-  ): void {
-    const words = new Int32Array(this.heap.memory.buffer, block + layout.program);
-    calls.forEach(({ items, owner, barrier }, i) => {
-      const number = kernels[i]?.number ?? 0;
-      const [buffers, constants] = [block + layout.buffers[i]!, block + layout.constants[i]!];
-      words.set([number, buffers, constants, items, owner, Number(barrier)], i * CALL_FIELDS);
+  /** Writes the workers a message: its length, that of what to forget, both lists, and the modules' bytes. */
+  private tell(pool: ThreadPool): void {
+    const modules = [...this.unknown];
+    const words = this.forgotten.length + 4 * modules.length;
+    const bytes = modules.reduce((sum, module) => sum + module.bytes.length, 4 * (2 + words));
+    const address = this.heap.allocate(bytes, "the code of kernels");
+    this.news = { address, bytes };
+    const { buffer } = this.heap.memory;
+    let at = address + 4 * (2 + words);
+    const list = modules.flatMap(({ bytes, first, count }) => {
+      new Uint8Array(buffer, at, bytes.length).set(bytes);
+      at += bytes.length;
+      return [at - bytes.length, bytes.length, first, count];
     });
+    new Int32Array(buffer, address, 2 + words).set([
+      words,
+      this.forgotten.length,
+      ...this.forgotten,
+      ...list,
+    ]);
+    this.unknown.clear();
+    this.forgotten = [];
+    pool.tell(address);
+  }
+
+  /** A worker that was given up may still write: what it knows of is never used again. */
+  private abandon(outputs: readonly WasmBuffer[]): void {
+    for (const output of outputs) this.buffersGone.unregister(output);
+    this.scratch = { address: 0, bytes: 0 };
+    this.workspace = { address: 0, bytes: 0 };
+    this.news = null;
   }
 
   private createOutputs(plan: Plan): WasmBuffer[] {
     const outputs: WasmBuffer[] = [];
     try {
       for (const number of plan.outputs) {
-        const { dtype, size } = plan.buffers[number]!;
-        outputs.push(this.createBuffer(dtype, size, `a ${dtype} tensor of ${size} elements`));
+        const { dtype, size, name = `a ${dtype} tensor` } = plan.buffers[number]!;
+        outputs.push(this.createBuffer(dtype, size, name));
       }
     } catch (error) {
       for (const output of outputs) output.dispose();
@@ -323,12 +368,12 @@ class WasmDevice implements Device {
   }
 
   /** Makes sure that a block kept for all plans is large enough. */
-  private reserve(name: "scratch" | "workspace", bytes: number): void {
+  private reserve(name: "scratch" | "workspace", bytes: number, what: string): void {
     const held = this[name];
     if (held.bytes >= bytes) return;
     if (held.bytes > 0) this.heap.release(held.address, held.bytes);
     this[name] = { address: 0, bytes: 0 };
-    const address = this.heap.allocate(bytes, `the ${name} memory of a plan`);
+    const address = this.heap.allocate(bytes, what);
     this[name] = { address, bytes };
   }
 
@@ -350,11 +395,10 @@ class WasmDevice implements Device {
   }
 }
 
-/** Offsets, in a plan's block of arguments, of each step's constants and buffer addresses and of the program. */
+/** Offsets, in a plan's block of arguments, of each step's constants and buffer addresses. */
 class ArgumentLayout {
   readonly constants: readonly number[];
   readonly buffers: readonly number[];
-  readonly program: number;
   readonly bytes: number;
 
   constructor({ steps }: Plan) {
@@ -367,19 +411,20 @@ class ArgumentLayout {
     // Constants first: they are 8 bytes each.
     this.constants = steps.map(({ constants }) => place(8 * constants.length));
     this.buffers = steps.map(({ buffers }) => place(4 * buffers.length));
-    this.program = place(4 * CALL_FIELDS * steps.length);
     this.bytes = end;
   }
 }
 
-/** Workspaces start at multiples of 64 bytes. */
-function roundUp(bytes: number): number {
-  return Math.ceil(bytes / 64) * 64;
+/** The temporaries of a plan, in words. */
+function largestTemporary({ buffers }: Plan): string {
+  const bytesOf = ({ size, dtype }: PlanBuffer): number => size * bytesPerElement(dtype);
+  const temporaries = buffers.filter(({ role }) => role === "temporary");
+  temporaries.sort((a, b) => bytesOf(b) - bytesOf(a));
+  return `the memory for intermediate results, the largest of them ${temporaries[0]?.name},`;
 }
 
 /** Adds a kernel's functions to a module and returns the index of its entry. */
-function addKernel(kernel: Kernel, functions: FunctionBuilder[]): number {
-  if (kernel.kind === "sort") throw new Error("sorts have no function");
+function addKernel(kernel: FunctionKernel, functions: FunctionBuilder[]): number {
   if (kernel.kind !== "matmul") return functions.push(buildLoop(kernel)) - 1;
   const epilogue =
     kernel.epilogue === null

@@ -11,6 +11,9 @@ const ALIGNMENT = 64;
 const PAGE = 65536;
 /** Pages a 32-bit memory can have: 4 GiB. */
 export const MAXIMUM_PAGES = 65536;
+const INITIAL_PAGES = 64;
+/** Below 256 MiB a memory without threads is better. */
+const LEAST_MAXIMUM_PAGES = 4096;
 /** Kept free at both ends: a vector may be loaded that reaches over the edge of a buffer. */
 const MARGIN = 1024;
 
@@ -28,23 +31,39 @@ function formatBytes(bytes: number): string {
   return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
 }
 
+/**
+ * A memory as large as the platform grants. Some reserve the maximum of a memory that threads share
+ * at once; where even a small one is refused, threads cannot share any.
+ */
+function createMemory(shared: boolean): { memory: WebAssembly.Memory; maximum: number } {
+  for (let maximum = MAXIMUM_PAGES; ; maximum /= 2) {
+    try {
+      const memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum, shared });
+      return { memory, maximum };
+    } catch (error) {
+      if (maximum > LEAST_MAXIMUM_PAGES) continue;
+      if (!shared) throw error;
+      return createMemory(false);
+    }
+  }
+}
+
 /** Allocates in a WebAssembly memory. */
 export class Heap {
   readonly memory: WebAssembly.Memory;
+  private readonly maximumPages: number;
   /** Free blocks by address; no two touch. */
   private readonly free: Block[] = [];
 
-  constructor(
-    /** Whether threads share the memory. */
-    readonly shared: boolean,
-    initialPages = 64,
-  ) {
-    this.memory = new WebAssembly.Memory({
-      initial: initialPages,
-      maximum: MAXIMUM_PAGES,
-      shared,
-    });
-    this.free.push({ address: MARGIN, bytes: initialPages * PAGE - 2 * MARGIN });
+  /** @param shared Whether threads are to share the memory. */
+  constructor(shared: boolean) {
+    ({ memory: this.memory, maximum: this.maximumPages } = createMemory(shared));
+    this.free.push({ address: MARGIN, bytes: INITIAL_PAGES * PAGE - 2 * MARGIN });
+  }
+
+  /** Whether threads can share the memory: not where the platform refused to. */
+  get shared(): boolean {
+    return !(this.memory.buffer instanceof ArrayBuffer);
   }
 
   /**
@@ -107,7 +126,7 @@ export class Heap {
     const least = Math.ceil(bytes / PAGE);
     // A quarter more than there is, so that growing is rare.
     const wanted = Math.max(least, Math.ceil(held / PAGE / 4));
-    for (const pages of [Math.min(wanted, MAXIMUM_PAGES - held / PAGE), least]) {
+    for (const pages of [Math.min(wanted, this.maximumPages - held / PAGE), least]) {
       try {
         this.memory.grow(Math.max(pages, least));
         this.insert({
@@ -121,7 +140,7 @@ export class Heap {
     }
     throw new OutOfMemoryError(
       `out of memory: ${what} needs ${formatBytes(bytes)}; the wasm device holds ` +
-        `${formatBytes(held)} and can have 4.29 GB in all`,
+        `${formatBytes(held)} and can have ${formatBytes(this.maximumPages * PAGE)} in all`,
     );
   }
 }

@@ -64,6 +64,11 @@ export function loopWorkItems(kernel: LoopKernel | ScatterKernel): number {
   return rows.reduce((product, axis) => product * kernel.axes[axis]!, 1);
 }
 
+/** Parts that are best done together: those of one row are the elements of vectors. */
+export function loopGrain(kernel: LoopKernel | ScatterKernel): number {
+  return scheduleOf(kernel).rows.length === 0 ? 16 : 1;
+}
+
 function scheduleOf(kernel: LoopKernel | ScatterKernel): Schedule {
   const { axes } = kernel;
   const analysis = new Analysis(kernel);

@@ -1,88 +1,54 @@
 /**
- * A plan as a list of calls that several threads run together: which calls every thread takes a
- * share of, which one thread makes alone, and before which ones all must have finished what came
- * before.
+ * How the steps of a plan are divided among threads.
  * @module
  */
 
-import { bytesPerElement } from "../../kernels/dtype.js";
-import type { Kernel, Plan, Step } from "../../kernels/kernel.js";
-import { loopWorkItems } from "./loops.js";
-import { matmulWorkItems } from "./matmul.js";
+import type { Kernel, SortKernel } from "../../kernels/kernel.js";
+import { loopGrain, loopWorkItems } from "./loops.js";
+import { matmulWorkItems, matmulWorkspaceBytes } from "./matmul.js";
 
-/** Elements touched below which a call is not worth sharing. */
-const SHARED_FROM = 65536;
+/** Shares of a call that packs panels: each packs them anew. */
+const PACKED_SHARES = 8;
 
-/** The owner of calls in which every thread has a share. */
-export const EVERYONE = -1;
+/** A kernel that is compiled to a function. */
+export type FunctionKernel = Exclude<Kernel, SortKernel>;
 
-/** One call of a kernel. */
-export interface Call {
-  readonly step: Step;
+/** The work of a kernel, as threads divide it. */
+export interface Work {
+  /**
+   * Roughly the time it takes, in units of 16 multiplications and additions of a product: about a
+   * nanosecond. 0 where it cannot be divided.
+   */
+  readonly weight: number;
   readonly items: number;
-  /** {@link EVERYONE}, or the number of the thread (modulo their count) that makes the call. */
-  readonly owner: number;
-  /** All threads wait for each other first. */
-  readonly barrier: boolean;
+  /** Shares start at multiples of it. */
+  readonly grain: number;
+  /** Items that a share has at least. */
+  readonly least: number;
+  /** Bytes of workspace that each thread needs. */
+  readonly workspaceBytes: number;
 }
 
-/** Memory a step touches: a plan buffer, or a part of the scratch memory. */
-interface Region {
-  /** −1 for scratch memory. */
-  readonly buffer: number;
-  readonly from: number;
-  readonly to: number;
-}
+const product = (sizes: readonly number[]): number => sizes.reduce((all, size) => all * size, 1);
 
-function regionOf(plan: Plan, number: number): Region {
-  const { role, offset, size, dtype } = plan.buffers[number]!;
-  if (role !== "temporary") return { buffer: number, from: 0, to: 1 };
-  return { buffer: -1, from: offset, to: offset + size * bytesPerElement(dtype) };
-}
-
-function overlap(a: Region, b: Region): boolean {
-  return a.buffer === b.buffer && a.from < b.to && b.from < a.to;
-}
-
-function workItems(kernel: Kernel): number {
-  if (kernel.kind === "matmul") return matmulWorkItems(kernel);
-  return kernel.kind === "sort" ? 1 : loopWorkItems(kernel);
-}
-
-/** Elements a kernel touches, roughly. */
-function weight(kernel: Kernel): number {
-  const product = (sizes: readonly number[]): number => sizes.reduce((all, size) => all * size, 1);
-  switch (kernel.kind) {
-    case "matmul":
-      return product([...kernel.batch, ...kernel.m, ...kernel.n, ...kernel.k]) / 8;
-    case "sort":
-      return kernel.rows * kernel.length;
-    default:
-      return product(kernel.axes);
-  }
-}
-
-/** Divides a plan's steps among threads. */
-export function divide(plan: Plan): Call[] {
-  // What was read and written since all threads last waited for each other.
-  let reads: Region[] = [];
-  let writes: Region[] = [];
-  let next = 0;
-  return plan.steps.map((step): Call => {
-    const [output, ...inputs] = step.buffers.map((number) => regionOf(plan, number)) as [
-      Region,
-      ...Region[],
-    ];
-    const waits =
-      writes.some((w) => overlap(w, output) || inputs.some((input) => overlap(w, input))) ||
-      reads.some((r) => overlap(r, output));
-    if (waits) [reads, writes] = [[], []];
-    reads.push(...inputs);
-    writes.push(output);
-    const items = workItems(step.kernel);
-    const isShared = step.kernel.kind !== "sort" && items > 1 && weight(step.kernel) >= SHARED_FROM;
-    // The first thread is the only one that can sort.
-    const owner = isShared ? EVERYONE : step.kernel.kind === "sort" ? 0 : next++;
-    return { step, items, owner, barrier: waits };
+/** Divides the work of a kernel into shares of at least some weight. */
+export function divide(kernel: FunctionKernel, leastShare: number): Work {
+  const work = (weight: number, items: number, grain: number, least: number): Work => ({
+    weight: items > grain ? weight : 0,
+    items,
+    grain,
+    least: Math.max(1, least, (items * leastShare) / weight),
+    workspaceBytes:
+      kernel.kind === "matmul" ? Math.ceil(matmulWorkspaceBytes(kernel) / 64) * 64 : 0,
   });
+  if (kernel.kind !== "matmul") {
+    const weight = (product(kernel.axes) * Math.max(4, kernel.expressions.length)) / 4;
+    return work(weight, loopWorkItems(kernel), loopGrain(kernel), 1);
+  }
+  const { batch, m, n, k } = kernel;
+  const items = matmulWorkItems(kernel);
+  // Panels are packed for each share and matrix: whole matrices where there are many.
+  const matrices = product(batch);
+  const grain = items % matrices === 0 && matrices >= PACKED_SHARES ? items / matrices : 1;
+  return work(product([...batch, ...m, ...n, ...k]) / 16, items, grain, items / PACKED_SHARES);
 }

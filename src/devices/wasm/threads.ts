@@ -1,101 +1,137 @@
 /**
- * Worker threads that share the device's memory. A program (a list of calls in that memory) is run
- * by all threads at once; between dependent calls they wait for each other in shared memory, so a
- * plan costs one wake-up and not one message per kernel.
+ * Worker threads that share the device's memory. The caller opens one kernel call at a time; whoever
+ * is awake, the caller included, takes shares of it until nothing is left, and the caller then waits
+ * only for workers that are inside the call. A worker that is asleep, late or dead costs nothing.
  *
  * The workers' code is a string: it needs no file of its own, so it works from every bundle.
  * @module
  */
 
-/** Int32 fields of a call in a program: kernel, arguments, constants, items, owner, barrier. */
-export const CALL_FIELDS = 6;
-
 /**
- * Int32 fields of the control block. `sequence` counts commands; `arrived` and `generation` make the
- * barrier; `failed` is the number of a thread that threw; four arguments follow `command`.
+ * Int32 fields of the control block; those that several threads write often stand on cache lines of
+ * their own. `STATE` is odd while a call is open, and changes whenever there is something to look at.
  */
-const SEQUENCE = 0;
-const ARRIVED = 1;
-const GENERATION = 2;
-const FAILED = 3;
-const READY = 4;
-const COMMAND = 5;
-const THREADS = 10;
-const CONTROL_LENGTH = 16;
+const STATE = 0;
+/** Workers inside the open call. */
+const ACTIVE = 16;
+/** First item of the open call that nobody has taken. */
+const NEXT = 32;
+/** Workers that sleep until the state changes. */
+const SLEEPING = 48;
+const FAILED = 49;
+/** Number of the latest message about kernels, its address, and how often a worker read one. */
+const NEWS = 50;
+const NEWS_ADDRESS = 51;
+const READ = 52;
+/** Shares taken by workers, ever. */
+const HELPED = 53;
+/** Threads that take part, the caller included. */
+const THREADS = 54;
+/** The open call. */
+const CALL = 56;
+const CONTROL_LENGTH = 64;
 
-const RUN = 1;
-const LOAD = 2;
+/** Milliseconds for which a worker with nothing to do stays awake: a pause inside a plan, or between two. */
+const AWAKE = 0.2;
+/** Milliseconds after which the caller sleeps while it waits for a worker's last share. */
+const CALLER_AWAKE = 0.2;
+/** Milliseconds in which a share must be done; none takes as long. */
+const PATIENCE = 30_000;
 
-/** Milliseconds in which a barrier must be reached; no single kernel takes as long. */
-const PATIENCE = 60_000;
-/** Looks at the barrier before sleeping, or before looking at the clock. */
-const SPINS = 5_000;
+/** A compiled kernel: runs items `begin … end`. */
+export type KernelFunction = (
+  buffers: number,
+  constants: number,
+  begin: number,
+  end: number,
+  workspace: number,
+) => void;
 
-/** A module and the numbers of the kernels it exports as `kernel0`, `kernel1`, … */
+/** A kernel call whose items can be divided. */
+export interface SharedCall {
+  /** The number by which the workers know the kernel. */
+  readonly kernel: number;
+  readonly buffers: number;
+  readonly constants: number;
+  readonly items: number;
+  /** Shares start at multiples of it. */
+  readonly grain: number;
+  /** Items that a share has at least. */
+  readonly least: number;
+  readonly workspace: number;
+  /** Bytes of the workspace that belong to each thread. */
+  readonly workspaceBytes: number;
+}
+
+/** Kernels that a module exports as `kernel0`, `kernel1`, …, numbered from `first` on. */
 export interface KernelModule {
-  readonly module: WebAssembly.Module;
+  readonly bytes: Uint8Array;
   readonly first: number;
   readonly count: number;
 }
 
 const WORKER_SOURCE = `
-const start = ({ memory, control, thread, modules }) => {
-  const kernels = [];
-  const load = (module, first, count) => {
-    const { exports } = new WebAssembly.Instance(module, { env: { memory } });
-    for (let i = 0; i < count; i++) kernels[first + i] = exports["kernel" + i];
+const start = ({ memory, control, thread }) => {
+  const kernels = new Map();
+  let news = 0;
+  let state = 0;
+  const read = () => {
+    news = Atomics.load(control, ${NEWS});
+    const at = control[${NEWS_ADDRESS}] >>> 0;
+    const [length, forgotten] = new Int32Array(memory.buffer, at, 2);
+    const words = new Int32Array(memory.buffer, at + 8, length);
+    for (let i = 0; i < forgotten; i += 2) {
+      for (let k = 0; k < words[i + 1]; k++) kernels.delete(words[i] + k);
+    }
+    for (let i = forgotten; i < length; i += 4) {
+      const bytes = new Uint8Array(memory.buffer, words[i] >>> 0, words[i + 1]).slice();
+      const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
+      for (let k = 0; k < words[i + 3]; k++) kernels.set(words[i + 2] + k, exports["kernel" + k]);
+    }
+    Atomics.add(control, ${READ}, 1);
   };
-  for (const { module, first, count } of modules) load(module, first, count);
-  const threads = () => control[${THREADS}];
-  const meet = () => {
-    const generation = Atomics.load(control, ${GENERATION});
-    if (Atomics.add(control, ${ARRIVED}, 1) + 1 === threads()) {
-      Atomics.store(control, ${ARRIVED}, 0);
-      Atomics.add(control, ${GENERATION}, 1);
-      Atomics.notify(control, ${GENERATION});
-      return;
-    }
-    for (let spins = 0; Atomics.load(control, ${GENERATION}) === generation; spins++) {
-      if (spins > ${SPINS}) Atomics.wait(control, ${GENERATION}, generation, 5);
+  const help = () => {
+    const [kernel, buffers, constants, items, grain, least, workspace, bytes] = control.subarray(${CALL});
+    const run = kernels.get(kernel);
+    if (!run || thread >= control[${THREADS}]) return;
+    for (;;) {
+      const begin = Atomics.load(control, ${NEXT});
+      if (begin >= items) return;
+      const part = Math.max(least, (items - begin) / control[${THREADS}]);
+      const end = Math.min(items, begin + Math.ceil(part / grain) * grain);
+      if (Atomics.compareExchange(control, ${NEXT}, begin, end) !== begin) continue;
+      Atomics.add(control, ${HELPED}, 1);
+      run(buffers, constants, begin, end, workspace + thread * bytes);
     }
   };
-  const run = (address, calls, workspace, workspaceBytes) => {
-    const words = new Int32Array(memory.buffer);
-    const count = threads();
-    for (let i = 0, at = address >>> 2; i < calls; i++, at += ${CALL_FIELDS}) {
-      if (words[at + 5]) meet();
-      const items = words[at + 3];
-      const owner = words[at + 4];
-      const alone = owner >= 0;
-      if (alone && owner % count !== thread) continue;
-      const begin = alone ? 0 : Math.floor((items * thread) / count);
-      const end = alone ? items : Math.floor((items * (thread + 1)) / count);
-      if (begin < end) {
-        kernels[words[at]](words[at + 1], words[at + 2], begin, end, workspace + thread * workspaceBytes);
-      }
+  let since = performance.now();
+  for (let looks = 0; ; looks++) {
+    if (Atomics.load(control, ${STATE}) === state) {
+      if (looks % 64 > 0 || performance.now() - since < ${AWAKE}) continue;
+      Atomics.add(control, ${SLEEPING}, 1);
+      Atomics.wait(control, ${STATE}, state);
+      Atomics.sub(control, ${SLEEPING}, 1);
     }
-    meet();
-  };
-  let sequence = 0;
-  Atomics.add(control, ${READY}, 1);
-  for (;;) {
-    for (let spins = 0; Atomics.load(control, ${SEQUENCE}) === sequence; spins++) {
-      if (spins > ${SPINS}) Atomics.wait(control, ${SEQUENCE}, sequence, 1000);
-    }
-    sequence++;
-    const [command, a, b, c, d] = control.subarray(${COMMAND}, ${COMMAND} + 5);
+    let entered = false;
     try {
-      if (command === ${RUN}) run(a, b, c, d);
-      else {
-        const bytes = new Uint8Array(memory.buffer, a >>> 0, b).slice();
-        load(new WebAssembly.Module(bytes), c, d);
-        meet();
+      state = Atomics.load(control, ${STATE});
+      if (Atomics.load(control, ${NEWS}) !== news) read();
+      if (state & 1) {
+        Atomics.add(control, ${ACTIVE}, 1);
+        entered = true;
+        // From here on a call that is open stays what it is.
+        if (Atomics.load(control, ${STATE}) === state) help();
       }
     } catch (error) {
-      Atomics.store(control, ${FAILED}, thread);
-      Atomics.add(control, ${GENERATION}, 1);
+      Atomics.store(control, ${FAILED}, 1);
       throw error;
+    } finally {
+      if (entered) {
+        Atomics.sub(control, ${ACTIVE}, 1);
+        Atomics.notify(control, ${ACTIVE});
+      }
     }
+    since = performance.now();
   }
 };
 `;
@@ -137,117 +173,146 @@ export function availableThreads(): number {
     : 1;
 }
 
-/** The calling thread and its workers. Until the workers have started, and if one fails, the caller is alone. */
+/** The calling thread and its workers. If one of them fails, the caller is alone from then on. */
 export class ThreadPool {
   private readonly control = new Int32Array(new SharedArrayBuffer(4 * CONTROL_LENGTH));
   private workers: Thread[] = [];
-  private started = false;
   private readonly maySleep = typeof document === "undefined";
+  /** For tests: the first share of each call is left to a worker. */
+  waitsForHelp = false;
+  /** Whether a worker may go on writing to the memory after it was given up. */
+  lost = false;
 
+  /** Starts the workers, which take part as soon as they can. */
   constructor(
     private readonly memory: WebAssembly.Memory,
-    /** Threads wanted, the caller included. */
-    private readonly threads: number,
-  ) {}
-
-  /** Threads that run programs now, the caller included. */
-  get size(): number {
-    return this.workers.length > 0 && Atomics.load(this.control, READY) === this.workers.length
-      ? this.threads
-      : 1;
-  }
-
-  /** Starts the workers, once. They take part as soon as all have loaded the modules. */
-  start(modules: readonly KernelModule[]): void {
-    if (this.started || this.threads < 2) return;
-    this.started = true;
-    const { memory, control } = this;
-    control[THREADS] = this.threads;
+    /** The caller included. */
+    readonly most: number,
+    private readonly patience = PATIENCE,
+  ) {
+    this.threads = most;
     try {
-      for (let thread = 1; thread < this.threads; thread++) {
-        this.workers.push(this.startWorker({ memory, control, thread, modules }));
-      }
+      while (this.workers.length < most - 1) this.workers.push(this.startWorker());
     } catch {
       this.stop();
     }
   }
 
-  private startWorker(data: unknown): Thread {
+  /** Threads that take part in calls, the caller included. */
+  get threads(): number {
+    return this.hasFailed ? 1 : this.control[THREADS]!;
+  }
+
+  /** At most as many as were started; the others sleep. */
+  set threads(threads: number) {
+    this.control[THREADS] = threads;
+  }
+
+  get isStopped(): boolean {
+    return this.workers.length === 0;
+  }
+
+  /** Shares of calls that workers took so far. */
+  get helped(): number {
+    return Atomics.load(this.control, HELPED);
+  }
+
+  private startWorker(): Thread {
+    const { memory, control } = this;
+    const data = { memory, control, thread: this.workers.length + 1 };
     const node = nodeWorkers();
     if (node) {
       const source = `${WORKER_SOURCE}\nstart(require("node:worker_threads").workerData);`;
       const worker = new node.Worker(source, { eval: true, workerData: data, execArgv: [] });
-      worker.on("error", () => this.stop());
+      for (const event of ["error", "exit"]) worker.on(event, () => this.stop());
       worker.unref();
       return worker;
     }
     const source = `${WORKER_SOURCE}\nonmessage = ({ data }) => start(data);`;
     const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
     const worker = new Worker(url);
-    worker.onerror = () => this.stop();
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.stop();
+    };
     worker.postMessage(data);
     return worker;
   }
 
-  /** Has the workers instantiate a module whose bytes lie in the shared memory. */
-  load(address: number, length: number, first: number, count: number): void {
-    this.command(LOAD, address, length, first, count);
-    this.meet();
+  /** Whether every worker has read the last message: its memory is free, and the next may come. */
+  get isRead(): boolean {
+    const { control } = this;
+    return Atomics.load(control, READ) === (this.most - 1) * Atomics.load(control, NEWS);
   }
 
-  /** Runs a program: wakes the workers, takes the caller's part by `own`, and waits for all. */
-  run(
-    program: { readonly address: number; readonly calls: number },
-    workspace: { readonly address: number; readonly bytes: number },
-    own: () => void,
-  ): void {
-    this.command(RUN, program.address, program.calls, workspace.address, workspace.bytes);
-    try {
-      own();
-    } catch (error) {
-      // The workers wait for a thread that will not come.
-      this.stop();
-      throw error;
-    }
-    this.meet();
+  /** Tells the workers about kernels: at the address is a message as they read it. */
+  tell(address: number): void {
+    this.control[NEWS_ADDRESS] = address;
+    Atomics.add(this.control, NEWS, 1);
+    this.advance(2);
   }
 
-  private command(...words: readonly number[]): void {
-    this.control.set(words, COMMAND);
-    Atomics.add(this.control, SEQUENCE, 1);
-    Atomics.notify(this.control, SEQUENCE);
+  /** Wakes the workers ahead of a call. */
+  wake(): void {
+    // Closed as before, but another state.
+    if (Atomics.load(this.control, SLEEPING) > 0) this.advance(2);
+  }
+
+  private advance(by: number): void {
+    Atomics.add(this.control, STATE, by);
+    if (Atomics.load(this.control, SLEEPING) > 0) Atomics.notify(this.control, STATE);
   }
 
   /**
-   * Waits until all threads are here.
+   * Makes a call; `run` is its kernel.
    * @throws if a worker failed; from then on the caller is alone.
    */
-  meet(): void {
+  share(call: SharedCall, run: KernelFunction): void {
     const { control } = this;
-    const generation = Atomics.load(control, GENERATION);
-    this.checkWorkers();
-    if (Atomics.add(control, ARRIVED, 1) + 1 === this.threads) {
-      Atomics.store(control, ARRIVED, 0);
-      Atomics.add(control, GENERATION, 1);
-      Atomics.notify(control, GENERATION);
-    } else {
-      let deadline = 0;
-      for (let spins = 1; Atomics.load(control, GENERATION) === generation; spins++) {
-        if (spins < SPINS) continue;
-        // A browser's main thread may not sleep; it goes on looking.
-        if (this.maySleep) Atomics.wait(control, GENERATION, generation, 5);
-        else if (spins % SPINS !== 0) continue;
-        this.checkWorkers();
-        const now = performance.now();
-        deadline ||= now + PATIENCE;
-        if (now > deadline) this.fail("stopped answering");
+    const { kernel, buffers, constants, items, grain, least, workspace, workspaceBytes } = call;
+    control.set([kernel, buffers, constants, items, grain, least, workspace, workspaceBytes], CALL);
+    Atomics.store(control, NEXT, 0);
+    this.advance(1);
+    try {
+      if (this.waitsForHelp)
+        this.waitUntil(() => this.hasFailed || Atomics.load(control, NEXT) > 0);
+      for (;;) {
+        const begin = Atomics.load(control, NEXT);
+        if (begin >= items) break;
+        const part = Math.max(least, (items - begin) / this.threads);
+        const end = Math.min(items, begin + Math.ceil(part / grain) * grain);
+        if (Atomics.compareExchange(control, NEXT, begin, end) !== begin) continue;
+        run(buffers, constants, begin, end, workspace);
       }
+    } finally {
+      Atomics.add(control, STATE, 1);
+      this.waitUntil(() => Atomics.load(control, ACTIVE) === 0);
     }
-    this.checkWorkers();
+    if (this.hasFailed) this.fail("failed");
   }
 
-  private checkWorkers(): void {
-    if (Atomics.load(this.control, FAILED) !== 0) this.fail("failed");
+  private get hasFailed(): boolean {
+    return Atomics.load(this.control, FAILED) > 0;
+  }
+
+  /** Waits for the workers. */
+  waitUntil(isSo: () => boolean): void {
+    const { control } = this;
+    let start = 0;
+    for (let looks = 1; !isSo(); looks++) {
+      if (looks % 256 > 0) continue;
+      const now = performance.now();
+      start ||= now;
+      if (now - start > this.patience) {
+        this.lost = true;
+        this.fail("stopped answering");
+      }
+      // A browser's main thread may not sleep; it goes on looking.
+      const active = Atomics.load(control, ACTIVE);
+      if (now - start > CALLER_AWAKE && active > 0 && this.maySleep) {
+        Atomics.wait(control, ACTIVE, active, 5);
+      }
+    }
   }
 
   private fail(how: string): never {
@@ -255,13 +320,9 @@ export class ThreadPool {
     throw new Error(`a worker thread of the wasm device ${how}; evaluations go on with one thread`);
   }
 
-  /** Whether the workers have ended; they are not started again. */
-  get stopped(): boolean {
-    return this.started && this.workers.length === 0;
-  }
-
   /** Ends the workers. */
   stop(): void {
+    this.threads = 1;
     for (const worker of this.workers) worker.terminate();
     this.workers = [];
   }

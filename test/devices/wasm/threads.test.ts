@@ -1,23 +1,23 @@
 /**
- * Threads of the wasm device: the same bits for any number, no process kept alive, and a dead worker
- * is an error and not a wait.
+ * Threads of the wasm device: the same bits for any number, and a dead worker is an error and not a
+ * wait.
  */
 
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
-import { Heap } from "../../../src/devices/wasm/heap.js";
-import { ThreadPool } from "../../../src/devices/wasm/threads.js";
+import { assemble, control, FunctionBuilder } from "../../../src/devices/wasm/assembler.js";
+import type { WasmDevice } from "../../../src/devices/wasm/device.js";
+import { Heap, MAXIMUM_PAGES } from "../../../src/devices/wasm/heap.js";
+import { type SharedCall, ThreadPool } from "../../../src/devices/wasm/threads.js";
 import * as pg from "../../../src/index.js";
 
 afterAll(() => pg.setDevice("wasm"));
 
-/** Values and gradients of a model large enough that its kernels are shared. */
-async function evaluate(threads: number): Promise<Float32Array[]> {
+/** Value and gradients of a model, with the shares that workers took. */
+async function evaluate(threads: number): Promise<{ bits: string[]; helped: number }> {
   await pg.setDevice("wasm", { threads });
+  const device = (await pg.realize(pg.ones([1]))).buffer?.home as WasmDevice;
+  device.sharesAll = true;
+  const before = device.helped;
   const model = pg.gpt({
     vocabularySize: 61,
     contextLength: 96,
@@ -28,26 +28,22 @@ async function evaluate(threads: number): Promise<Float32Array[]> {
   const ids = pg.randomUniform([8, 96], { seed: 3, high: 61, dtype: "int32" });
   const lossOf = (parameters: pg.GptParameters): pg.Tensor =>
     pg.sequenceLogProbs(model.apply(parameters, ids), ids, pg.ones([8, 96])).mean();
-  const results: Float32Array[] = [];
-  // Workers start while the first evaluations run; later ones are shared.
-  for (let round = 0; round < 3; round++) {
-    const [value, gradient] = pg.valueAndGrad(lossOf)(model.init(1));
-    results.length = 0;
-    for (const t of [value, ...pg.treeLeaves(gradient)]) {
-      results.push((await t.data()) as Float32Array);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 100));
+  const results = pg.treeLeaves(await pg.realize(pg.valueAndGrad(lossOf)(model.init(1))));
+  const bits: string[] = [];
+  for (const t of results) {
+    bits.push(Buffer.from((await t.data()).buffer as ArrayBuffer).toString("hex"));
   }
-  return results;
+  return { bits, helped: device.helped - before };
 }
 
 describe("threads", () => {
   it("give the same bits for any number of them", async () => {
     const alone = await evaluate(1);
-    for (const threads of [2, 3]) {
-      for (const [i, values] of (await evaluate(threads)).entries()) {
-        expect(Buffer.compare(Buffer.from(values.buffer), Buffer.from(alone[i]!.buffer))).toBe(0);
-      }
+    expect(alone.helped).toBe(0);
+    for (const threads of [2, 3, 2]) {
+      const { bits, helped } = await evaluate(threads);
+      expect(helped).toBeGreaterThan(20);
+      expect(bits).toEqual(alone.bits);
     }
   });
 
@@ -58,36 +54,53 @@ describe("threads", () => {
     expect(pg.currentDevice()).toBe("wasm");
   });
 
-  it("do not keep the process alive", () => {
-    const directory = mkdtempSync(join(tmpdir(), "prefgrad-threads-"));
-    const library = fileURLToPath(new URL("../../../src/index.ts", import.meta.url));
-    const script = join(directory, "script.mts");
-    writeFileSync(
-      script,
-      `import { matmul, ones, setDevice } from ${JSON.stringify(library)};
-       await setDevice("wasm", { threads: 2 });
-       for (let i = 0; i < 20; i++) await matmul(ones([128, 256]), ones([256, 128])).sum().item();
-       console.log("done");`,
-    );
-    const tsx = fileURLToPath(new URL("../../../node_modules/.bin/tsx", import.meta.url));
-    const { status, stdout, signal } = spawnSync(tsx, [script], {
-      encoding: "utf8",
-      timeout: 25_000,
-    });
-    rmSync(directory, { recursive: true });
-    expect({ status, signal, stdout }).toEqual({ status: 0, signal: null, stdout: "done\n" });
+  it("that cannot start leave the caller alone", async () => {
+    const { getBuiltinModule } = process;
+    const refuse = class {
+      constructor() {
+        throw new Error("no threads here");
+      }
+    };
+    process.getBuiltinModule = ((name: string) =>
+      name === "node:worker_threads" ? { Worker: refuse } : getBuiltinModule(name)) as never;
+    try {
+      const { helped } = await evaluate(4);
+      expect(helped).toBe(0);
+    } finally {
+      process.getBuiltinModule = getBuiltinModule;
+    }
+    expect((await evaluate(2)).helped).toBeGreaterThan(20);
   });
 
-  it("that fail end in an error, and the caller goes on alone", async () => {
-    const heap = new Heap(true);
-    const pool = new ThreadPool(heap.memory, 2);
-    pool.start([]);
-    while (pool.size < 2) await new Promise((resolve) => setTimeout(resolve, 5));
-    // A program that calls a kernel nobody has.
-    const address = heap.allocate(64, "a program");
-    new Int32Array(heap.memory.buffer, address, 6).set([7, 0, 0, 2, -1, 0]);
-    const run = (): void => pool.run({ address, calls: 1 }, { address: 0, bytes: 0 }, () => {});
-    expect(run).toThrow(/worker thread .* failed/);
-    expect(pool.size).toBe(1);
+  it("that fail end in an error, and the caller goes on alone", () => {
+    const { pool, call } = poolWith(Uint8Array.of(1, 2, 3, 4));
+    expect(() => pool.share(call, () => {})).toThrow(/worker thread .* failed/);
+    expect([pool.threads, pool.lost]).toEqual([1, false]);
+  });
+
+  it("that stop answering end in an error, and may still write", () => {
+    const endless = new FunctionBuilder(["i32", "i32", "i32", "i32", "i32"]);
+    endless.body = control.loop(control.branch(0));
+    const bytes = assemble({
+      memory: { shared: true, maximumPages: MAXIMUM_PAGES },
+      functions: [endless],
+      exports: { kernel0: 0 },
+    });
+    const { pool, call } = poolWith(bytes, 300);
+    expect(() => pool.share(call, () => {})).toThrow(/worker thread .* stopped answering/);
+    expect([pool.threads, pool.lost]).toEqual([1, true]);
   });
 });
+
+/** Two threads, the worker told of a kernel in a module; its first share is left to the worker. */
+function poolWith(bytes: Uint8Array, patience?: number): { pool: ThreadPool; call: SharedCall } {
+  const { memory } = new Heap(true);
+  const pool = new ThreadPool(memory, 2, patience);
+  pool.waitsForHelp = true;
+  const [message, code] = [1024, 2048];
+  new Int32Array(memory.buffer, message, 6).set([4, 0, code, bytes.length, 0, 1]);
+  new Uint8Array(memory.buffer, code, bytes.length).set(bytes);
+  pool.tell(message);
+  const nowhere = { buffers: 0, constants: 0, workspace: 0, workspaceBytes: 0 };
+  return { pool, call: { kernel: 0, items: 8, grain: 1, least: 1, ...nowhere } };
+}

@@ -1,0 +1,104 @@
+/**
+ * gpu.js, and the parts of it that the devices use. It is loaded when the GPU is first asked for.
+ * Its version is pinned: the WebGPU device reads fields of its kernels that are not documented.
+ * @module
+ */
+/// <reference types="@webgpu/types" />
+
+import type { ShaderFunction } from "./functions.js";
+
+/** Settings of a kernel. */
+export interface KernelSettings {
+  readonly output: readonly number[];
+  readonly pipeline: true;
+  readonly immutable: true;
+  readonly dynamicArguments?: boolean;
+  readonly functions: readonly ShaderFunction[];
+  readonly argumentTypes: readonly ("Input" | "Float")[];
+  readonly loopMaxIterations: number;
+}
+
+/** A kernel on WebGPU, as gpu.js's own executor sees it. */
+export interface GpuJsKernel {
+  compiledSource: string;
+  translatedBody: string | null;
+  computePipeline: GPUComputePipeline;
+  bindGroupLayout: GPUBindGroupLayout;
+  paramsBuffer: GPUBuffer | null;
+  paramsLayout: {
+    readonly byteLength: number;
+    readonly scalarArgs: readonly { readonly name: string; readonly offset: number }[];
+  };
+  threadDim: readonly number[];
+  assembleWGSL(): string;
+  _ensureOutputBuffer(): void;
+  _computeDispatch(threads: readonly number[]): {
+    groups: number[];
+    dispatchWidth: number;
+  };
+}
+
+/** What WebGL2 kernels return and take: elements in a texture. */
+export interface TextureHandle {
+  /** Sizes, x first, as the kernel that made it was given them. */
+  readonly output: readonly number[];
+  toArray(): Float32Array;
+  delete(): void;
+}
+
+/** Values as an argument. */
+export interface InputValues {
+  readonly size: readonly number[];
+}
+
+/** A kernel function. On WebGPU it is built but never called. */
+export interface RunnableKernel {
+  (...inputs: readonly (TextureHandle | InputValues | number)[]): TextureHandle;
+  build(...inputs: readonly unknown[]): Promise<void>;
+  readonly kernel: GpuJsKernel;
+  destroy(removeCanvas?: boolean): void;
+}
+
+/** An instance of gpu.js for one kind of context. */
+export interface GpuJsInstance {
+  createKernel(source: string, settings: KernelSettings): RunnableKernel;
+  readonly context: WebGL2RenderingContext;
+  readonly kernels: unknown[];
+  destroy(): Promise<void>;
+}
+
+/** The module. */
+export interface GpuJs {
+  readonly GPU: {
+    new (settings: {
+      mode: "webgpu" | "webgl2";
+      context?: unknown;
+      canvas?: unknown;
+    }): GpuJsInstance;
+    readonly isWebGL2Supported: boolean;
+  };
+  readonly WebGPUContext: {
+    acquire(): Promise<{ readonly device: GPUDevice; readonly adapter: GPUAdapter }>;
+    destroy(): Promise<void>;
+  };
+  input(values: Float32Array, size: readonly number[]): InputValues;
+}
+
+let loading: Promise<GpuJs> | undefined;
+
+/** Loads gpu.js once. */
+export function loadGpuJs(): Promise<GpuJs> {
+  loading ??= load();
+  loading.catch(() => {
+    loading = undefined;
+  });
+  return loading;
+}
+
+async function load(): Promise<GpuJs> {
+  // It sets the global `GPU`, which is WebGPU's own class of that name.
+  const own = Object.getOwnPropertyDescriptor(globalThis, "GPU");
+  const module = (await import("gpu.js/dist/gpu-browser.min.js")) as { default?: GpuJs };
+  if (own) Object.defineProperty(globalThis, "GPU", own);
+  return module.default ?? (module as unknown as GpuJs);
+}

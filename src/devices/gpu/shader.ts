@@ -1,0 +1,80 @@
+/**
+ * From kernels to gpu.js kernels.
+ * @module
+ */
+
+import type { LoopKernel } from "../../kernels/kernel.js";
+import { refuseFloat64 } from "./elements.js";
+import { FUNCTIONS } from "./functions.js";
+import type { GpuJsInstance, RunnableKernel } from "./gpujs.js";
+import type { GpuKernel } from "./rewrite.js";
+import { loopShader, mergeShader, type Shader, scatterShader } from "./source.js";
+
+/** A shader with its scalar arguments in order: numbers, or constants of the kernel. */
+export interface CompiledShader extends Shader {
+  readonly scalars: readonly (number | { readonly slot: number })[];
+}
+
+const SPECIAL = { infinite: Number.POSITIVE_INFINITY, invalid: Number.NaN, accumulator: 0 };
+
+/** The shader of a kernel; of a product, that of its epilogue, which takes the product's element. */
+export function shaderOf(kernel: GpuKernel): CompiledShader {
+  if (kernel.dtype === "float64") refuseFloat64("a tensor of this computation");
+  if (kernel.kind !== "merge" && kernel.kind !== "matmul") {
+    for (const { dtype } of kernel.expressions) {
+      if (dtype === "float64") refuseFloat64("a tensor of this computation");
+    }
+  }
+  const shader = sourceOf(kernel);
+  const scalars = [
+    ...shader.constants.map((slot) => ({ slot })),
+    ...shader.special.map((name) => SPECIAL[name]),
+  ];
+  return { ...shader, scalars };
+}
+
+function sourceOf(kernel: GpuKernel): Shader {
+  if (kernel.kind === "loop") return loopShader(kernel);
+  if (kernel.kind === "scatter") return scatterShader(kernel);
+  if (kernel.kind === "merge") return mergeShader(kernel);
+  const shader = loopShader(kernel.epilogue ?? identity(kernel.batch, kernel.m, kernel.n));
+  const operands = [kernel.left.buffer, kernel.right.buffer];
+  const buffers = [...new Set([...operands, ...shader.buffers])].sort((a, b) => a - b);
+  return { ...shader, buffers };
+}
+
+function identity(...axes: readonly (readonly number[])[]): LoopKernel {
+  return {
+    kind: "loop",
+    dtype: "float32",
+    axes: axes.flat(),
+    outputRank: axes.flat().length,
+    lookups: [],
+    expressions: [{ kind: "accumulator", dtype: "float32" }],
+    reduce: null,
+    body: 0,
+    epilogue: null,
+  };
+}
+
+/** The gpu.js kernel of a shader, not yet built. */
+export function createShader(
+  instance: GpuJsInstance,
+  { body, buffers, constants, special, functions, threads }: Shader,
+): RunnableKernel {
+  const names = [
+    ...buffers.map((buffer) => `b${buffer}`),
+    ...constants.map((slot) => `c${slot}`),
+    ...special,
+  ];
+  return instance.createKernel(`function(${names.join(", ")}) {\n${body}\n}`, {
+    output: threads,
+    pipeline: true,
+    immutable: true,
+    dynamicArguments: true,
+    functions: functions.map((name) => FUNCTIONS.get(name)!),
+    argumentTypes: names.map((name) => (/^b\d+$/.test(name) ? "Input" : "Float")),
+    // Loops have literal bounds; gpu.js would cut any other short.
+    loopMaxIterations: 2 ** 30,
+  });
+}

@@ -1,0 +1,208 @@
+/**
+ * The GPU device on WebGL2, where there is no WebGPU: each kernel is a call of a gpu.js kernel whose
+ * arguments and result are textures that stay on the GPU.
+ * @module
+ */
+
+import type { DType, TypedArray } from "../../kernels/dtype.js";
+import type { Plan } from "../../kernels/kernel.js";
+import type { Device, DeviceBuffer, DeviceMemory, Executable } from "../device.js";
+import { fromFloats, toFloats } from "./elements.js";
+import type { GpuJs, GpuJsInstance, RunnableKernel, TextureHandle } from "./gpujs.js";
+import { rewrite } from "./rewrite.js";
+import { type CompiledShader, createShader, shaderOf } from "./shader.js";
+
+/** Textures a kernel may read: what every WebGL2 has is 16; fewer keep shaders short. */
+const INPUTS = 7;
+/** Compiled kernels kept. */
+const KERNELS_KEPT = 1024;
+
+class WebGl2Buffer implements DeviceBuffer {
+  private held: TextureHandle | null;
+
+  constructor(
+    readonly dtype: DType,
+    readonly size: number,
+    readonly home: WebGl2Device,
+    texture: TextureHandle,
+  ) {
+    this.held = texture;
+  }
+
+  get texture(): TextureHandle {
+    if (!this.held) throw new Error("a tensor was used after dispose() gave its memory back");
+    return this.held;
+  }
+
+  dispose(): void {
+    if (!this.held) return;
+    const texture = this.held;
+    this.held = null;
+    this.home.release(this, texture);
+  }
+}
+
+interface Remains {
+  readonly texture: TextureHandle;
+  readonly bytes: number;
+}
+
+/** Creates the device. */
+export function createWebGl2Device(gpujs: GpuJs): Device {
+  if (typeof WebGL2RenderingContext === "undefined") {
+    throw new Error("there is none outside browsers");
+  }
+  if (!gpujs.GPU.isWebGL2Supported) throw new Error("this browser has none");
+  return new WebGl2Device(gpujs);
+}
+
+class WebGl2Device implements Device {
+  readonly name = "gpu";
+  readonly backend = "webgl2";
+  private readonly instance: GpuJsInstance;
+  private readonly kernels = new Map<string, RunnableKernel>();
+  private readonly uploads = new Map<number, RunnableKernel>();
+  private bytes = 0;
+  private buffers = 0;
+  private readonly gone = new FinalizationRegistry<Remains>((remains) => this.reclaim(remains));
+
+  constructor(private readonly gpujs: GpuJs) {
+    this.instance = new gpujs.GPU({ mode: "webgl2" });
+  }
+
+  get failure(): Error | null {
+    if (!this.instance.context?.isContextLost()) return null;
+    return new Error(
+      "the WebGL2 context was lost, and the tensors on it with it; " +
+        'setDevice("gpu") makes a new one',
+    );
+  }
+
+  upload(values: TypedArray, dtype: DType, what: string): DeviceBuffer {
+    this.check();
+    const floats = values.length === 0 ? new Float32Array(1) : toFloats(values, dtype, what);
+    const size = floats.length;
+    let copy = this.uploads.get(size);
+    if (!copy) {
+      if (this.uploads.size >= KERNELS_KEPT) this.uploads.clear();
+      copy = createShader(this.instance, {
+        body: "return b1[this.thread.x];",
+        buffers: [1],
+        constants: [],
+        special: [],
+        functions: [],
+        threads: [size],
+      });
+      this.uploads.set(size, copy);
+    }
+    const texture = copy(this.gpujs.input(floats, [size]));
+    this.check();
+    return this.own(dtype, values.length, texture);
+  }
+
+  async download(buffer: DeviceBuffer): Promise<TypedArray> {
+    this.check();
+    const floats = flatten((buffer as WebGl2Buffer).texture.toArray(), buffer.size);
+    this.check();
+    return fromFloats(floats, buffer.dtype);
+  }
+
+  memory(): DeviceMemory {
+    return { bytes: this.bytes, buffers: this.buffers, scratchBytes: 0 };
+  }
+
+  async prepare(plan: Plan): Promise<Executable> {
+    this.check();
+    const { buffers, steps } = rewrite(plan, { inputs: INPUTS, products: false });
+    const calls = steps.map((step) => {
+      const shader = shaderOf(step.kernel);
+      return { step, shader, key: JSON.stringify(shader) };
+    });
+    const lastUse = new Map<number, number>();
+    steps.forEach((step, time) => {
+      for (const buffer of step.buffers) lastUse.set(buffer, time);
+    });
+    const ends = steps.map((step, time) =>
+      [...new Set(step.buffers)].filter(
+        (buffer) => buffers[buffer]!.role === "temporary" && lastUse.get(buffer) === time,
+      ),
+    );
+    const run = (inputs: readonly DeviceBuffer[], constants: Float64Array): DeviceBuffer[] => {
+      this.check();
+      const textures: (TextureHandle | undefined)[] = new Array(buffers.length);
+      plan.inputs.forEach((number, i) => {
+        textures[number] = (inputs[i] as WebGl2Buffer).texture;
+      });
+      calls.forEach(({ step, shader, key }, time) => {
+        const read = shader.buffers.map((number) => textures[step.buffers[number]!]!);
+        const scalars = shader.scalars.map((scalar) =>
+          typeof scalar === "number" ? scalar : constants[step.constants[scalar.slot]!]!,
+        );
+        textures[step.buffers[0]!] = this.kernel(shader, key, read)(...read, ...scalars);
+        for (const buffer of ends[time]!) textures[buffer]!.delete();
+      });
+      this.check();
+      return plan.outputs.map((number) => {
+        const { dtype, size } = plan.buffers[number]!;
+        if (size === 0) return this.upload(new Float32Array(0), dtype, "an empty tensor");
+        return this.own(dtype, size, textures[number]!);
+      });
+    };
+    return { run };
+  }
+
+  release(buffer: WebGl2Buffer, texture: TextureHandle): void {
+    this.gone.unregister(buffer);
+    this.reclaim({ texture, bytes: 4 * buffer.size });
+  }
+
+  private check(): void {
+    const { failure } = this;
+    if (failure) throw failure;
+  }
+
+  private own(dtype: DType, size: number, texture: TextureHandle): WebGl2Buffer {
+    const buffer = new WebGl2Buffer(dtype, size, this, texture);
+    this.gone.register(buffer, { texture, bytes: 4 * size }, buffer);
+    this.bytes += 4 * size;
+    this.buffers++;
+    return buffer;
+  }
+
+  private reclaim({ texture, bytes }: Remains): void {
+    texture.delete();
+    this.bytes -= bytes;
+    this.buffers--;
+  }
+
+  /** A kernel serves one class of texture per argument, of which gpu.js has one for each rank. */
+  private kernel(
+    shader: CompiledShader,
+    shaderKey: string,
+    read: readonly TextureHandle[],
+  ): RunnableKernel {
+    const key = `${read.map(({ output }) => output.length).join()} ${shaderKey}`;
+    let kernel = this.kernels.get(key);
+    if (!kernel) {
+      if (this.kernels.size >= KERNELS_KEPT) this.kernels.clear();
+      kernel = createShader(this.instance, shader);
+      this.kernels.set(key, kernel);
+    }
+    return kernel;
+  }
+}
+
+/** Elements that gpu.js gives as nested rows, in a row. */
+function flatten(rows: unknown, size: number): Float32Array {
+  if (rows instanceof Float32Array) return rows.slice(0, size);
+  const values = new Float32Array(size);
+  let at = 0;
+  const visit = (part: unknown): void => {
+    if (part instanceof Float32Array) {
+      values.set(part.subarray(0, size - at), at);
+      at += part.length;
+    } else for (const row of part as unknown[]) visit(row);
+  };
+  visit(rows);
+  return values;
+}

@@ -1,0 +1,63 @@
+/**
+ * The built library in Chromium, on every device a page can have: what it computes is what it
+ * computes anywhere else.
+ */
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describeDevice } from "../conformance/describeDevice.js";
+import { bundlePage } from "./bundle.js";
+import { launch, open, type WatchedPage } from "./chromium.js";
+import { BROWSER_DEVICES } from "./devices.js";
+import type { RunSuite } from "./page/main.js";
+import { type Site, serve } from "./server.js";
+
+const directory = mkdtempSync(join(tmpdir(), "prefgrad-browser-"));
+let browser: Browser;
+
+beforeAll(async () => {
+  await bundlePage(directory);
+  browser = await launch();
+});
+afterAll(async () => {
+  await browser?.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+for (const { headers, where, mayComplain, ...device } of BROWSER_DEVICES) {
+  describe(device.title, () => {
+    let site: Site;
+    let opened: WatchedPage;
+
+    beforeAll(async () => {
+      site = await serve(directory, headers);
+      opened = await open(browser, `${site.origin}/${where === "worker" ? "?worker" : ""}`);
+    });
+    afterAll(async () => {
+      await opened?.page.close();
+      site?.close();
+    });
+
+    /** Has the page run a suite. */
+    const run: RunSuite = (name, values) =>
+      opened.page.evaluate(
+        ([name, values]) =>
+          (globalThis as unknown as { runSuite: RunSuite }).runSuite(name, values),
+        [name, values] as const,
+      );
+
+    describeDevice(device, run);
+
+    it(`what computed is ${device.expect}`, async () => {
+      expect(await run("whatComputed", [])).toBe(device.expect);
+    });
+
+    it("the page complains about nothing", () => {
+      const unexpected = opened.complaints.filter((text) => !mayComplain?.test(text));
+      expect(unexpected).toEqual([]);
+    });
+  });
+}

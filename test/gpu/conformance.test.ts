@@ -1,0 +1,29 @@
+/**
+ * The suites of every device on WebGPU in Node.
+ */
+
+import { describe, expect, it } from "vitest";
+import { deviceStatistics } from "../../src/index.js";
+import { describeDevice } from "../conformance/describeDevice.js";
+import type { TestedDevice } from "../conformance/devices.js";
+import { suites } from "../conformance/suites.js";
+
+const device: TestedDevice = {
+  title: "WebGPU",
+  name: "gpu",
+  options: { backend: "webgpu" },
+  floats: ["float32"],
+  integerBits: 24,
+  // All of them take minutes on a software GPU.
+  every: process.env.PREFGRAD_CONFORMANCE === "full" ? 1 : 6,
+};
+
+describe("WebGPU in Node", () => {
+  describeDevice(device, (name, values) =>
+    (suites[name] as (...values: unknown[]) => Promise<unknown>)(...values),
+  );
+
+  it("ran on WebGPU", async () => {
+    expect((await deviceStatistics()).backend).toBe("webgpu");
+  });
+});

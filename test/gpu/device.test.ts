@@ -1,0 +1,345 @@
+/**
+ * The GPU device on WebGPU: what it refuses, what happens when something fails, what it keeps.
+ */
+
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { loadGpuJs } from "../../src/devices/gpu/gpujs.js";
+import * as pg from "../../src/index.js";
+import { type Tensor, tensor } from "../../src/index.js";
+
+async function gpuDevice(): Promise<GPUDevice> {
+  return (await (await loadGpuJs()).WebGPUContext.acquire()).device;
+}
+
+beforeEach(async () => {
+  await pg.setDevice("gpu", { backend: "webgpu" });
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+it("runs on WebGPU", async () => {
+  const { device, backend } = await pg.deviceStatistics();
+  expect([device, backend]).toEqual(["gpu", "webgpu"]);
+  expect(pg.currentDevice()).toBe("gpu");
+});
+
+describe("what it refuses", () => {
+  it("float64, given or computed, with the way out", async () => {
+    const message = /float64.*cast it to float32, or use setDevice\("wasm"\)/;
+    await expect(tensor([1, 2], { dtype: "float64" }).add(1).data()).rejects.toThrow(message);
+    await expect(tensor([1, 2]).cast("float64").add(1).data()).rejects.toThrow(message);
+    expect(await tensor([1, 2]).add(1).array()).toEqual([2, 3]);
+  });
+
+  it("integers that float32 does not hold", async () => {
+    const large = tensor([0, 2 ** 24 + 1], { dtype: "int32" });
+    await expect(large.add(0).data()).rejects.toThrow(/holds 16777217.*exact up to 2\^24/);
+    expect(
+      await tensor([2 ** 24, -(2 ** 24)], { dtype: "int32" })
+        .mul(-1)
+        .array(),
+    ).toEqual([-(2 ** 24), 2 ** 24]);
+  });
+
+  it("tensors larger than a buffer, by name, and stays usable", async () => {
+    const { limits } = await gpuDevice();
+    const most = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
+    const before = await pg.realize(tensor([1, 2, 3]).mul(2));
+    await expect(
+      pg.realize(
+        before
+          .sum()
+          .broadcastTo([most / 4 + 1])
+          .exp(),
+      ),
+    ).rejects.toThrow(
+      new RegExp(`a float32 tensor of ${most / 4 + 1} elements takes ${most + 4} bytes.*${most}`),
+    );
+    expect(await before.array()).toEqual([2, 4, 6]);
+  });
+
+  it("an unknown back end", async () => {
+    await expect(pg.setDevice("gpu", { backend: "metal" as never })).rejects.toThrow(
+      /backend must be "webgpu" or "webgl2", got "metal"/,
+    );
+    await expect(pg.setDevice("gpu", { threads: 2 })).rejects.toThrow(
+      /gpu has no option "threads"/,
+    );
+  });
+
+  it("WebGL2 where there is none", async () => {
+    await expect(pg.setDevice("gpu", { backend: "webgl2" })).rejects.toThrow(
+      /no GPU can be used here\. WebGL2: .*setDevice\("wasm"\)/,
+    );
+    expect((await pg.deviceStatistics()).backend).toBe("webgpu");
+  });
+});
+
+describe("kernels that read more buffers than a shader may", () => {
+  const many = (count: number, shape: readonly number[]): Tensor[] =>
+    Array.from({ length: count }, (_, i) =>
+      tensor(
+        Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, j) =>
+          Math.sin(i * 7.1 + j * 0.3),
+        ),
+        { shape },
+      ),
+    );
+  const total = (tensors: readonly Tensor[]): Tensor => tensors.reduce((a, b) => a.mul(0.9).add(b));
+  const cases: Record<string, () => Tensor> = {
+    "a sum": () => total(many(20, [5, 3])),
+    "a nested sum": () => {
+      const x = many(24, [4, 4]);
+      return total([0, 8, 16].map((i) => total(x.slice(i, i + 8)).exp()));
+    },
+    "one used everywhere": () => {
+      const [x, ...rest] = many(16, [7]) as [Tensor, ...Tensor[]];
+      return total(rest.map((y) => y.mul(x)));
+    },
+    "a join": () => pg.concat(many(17, [3, 2]), 1),
+    "a join of joins, transposed": () =>
+      pg.concat(
+        [
+          pg.concat(many(9, [3, 2]), 1).transpose(),
+          pg.concat(many(9, [18, 1]), 1).slice(null, [0, 3]),
+        ],
+        1,
+      ),
+    "a reduction": () => total(many(12, [4, 9])).sum(1),
+    "a long reduction": () => total(many(10, [2, 3000])).sum(1),
+    "a reduction with an epilogue": () =>
+      total(many(9, [6, 10]))
+        .sum(1)
+        .mul(total(many(9, [6]))),
+    "a long maximum with an epilogue": () =>
+      total(many(9, [3, 2000]))
+        .max(1)
+        .add(total(many(9, [3]))),
+    "a product with an epilogue": () => {
+      const [a, b] = many(2, [6, 6]) as [Tensor, Tensor];
+      return total([pg.matmul(a, b), ...many(14, [6, 6])]);
+    },
+    "a gather of a sum": () =>
+      pg.gather(total(many(11, [5, 3])), tensor([4, 0, 9, 2], { dtype: "int32" })),
+    "a scatter of a sum": () =>
+      pg.scatterAdd(
+        pg.zeros([5, 3]),
+        tensor([4, 0, 4, 2], { dtype: "int32" }),
+        total(many(11, [4, 3])),
+      ),
+  };
+  for (const [name, make] of Object.entries(cases)) {
+    it(name, async () => {
+      const found = await make().data();
+      await pg.setDevice("interpreter");
+      const expected = await make().data();
+      expect(found).toHaveLength(expected.length);
+      for (const [i, value] of expected.entries()) {
+        if (Number.isNaN(value)) expect(found[i]).toBeNaN();
+        else expect(found[i]).toBeCloseTo(value, 3);
+      }
+    });
+  }
+});
+
+describe("more elements than float32 has integers", () => {
+  const shape = [3, 17, 5, 70_001];
+  const size = shape.reduce((a, b) => a * b, 1);
+
+  it("are addressed exactly", async () => {
+    expect(size).toBeGreaterThan(2 ** 24);
+    const values = Float32Array.from({ length: size }, (_, i) => (i * 7919) % 1_000_003);
+    const order = [2, 0, 3, 1];
+    const found = await tensor(values, { shape }).transpose(order).add(1).data();
+    const [a, b, c, d] = shape as [number, number, number, number];
+    let at = 0;
+    let wrong = 0;
+    for (let k = 0; k < c; k++) {
+      for (let i = 0; i < a; i++) {
+        for (let l = 0; l < d; l++) {
+          for (let j = 0; j < b; j++) {
+            if (found[at++] !== values[((i * b + j) * c + k) * d + l]! + 1) wrong++;
+          }
+        }
+      }
+    }
+    expect(wrong).toBe(0);
+  });
+});
+
+describe("long sums and scatters", () => {
+  it("are shared among threads and stay accurate", async () => {
+    const n = 3_000_000;
+    expect((await pg.full([n], 0.1).sum().item()) / (0.1 * n)).toBeCloseTo(1, 5);
+    const values = Float32Array.from({ length: n }, (_, i) => Math.sin(i));
+    values[1_234_567] = 2;
+    expect(await tensor(values).max().item()).toBe(2);
+    expect(await tensor(values).neg().min().item()).toBe(-2);
+  });
+
+  it("into few elements", async () => {
+    const n = 40_000;
+    const indices = Int32Array.from({ length: n }, (_, i) => (i * i) % 7);
+    const expected = new Array<number>(7).fill(0);
+    for (const i of indices) expected[i]! += 0.5;
+    const sums = pg.scatterAdd(pg.zeros([7]), tensor(indices), pg.full([n], 0.5));
+    expect(await sums.array()).toEqual(expected);
+  });
+});
+
+describe("faults", () => {
+  it("a kernel that does not compile rejects, names its operations and spoils nothing", async () => {
+    const before = await pg.realize(tensor([1, 2, 3]).mul(2));
+    const device = await gpuDevice();
+    vi.spyOn(device, "createShaderModule").mockReturnValueOnce({
+      getCompilationInfo: async () => ({
+        messages: [{ type: "error", message: "no such thing", lineNum: 1, linePos: 2 }],
+      }),
+    } as never);
+    const broken = (): Tensor => before.mul(3).add(17).sqrt().mul(5);
+    await expect(broken().data()).rejects.toThrow(
+      /kernel of mul, add, sqrt, mul could not be compiled for this GPU: .*no such thing/s,
+    );
+    expect(await before.array()).toEqual([2, 4, 6]);
+    expect((await broken().data())[0]).toBeCloseTo(5 * Math.sqrt(23), 5);
+  });
+
+  it("no memory left rejects after another try, and spoils nothing", async () => {
+    const before = await pg.realize(tensor([1, 2, 3]).mul(2));
+    const device = await gpuDevice();
+    // Kernels are compiled with an error scope of their own.
+    const large = (): Tensor => before.sum().broadcastTo([12_345]).add(1);
+    (await pg.realize(large())).dispose();
+    const filler = await pg.realize(large());
+    const scope = vi
+      .spyOn(device, "popErrorScope")
+      .mockResolvedValueOnce({ message: "full" } as never)
+      .mockResolvedValueOnce({ message: "full" } as never);
+    await expect(large().data()).rejects.toThrow(
+      /no memory left for .*12345 elements.*dispose\(\)/,
+    );
+    expect(scope).toHaveBeenCalledTimes(2);
+    // Once more, but now the second try succeeds.
+    scope.mockResolvedValueOnce({ message: "full" } as never);
+    expect((await large().data())[1]).toBe(13);
+    expect((await filler.data())[1]).toBe(13);
+    expect(await before.array()).toEqual([2, 4, 6]);
+  });
+
+  it("a lost device rejects what waits and what follows; a new one works", async () => {
+    const before = await pg.realize(tensor([1, 2, 3]).mul(2));
+    (await gpuDevice()).destroy();
+    const message = /device was lost.*setDevice\("gpu"\) makes a new one/;
+    await expect(before.data()).rejects.toThrow(message);
+    await expect(before.add(1).data()).rejects.toThrow(message);
+    await expect(tensor([1]).add(1).data()).rejects.toThrow(message);
+    await pg.setDevice("wasm");
+    expect(await tensor([1]).add(1).array()).toEqual([2]);
+    await expect(before.data()).rejects.toThrow(message);
+    await pg.setDevice("gpu", { backend: "webgpu" });
+    expect(await tensor([1]).add(1).array()).toEqual([2]);
+    await expect(before.data()).rejects.toThrow(message);
+  });
+
+  it("a command that fails later is not read as a result", async () => {
+    const before = await pg.realize(tensor([1, 2, 3]).mul(2));
+    const device = await gpuDevice();
+    // A bind group that lacks everything makes the submission invalid.
+    vi.spyOn(device, "createBindGroup").mockImplementationOnce((descriptor) =>
+      Object.getPrototypeOf(device).createBindGroup.call(device, { ...descriptor, entries: [] }),
+    );
+    await expect(before.add(1).mul(7).data()).rejects.toThrow(/a command failed on the GPU/);
+    await pg.setDevice("gpu", { backend: "webgpu" });
+    expect(await tensor([1]).add(1).array()).toEqual([2]);
+  });
+});
+
+describe("memory and order", () => {
+  /** One step of gradient descent on (x − 3)². */
+  const step = (x: Tensor, rate: Tensor): Tensor =>
+    x.sub(pg.gradients(x.sub(3).square().sum(), [x])[0]!.mul(rate));
+
+  it("steps need not be awaited one by one", async () => {
+    let x = pg.zeros([4]);
+    const rate = tensor(0.1);
+    const done: Promise<unknown>[] = [];
+    for (let i = 0; i < 200; i++) {
+      x = step(x, rate);
+      if (i % 5 === 4) done.push(pg.realize(x));
+    }
+    expect((await x.data())[0]).toBeCloseTo(3 * (1 - 0.8 ** 200), 5);
+    await Promise.all(done);
+  });
+
+  it("10,000 steps hold flat memory, their tensors left to garbage collection", async () => {
+    let x = await pg.realize(pg.zeros([50_000]));
+    const rate = await pg.realize(tensor(0.01));
+    const held: number[] = [];
+    for (let i = 0; i < 10_000; i++) {
+      x = await pg.realize(step(x, rate));
+      if (i % 500 === 499) {
+        const { bytes, scratchBytes } = await pg.deviceStatistics();
+        held.push(bytes + scratchBytes);
+      }
+    }
+    expect((await x.data())[0]).toBeCloseTo(3, 4);
+    const late = held.slice(held.length / 2);
+    const early = held.slice(0, held.length / 2);
+    expect(Math.max(...late)).toBeLessThanOrEqual(1.25 * Math.max(...early));
+    expect(Math.max(...held)).toBeLessThan(400e6);
+  });
+
+  it("disposed tensors are freed at once, and their buffers serve the next step", async () => {
+    let x = await pg.realize(pg.zeros([10_000]));
+    const rate = await pg.realize(tensor(0.01));
+    const device = await gpuDevice();
+    const run = async (): Promise<void> => {
+      const next = await pg.realize(step(x, rate));
+      x.dispose();
+      x = next;
+    };
+    for (let i = 0; i < 10; i++) await run();
+    const before = await pg.deviceStatistics();
+    const created = vi.spyOn(device, "createBuffer");
+    const bound = vi.spyOn(device, "createBindGroup");
+    for (let i = 0; i < 300; i++) await run();
+    expect(created).not.toHaveBeenCalled();
+    expect(bound).not.toHaveBeenCalled();
+    const { bytes, buffers, plansCompiled } = await pg.deviceStatistics();
+    expect([bytes, buffers, plansCompiled]).toEqual([
+      before.bytes,
+      before.buffers,
+      before.plansCompiled,
+    ]);
+  });
+
+  it("constants that change are no new plan", async () => {
+    const x = await pg.realize(tensor([1, 2, 3]));
+    await pg.realize(x.mul(2));
+    const { plansCompiled } = await pg.deviceStatistics();
+    const found: number[] = [];
+    for (let i = 0; i < 5; i++) found.push((await x.mul(i + 0.5).data())[1]!);
+    expect(found).toEqual([1, 3, 5, 7, 9]);
+    expect((await pg.deviceStatistics()).plansCompiled).toBe(plansCompiled);
+  });
+
+  it("tensors move between devices", async () => {
+    await pg.setDevice("wasm");
+    const x = await pg.realize(tensor([1, 2, 3]).mul(2));
+    await pg.setDevice("gpu", { backend: "webgpu" });
+    const y = await pg.realize(x.add(1));
+    await pg.setDevice("wasm");
+    expect(await y.add(x).array()).toEqual([5, 9, 13]);
+  });
+
+  it("empty tensors", async () => {
+    const empty = pg.zeros([0, 3]);
+    expect(await empty.add(1).array()).toEqual([]);
+    expect(await empty.sum(0).array()).toEqual([0, 0, 0]);
+    expect(await pg.matmul(pg.zeros([2, 0]), empty).array()).toEqual([
+      [0, 0, 0],
+      [0, 0, 0],
+    ]);
+  });
+});

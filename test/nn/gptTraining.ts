@@ -1,0 +1,81 @@
+/**
+ * Preference optimization of the workload's GPT.
+ * @module
+ */
+
+import { valueAndGrad } from "../../src/autograd/transforms.js";
+import { dpoLoss } from "../../src/losses/dpo.js";
+import { sequenceLogProbs } from "../../src/losses/logProbs.js";
+import { spoLoss } from "../../src/losses/spo.js";
+import type { GptParameters } from "../../src/nn/gpt.js";
+import { slice } from "../../src/ops/movement.js";
+import { adamw } from "../../src/optim/adamw.js";
+import { tensor } from "../../src/tensor/create.js";
+import { realize } from "../../src/tensor/evaluate.js";
+import type { Tensor } from "../../src/tensor/tensor.js";
+import { data, makeBatch, makeParameters, model } from "./gptWorkload.js";
+
+/** The losses PyTorch's numbers are for. */
+export const GPT_LOSSES = ["gpt-dpo", "gpt-spo"] as const;
+export type GptLoss = (typeof GPT_LOSSES)[number];
+
+/** How far the losses may be from PyTorch's, relatively. */
+export const LOSS_TOLERANCE = { "gpt-dpo": 5e-5, "gpt-spo": 1e-5 } as const;
+
+export const batch = makeBatch();
+export const ids = tensor(batch.tokens, { dtype: "int32" });
+export const mask = tensor(batch.mask);
+const referenceChosen = tensor(data.refChosen);
+const referenceRejected = tensor(data.refRejected);
+const chosenLength = tensor(data.chosenLengths);
+
+/** A loss and what it is made of, per pair. */
+export interface Evaluation {
+  chosen: Tensor;
+  rejected: Tensor;
+  margins: Tensor;
+  loss: Tensor;
+}
+
+/** The loss of the batch. */
+export function evaluate(name: GptLoss, parameters: GptParameters): Evaluation {
+  const { B } = data.config;
+  const logps = sequenceLogProbs(model.apply(parameters, ids), ids, mask);
+  const [chosen, rejected] = [slice(logps, [0, B]), slice(logps, [B])];
+  const pairs = { chosen, rejected, referenceChosen, referenceRejected, chosenLength };
+  // With v* = 0 the penalty is the mean over pairs of −log π(y_w)/|y_w|.
+  const { loss, rewards } = name === "gpt-dpo" ? dpoLoss(pairs) : spoLoss(pairs, { floor: 0 });
+  return { chosen, rejected, margins: rewards.chosen.sub(rewards.rejected), loss };
+}
+
+/** Steps of AdamW from the start: losses and mean margins before each and after the last. */
+export async function train(name: GptLoss, steps: number) {
+  const optimizer = adamw({ learningRate: 1e-3, weightDecay: 0.01 });
+  let parameters = makeParameters();
+  let state = optimizer.init(parameters);
+  const losses: number[] = [];
+  const meanMargins: number[] = [];
+  for (let step = 0; step < steps; step++) {
+    let margin: Tensor | undefined;
+    const [loss, gradients] = valueAndGrad((p: GptParameters) => {
+      const seen = evaluate(name, p);
+      margin = seen.margins.mean();
+      return seen.loss;
+    })(parameters);
+    [parameters, state] = optimizer.update(gradients, state, parameters);
+    await realize(loss, margin, parameters, state);
+    losses.push(await loss.item());
+    meanMargins.push(await margin!.item());
+  }
+  const end = evaluate(name, parameters);
+  const margin = end.margins.mean();
+  await realize(end, margin);
+  losses.push(await end.loss.item());
+  meanMargins.push(await margin.item());
+  return { losses, meanMargins, parameters, end };
+}
+
+/** The Euclidean norm. */
+export function norm(values: ArrayLike<number>): number {
+  return Math.sqrt(Array.from(values).reduce((sum, x) => sum + x * x, 0));
+}

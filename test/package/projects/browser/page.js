@@ -1,0 +1,3 @@
+import { done } from "./main.js";
+
+globalThis.done = done;
