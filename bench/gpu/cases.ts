@@ -44,7 +44,7 @@ function contenders(one: Case): Case {
 /** A step that software adapters finish; its check needs gradients, which prefgrad's peers keep. */
 const smallGpt: readonly Case[] = scalingCases
   .filter(({ name }) => name === "sequence 64")
-  .map((one) => ({ ...one, family: "gpt", name: "4 rows of 64 tokens, step" }));
+  .map((one) => ({ ...one, family: "gpt", name: "two blocks, 256 tokens, step" }));
 
 const bySize = (a: Case, b: Case): number => a.work!.amount - b.work!.amount;
 

@@ -84,11 +84,16 @@ async function runGpu(options: Options): Promise<void> {
     console.log(gpuCaseText(report, start!.adapter));
   };
   let where = `Node ${process.version}`;
-  if (options.browser) {
-    // Loaded only now: the rest runs without a browser.
-    const { runInBrowser } = await import("./browser.js");
-    where = await runInBrowser(session, started, done);
-  } else await runSession(session, started, done);
+  try {
+    if (options.browser) {
+      // Loaded only now: the rest runs without a browser.
+      const { runInBrowser } = await import("./browser.js");
+      where = await runInBrowser(session, started, done);
+    } else await runSession(session, started, done);
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exit(1);
+  }
 
   const flopRate = bestFlopRate(cases);
   for (const one of cases) {

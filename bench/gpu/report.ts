@@ -37,7 +37,9 @@ function bandwidth({ unit, costs }: GpuCaseReport, row: Row): number | null {
 }
 
 function share(part: number | null, whole: number): string {
-  return part === null ? "" : `${((100 * part) / whole).toFixed(0)}%`;
+  if (part === null) return "";
+  const percent = (100 * part) / whole;
+  return `${percent < 10 ? percent.toPrecision(2) : percent.toFixed(0)}%`;
 }
 
 /** A case's rows, and what each contender's run costs the processor. */
@@ -57,11 +59,12 @@ export function gpuCaseText(report: GpuCaseReport, { copyRate }: Adapter): strin
 
 const plural = (count: number, name: string): string => `${count} ${name}${count === 1 ? "" : "s"}`;
 
-/** Microseconds per kernel: the median over runs and the least, which others on the machine disturb less. */
-function perKernel({ counts, issue }: PlanCost, part: keyof IssueTime): string {
+/** Microseconds per kernel, or of submitting all of them: the median over runs and the least, which others on the machine disturb less. */
+function micros({ counts, issue }: PlanCost, part: keyof IssueTime): string {
   if (issue.length === 0) return "";
-  const micros = issue.map((time) => (1000 * time[part]) / Math.max(1, counts.kernels));
-  return `${digits(median(micros))} (least ${digits(Math.min(...micros))})`;
+  const share = part === "submitMs" ? 1 : Math.max(1, counts.kernels);
+  const times = issue.map((time) => (1000 * time[part]) / share);
+  return `${digits(median(times))} (least ${digits(Math.min(...times))})`;
 }
 
 function costText(cost: PlanCost): string {
@@ -70,7 +73,7 @@ function costText(cost: PlanCost): string {
   const time =
     issue.length === 0
       ? ""
-      : `; JavaScript ${perKernel(cost, "encodeMs")} µs per kernel to issue it, ${perKernel(cost, "wholeMs")} µs with graph and plan`;
+      : `; JavaScript: ${micros(cost, "encodeMs")} µs to issue a kernel, ${micros(cost, "submitMs")} µs to submit them, ${micros(cost, "wholeMs")} µs per kernel in all`;
   return `${plural(counts.kernels, "kernel")}, ${plural(counts.submissions, "submission")}, ${made}${time}`;
 }
 
@@ -124,7 +127,7 @@ export function kernelsText(
   const lines = groups.slice(0, KERNELS_SHOWN).map((group) => {
     const { count, ms, idealMs, kind, label, workgroups, bytes } = group;
     const about = [kind, label, `${workgroups.join("×")} workgroups`, `${digits(bytes / 1e6)} MB`];
-    return `  ${`${count}×`.padStart(4)} ${duration(ms).padStart(9)}  ${share(ms, total).padStart(4)}  ideal ${duration(idealMs).padStart(9)}  ${digits(ms / idealMs).padStart(6)}×  ${about.filter(Boolean).join(" · ")}`;
+    return `  ${`${count}×`.padStart(4)} ${duration(ms).padStart(9)}  ${share(ms, total).padStart(6)}  ideal ${duration(idealMs).padStart(9)}  ${digits(ms / idealMs).padStart(6)}×  ${about.filter(Boolean).join(" · ")}`;
   });
   return `kernels of ${family}: ${name}, each by itself: ${kernels.length} in ${duration(total)}\n${lines.join("\n")}\n`;
 }
@@ -151,8 +154,9 @@ export function gpuMarkdown(report: GpuReport): string {
           moved === null ? "" : digits(moved),
           share(moved, copyRate),
           cost ? `${cost.counts.kernels}` : "",
-          cost ? perKernel(cost, "encodeMs") : "",
-          cost ? perKernel(cost, "wholeMs") : "",
+          ...(["encodeMs", "submitMs", "wholeMs"] as const).map((part) =>
+            cost ? micros(cost, part) : "",
+          ),
           cost ? `${cost.counts.bindGroups}` : "",
         ];
       }),
@@ -160,11 +164,16 @@ export function gpuMarkdown(report: GpuReport): string {
         one.name,
         contender,
         reason,
-        ...Array.from({ length: 8 }, () => ""),
+        ...Array.from({ length: 9 }, () => ""),
       ]),
     ]);
     const titles = ["time", "ratio", "GFLOP/s", "GB/s", "of copy", "kernels"];
-    const costs = ["µs to issue a kernel", "with graph and plan", "bind groups made"];
+    const costs = [
+      "µs to issue a kernel",
+      "to submit them",
+      "per kernel in all",
+      "bind groups made",
+    ];
     parts.push(table([family, "", ...titles, ...costs], rows));
   }
   return `${parts.join("\n\n")}\n`;

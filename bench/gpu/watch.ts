@@ -238,22 +238,30 @@ export async function withoutDestroying<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Milliseconds from the first command encoder of some work to the end of its last submission. */
-export async function encodingTime(work: () => Promise<unknown>): Promise<number> {
-  let first = Number.NaN;
-  let last = Number.NaN;
+/** Milliseconds of some work's encoding (kernels, into command buffers) and submitting (command buffers). */
+export async function encodingTime(
+  work: () => Promise<unknown>,
+): Promise<{ encodeMs: number; submitMs: number }> {
+  let encodeMs = 0;
+  let submitMs = 0;
+  let begun = Number.NaN;
+  let ended = Number.NaN;
   const undo = [
+    watch("GPUDevice", "createCommandEncoder", () => {
+      begun = performance.now();
+    }),
     wrap(
-      "GPUDevice",
-      "createCommandEncoder",
+      "GPUCommandEncoder",
+      "finish",
       (original) =>
         function (this: unknown, ...values) {
-          if (Number.isNaN(first)) first = performance.now();
+          ended = performance.now();
+          encodeMs += ended - begun;
           return original.apply(this, values);
         },
     ),
     watch("GPUQueue", "submit", () => {
-      last = performance.now();
+      submitMs += performance.now() - ended;
     }),
   ];
   try {
@@ -261,5 +269,5 @@ export async function encodingTime(work: () => Promise<unknown>): Promise<number
   } finally {
     for (const one of undo.reverse()) one();
   }
-  return last - first;
+  return { encodeMs, submitMs };
 }

@@ -11,7 +11,7 @@ import { bestFlopRate, gpuCaseText, groupKernels } from "../../bench/gpu/report.
 import { chosenCases, type GpuCaseReport } from "../../bench/gpu/session.js";
 import { QUICK } from "../../bench/runner/measure.js";
 import { runCase } from "../../bench/runner/run.js";
-import { TILES, tiledProduct } from "../../src/devices/gpu/matmul.js";
+import { TILES, tiledProduct } from "../../src/devices/gpu/webgpu/matmul.js";
 import type { MatmulKernel } from "../../src/kernels/kernel.js";
 
 const adapter: Adapter = { name: "a GPU", isSoftware: false, copyRate: 100, copyBytes: 2 ** 28 };
@@ -106,9 +106,9 @@ describe("the report", () => {
         contender: "prefgrad",
         counts: { kernels: 4, bindGroups: 0, buffers: 1, submissions: 1, bytes: 5e7 },
         issue: [
-          { wholeMs: 0.08, encodeMs: 0.02 },
-          { wholeMs: 0.06, encodeMs: 0.03 },
-          { wholeMs: 0.09, encodeMs: 0.04 },
+          { wholeMs: 0.08, encodeMs: 0.02, submitMs: 0.01 },
+          { wholeMs: 0.06, encodeMs: 0.03, submitMs: 0.02 },
+          { wholeMs: 0.09, encodeMs: 0.04, submitMs: 0.03 },
         ],
       },
     ],
@@ -120,8 +120,9 @@ describe("the report", () => {
     expect(text).toMatch(/prefgrad +2\.00 ms +1\.00× +500 GFLOP\/s +25\.0 GB\/s +25% of copy/);
     expect(text).toContain("skipped: a run would take about 9.0 s");
     expect(text).toContain("4 kernels, 1 submission, 0 bind groups and 1 buffer made");
-    expect(text).toContain("7.50 (least 5.00) µs per kernel to issue it");
-    expect(text).toContain("20.0 (least 15.0) µs with graph and plan");
+    expect(text).toContain("7.50 (least 5.00) µs to issue a kernel");
+    expect(text).toContain("20.0 (least 10.0) µs to submit them");
+    expect(text).toContain("20.0 (least 15.0) µs per kernel in all");
   });
 
   it("takes the best product for what the adapter can do", () => {

@@ -5,8 +5,11 @@
 
 import { type Browser, chromium, type Page } from "playwright-core";
 
+/** Has Chromium come without WebGPU and WebGL2. */
+export const WITHOUT_GPU = ["--disable-gpu", "--disable-software-rasterizer"];
+
 /** Starts Chromium: the one of the environment variable CHROMIUM, or Debian's. */
-export function launch(): Promise<Browser> {
+export function launch(more: readonly string[] = []): Promise<Browser> {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     args: [
@@ -17,6 +20,7 @@ export function launch(): Promise<Browser> {
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
+      ...more,
     ],
   });
 }

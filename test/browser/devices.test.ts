@@ -55,6 +55,25 @@ for (const { headers, where, mayComplain, ...device } of BROWSER_DEVICES) {
       expect(await run("whatComputed", [])).toBe(device.expect);
     });
 
+    if (device.name === "gpu") {
+      it("a lost GPU rejects what waits and what follows; a new one works", async () => {
+        const [reading, computing, later] = (await run("loseDevice", [device])) as string[];
+        expect(reading).toMatch(/was lost.*setDevice\("gpu"\) makes a new one/);
+        expect(computing).toBe(reading);
+        expect(later).toBe("no error: 2,3");
+      });
+    }
+
+    if (device.name === "wasm") {
+      it("nothing of the GPU is loaded", async () => {
+        const loaded = await opened.page.evaluate(() =>
+          performance.getEntriesByType("resource").map(({ name }) => name),
+        );
+        expect(loaded.some((name) => name.endsWith(".js"))).toBe(true);
+        expect(loaded.filter((name) => name.includes("gpu"))).toEqual([]);
+      });
+    }
+
     it("the page complains about nothing", () => {
       const unexpected = opened.complaints.filter((text) => !mayComplain?.test(text));
       expect(unexpected).toEqual([]);

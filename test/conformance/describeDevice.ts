@@ -3,6 +3,7 @@
  * @module
  */
 
+import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { DESCENTS, TABULAR } from "../bilevel/oracles.js";
 import { GPT_LOSSES, LOSS_TOLERANCE } from "../nn/gptTraining.js";
@@ -17,14 +18,67 @@ function expectNear(found: readonly number[], expected: readonly number[], toler
   expect(Math.max(...errors), `${found} against ${expected}`).toBeLessThanOrEqual(tolerance);
 }
 
-/** Steps of training that are compared. */
-const GPT_STEPS = 3;
+/** Steps of training that are compared, and descents along SPO's oracles. */
+const WORK = { gptSteps: 3, descents: DESCENTS.length };
+/** The same on devices that take a minute for a step. */
+const LESS_WORK = { gptSteps: 0, descents: 2 };
 
-/** Defines the tests of a device; `runSuite` runs a suite where the device is. */
-export function describeDevice(
-  device: TestedDevice,
-  runSuite: (name: keyof Suites, values: unknown[]) => Promise<unknown>,
-): void {
+/** The column of a device in the tables of `docs/devices.md`, by row. */
+function guarantees({ name, options }: TestedDevice): Readonly<Record<string, string>> {
+  const backend = { webgpu: "WebGPU", webgl2: "WebGL2" }[options?.backend as string] ?? name;
+  const page = readFileSync(new URL("../../docs/devices.md", import.meta.url), "utf8");
+  const rows = page
+    .slice(page.indexOf("## What is guaranteed"))
+    .split("\n")
+    .filter((line) => line.startsWith("|"))
+    .map((line) =>
+      line
+        .replaceAll("\\|", "¦")
+        .split("|")
+        .slice(1, -1)
+        .map((cell) => cell.trim().replaceAll("¦", "|")),
+    );
+  const column = rows[0]!.indexOf(backend);
+  if (column < 0) throw new Error(`docs/devices.md has no column ${backend}`);
+  const values = rows.filter(([name, value]) => !/^-+$/.test(name!) && value !== "wasm");
+  return Object.fromEntries(values.map((cells) => [cells[0]!, cells[column]!]));
+}
+
+/** Runs a suite where the device is. */
+type RunSuite = (name: keyof Suites, values: unknown[]) => Promise<unknown>;
+
+/** Defines the tests that hold a device to the tables of `docs/devices.md`. */
+export function describeGuarantees(device: TestedDevice, runSuite: RunSuite): void {
+  const documented = guarantees(device);
+  const accuracy = () => runSuite("accuracy", [device]) as Promise<Record<string, number>>;
+  const behaviours = () => runSuite("behaviours", [device]) as Promise<Record<string, boolean>>;
+
+  it("functions are as accurate as the documentation says", async () => {
+    const found = await accuracy();
+    for (const [row, error] of Object.entries(found)) {
+      expect(documented[row], row).toMatch(/^\d+$/);
+      expect(error, row).toBeLessThanOrEqual(Number(documented[row]));
+    }
+  });
+
+  it("special numbers behave as the documentation says", async () => {
+    const found = await behaviours();
+    for (const [row, holds] of Object.entries(found)) {
+      expect(documented[row], row).toMatch(/^(yes|no)$/);
+      if (documented[row] === "yes") expect(holds, row).toBe(true);
+    }
+  });
+
+  it("the documentation promises nothing else", async () => {
+    const found = { ...(await accuracy()), ...(await behaviours()) };
+    expect(Object.keys(documented).sort()).toEqual(Object.keys(found).sort());
+  });
+}
+
+/** Defines the tests of a device. */
+export function describeDevice(device: TestedDevice, runSuite: RunSuite): void {
+  const { gptSteps, descents } = device.slow ? LESS_WORK : WORK;
+
   async function run<Name extends keyof Suites>(
     name: Name,
     ...values: Parameters<Suites[Name]>
@@ -58,31 +112,40 @@ export function describeDevice(
     expect(checked).toBeGreaterThan(5);
   });
 
-  for (const name of GPT_LOSSES) {
+  for (const name of device.slow ? GPT_LOSSES.slice(0, 1) : GPT_LOSSES) {
     it(`a GPT has PyTorch's numbers: ${name}`, async () => {
       const golden = data.results[name];
-      const found = await run("gpt", device, name, GPT_STEPS);
+      const found = await run("gpt", device, name, gptSteps);
       expectNear(found.chosen, golden.chosenLogps, 1e-3);
       expectNear(found.rejected, golden.rejectedLogps, 1e-3);
       for (const [key, { norm }] of Object.entries(golden.grads)) {
         expectNear([found.gradientNorms[key]!], [norm], 1e-5 * norm);
       }
-      expect(found.losses).toHaveLength(GPT_STEPS + 1);
+      expect(found.losses).toHaveLength(gptSteps + 1);
       for (const [step, loss] of found.losses.entries()) {
         const expected = golden.losses[step]!;
         expectNear([loss], [expected], LOSS_TOLERANCE[name] * expected);
       }
-      expectNear(found.meanMargins, golden.meanMargins.slice(0, GPT_STEPS + 1), 1e-4);
+      expectNear(found.meanMargins, golden.meanMargins.slice(0, gptSteps + 1), 1e-4);
     });
   }
 
+  describeGuarantees(device, runSuite);
+
+  it("what a loop no longer needs is freed", async () => {
+    const bytes = 4e6;
+    const { held, last } = await run("memory", device, bytes, 600);
+    expect(last).toBe(600);
+    expect(Math.max(...held)).toBeLessThan(150 * bytes);
+  });
+
   it("SPO's oracles hold", async () => {
     const dtype = device.floats.includes("float64") ? "float64" : "float32";
-    const { changes, ends } = await run("oracles", device, dtype);
+    const { changes, ends } = await run("oracles", device, dtype, descents);
     for (const [i, { change }] of TABULAR.entries()) {
       expectNear(changes[i]!, change, dtype === "float64" ? 1e-12 : 1e-6);
     }
-    for (const [i, { end, tolerance }] of DESCENTS.entries()) {
+    for (const [i, { end, tolerance }] of DESCENTS.slice(0, descents).entries()) {
       expectNear(ends[i]!, end, tolerance);
     }
   });

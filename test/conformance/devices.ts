@@ -23,6 +23,8 @@ export interface TestedDevice {
   readonly integerBits?: 24 | 32;
   /** Check every n-th result of a case only, where each kernel takes long to compile. Default: 1. */
   readonly every?: number;
+  /** Train and descend less, where that takes minutes. Default: false. */
+  readonly slow?: boolean;
 }
 
 /** Every device. */

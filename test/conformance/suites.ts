@@ -4,7 +4,7 @@
  */
 
 import fc from "fast-check";
-import { realize, setDevice, valueAndGrad } from "../../src/index.js";
+import { deviceStatistics, realize, setDevice, valueAndGrad, zeros } from "../../src/index.js";
 import type { GptParameters } from "../../src/nn/gpt.js";
 import { sharedFeatures } from "../bilevel/displacement.js";
 import { DESCENTS, TABULAR, tabularChange } from "../bilevel/oracles.js";
@@ -14,6 +14,7 @@ import { makeParameters, namedParameters } from "../nn/gptWorkload.js";
 import { CASES, exactCases } from "./cases.js";
 import { checkExact, checkGraph, checkOperation, type Float } from "./check.js";
 import type { TestedDevice } from "./devices.js";
+import { measureAccuracy, observeBehaviours } from "./guarantees.js";
 import { MILLION, PRODUCTS } from "./large.js";
 
 /** What a list of cases gave. */
@@ -61,19 +62,23 @@ export const suites = {
     return { checked: details.numRuns, failures: failures as string[] };
   },
 
-  /** A GPT's loss and gradient at the start, and its way through some steps of AdamW. */
+  /** A GPT's loss and gradient at the start, and its way through some steps of AdamW if any. */
   async gpt({ name, options }: TestedDevice, lossName: GptLoss, steps: number) {
     await setDevice(name, options);
-    const [loss, gradient] = valueAndGrad((p: GptParameters) => evaluate(lossName, p).loss)(
-      makeParameters(),
-    );
-    const start = evaluate(lossName, makeParameters());
-    await realize(loss, gradient, start);
+    let seen: ReturnType<typeof evaluate> | undefined;
+    const [loss, gradient] = valueAndGrad((p: GptParameters) => {
+      seen = evaluate(lossName, p);
+      return seen.loss;
+    })(makeParameters());
+    const start = seen!;
+    const margin = start.margins.mean();
+    await realize(loss, gradient, start, margin);
     const gradientNorms: Record<string, number> = {};
     for (const [key, t] of Object.entries(namedParameters(gradient))) {
       gradientNorms[key] = norm(await t.data());
     }
-    const { losses, meanMargins } = await train(lossName, steps);
+    const atStart = { losses: [await loss.item()], meanMargins: [await margin.item()] };
+    const { losses, meanMargins } = steps === 0 ? atStart : await train(lossName, steps);
     return {
       chosen: Array.from(await start.chosen.data()),
       rejected: Array.from(await start.rejected.data()),
@@ -83,14 +88,33 @@ export const suites = {
     };
   },
 
+  /** The largest error of each function, in units in the last place. */
+  accuracy: measureAccuracy,
+
+  /** What becomes of NaN, infinities, subnormals and large integers. */
+  behaviours: observeBehaviours,
+
+  /** Bytes held during steps that leave their tensors to garbage collection; each makes `bytes`. */
+  async memory({ name, options }: TestedDevice, bytes: number, steps: number) {
+    await setDevice(name, options);
+    let x = await realize(zeros([bytes / 4]));
+    const held: number[] = [];
+    for (let step = 0; step < steps; step++) {
+      x = await realize(x.add(1));
+      const statistics = await deviceStatistics();
+      held.push(statistics.bytes + statistics.scratchBytes);
+    }
+    return { held, last: await x.slice(0).item() };
+  },
+
   /** SPO's oracles in a floating-point type, in the order of their lists. */
-  async oracles({ name, options }: TestedDevice, dtype: Float) {
+  async oracles({ name, options }: TestedDevice, dtype: Float, descents: number) {
     await setDevice(name, options);
     const changes: number[][] = [];
     for (const { from } of TABULAR) changes.push(await tabularChange(from, dtype));
     const model = sharedFeatures(dtype);
     const ends: number[][] = [];
-    for (const { direction } of DESCENTS) {
+    for (const { direction } of DESCENTS.slice(0, descents)) {
       ends.push(...(await model.descend(direction(model), 400)));
     }
     return { changes, ends };

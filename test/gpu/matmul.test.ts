@@ -13,7 +13,7 @@ import {
   type Tile,
   type TileLimits,
   tiledProduct,
-} from "../../src/devices/gpu/matmul.js";
+} from "../../src/devices/gpu/webgpu/matmul.js";
 import { provideWebGpu } from "../../src/devices/gpu/navigator.js";
 import type { MatmulKernel, MatmulOperand } from "../../src/kernels/kernel.js";
 

@@ -6,8 +6,8 @@
 import type { Device, GpuBackend } from "../device.js";
 import { loadGpuJs } from "./gpujs.js";
 import { provideWebGpu } from "./navigator.js";
-import { createWebGl2Device } from "./webgl2.js";
-import { createWebGpuDevice } from "./webgpu.js";
+import { createWebGl2Device } from "./webgl2/device.js";
+import { createWebGpuDevice } from "./webgpu/device.js";
 
 /**
  * Creates the GPU device.

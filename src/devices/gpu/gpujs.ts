@@ -5,7 +5,7 @@
  */
 /// <reference types="@webgpu/types" />
 
-import type { ShaderFunction } from "./functions.js";
+import type { ShaderFunction } from "./shaders/functions.js";
 
 /** Settings of a kernel. */
 export interface KernelSettings {

@@ -8,8 +8,8 @@
  * @module
  */
 
-import type { MatmulKernel, MatmulOperand } from "../../kernels/kernel.js";
-import type { GpuJsKernel } from "./gpujs.js";
+import type { MatmulKernel, MatmulOperand } from "../../../kernels/kernel.js";
+import type { GpuJsKernel } from "../gpujs.js";
 
 /**
  * How a workgroup divides its work. Its threads stand `down × across × slices`; each holds

@@ -3,12 +3,31 @@
  * @module
  */
 
-import type { LoopKernel } from "../../kernels/kernel.js";
-import { refuseFloat64 } from "./elements.js";
+import type { LoopKernel } from "../../../kernels/kernel.js";
+import { refuseFloat64 } from "../elements.js";
+import type { GpuJsInstance, RunnableKernel } from "../gpujs.js";
+import type { GpuKernel } from "../plan.js";
 import { FUNCTIONS } from "./functions.js";
-import type { GpuJsInstance, RunnableKernel } from "./gpujs.js";
-import type { GpuKernel } from "./rewrite.js";
-import { loopShader, mergeShader, type Shader, scatterShader } from "./source.js";
+import { loopShader } from "./loop.js";
+import { mergeShader } from "./merge.js";
+import { scatterShader } from "./scatter.js";
+
+/** A kernel in the form gpu.js compiles. Equal kernels are equal as JSON. */
+export interface Shader {
+  /** Statements of the kernel function. */
+  readonly body: string;
+  /** Arguments: buffers that are read, then scalars: constants by slot, then {@link SPECIAL} ones. */
+  readonly buffers: readonly number[];
+  readonly constants: readonly number[];
+  readonly special: readonly Special[];
+  /** Names of the functions it calls. */
+  readonly functions: readonly string[];
+  /** Threads along x, y and z, as gpu.js orders them: fastest first. */
+  readonly threads: readonly number[];
+}
+
+/** Numbers no literal can express, and the element of a product that an epilogue takes. */
+export type Special = "infinite" | "invalid" | "accumulator";
 
 /** A shader with its scalar arguments in order: numbers, or constants of the kernel. */
 export interface CompiledShader extends Shader {

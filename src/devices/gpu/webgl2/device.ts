@@ -4,13 +4,13 @@
  * @module
  */
 
-import type { DType, TypedArray } from "../../kernels/dtype.js";
-import type { Plan } from "../../kernels/kernel.js";
-import type { Device, DeviceBuffer, DeviceMemory, Executable } from "../device.js";
-import { fromFloats, toFloats } from "./elements.js";
-import type { GpuJs, GpuJsInstance, RunnableKernel, TextureHandle } from "./gpujs.js";
-import { rewrite } from "./rewrite.js";
-import { type CompiledShader, createShader, shaderOf } from "./shader.js";
+import type { DType, TypedArray } from "../../../kernels/dtype.js";
+import type { Plan } from "../../../kernels/kernel.js";
+import type { Device, DeviceBuffer, DeviceMemory, Executable } from "../../device.js";
+import { fromFloats, toFloats } from "../elements.js";
+import type { GpuJs, GpuJsInstance, RunnableKernel, TextureHandle } from "../gpujs.js";
+import { rewrite } from "../rewrite.js";
+import { type CompiledShader, createShader, shaderOf } from "../shaders/shader.js";
 
 /** Textures a kernel may read: what every WebGL2 has is 16; fewer keep shaders short. */
 const INPUTS = 7;

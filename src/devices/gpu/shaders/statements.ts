@@ -1,0 +1,118 @@
+/**
+ * Statements of gpu.js source, and loops as thread axes.
+ *
+ * Indices are integers throughout, which gpu.js keeps only for expressions of thread positions, literal
+ * loops and locals that are incremented once; hence the `let i = 0; i++;` before an assignment.
+ * @module
+ */
+
+import type { Affine, Condition, Expression, Lookup } from "../../../kernels/kernel.js";
+
+/** Most threads along one axis where several axes are used. */
+const MOST_THREADS = [524_280, 524_280, 65_535] as const;
+
+/** A loop: one axis of the kernel, or adjacent ones that every index treats as one. */
+export interface Loop {
+  readonly size: number;
+  /** The innermost of its axes; its stride is the loop's. */
+  readonly axis: number;
+}
+
+export interface Body {
+  readonly axes: readonly number[];
+  readonly lookups: readonly Lookup[];
+  readonly expressions: readonly Expression[];
+}
+
+/** Declares an integer local. */
+export function integer(name: string, value: string): string {
+  return `let ${name} = 0; ${name}++; ${name} = ${value};`;
+}
+
+/** A condition that is not known to hold. */
+export function isOpen(condition: string): boolean {
+  return condition !== "true";
+}
+
+export function nest(loops: readonly Loop[], statements: readonly string[]): string[] {
+  return [
+    ...loops.map(({ size, axis }) => `for (let i${axis} = 0; i${axis} < ${size}; i${axis}++) {`),
+    ...statements,
+    ...loops.map(() => "}"),
+  ];
+}
+
+export function countedBlock(
+  conditions: readonly string[],
+  statements: readonly string[],
+): string[] {
+  if (conditions.length === 0) return [...statements];
+  return [`if (${conditions.join(" && ")}) {`, ...statements, "}"];
+}
+
+/** Every index a kernel computes. */
+export function affinesOf({ expressions }: Body, conditions: readonly Condition[]): Affine[] {
+  const affines = conditions.map(({ index }) => index);
+  for (const e of expressions) {
+    if (e.kind === "index" || e.kind === "load") affines.push(e.index);
+    if (e.kind === "load" || e.kind === "guard") {
+      affines.push(...e.conditions.map(({ index }) => index));
+    }
+  }
+  return affines;
+}
+
+/** Axes `begin … end` as loops; neighbours that every index steps through as through one are merged. */
+export function mergeAxes(
+  axes: readonly number[],
+  begin: number,
+  end: number,
+  affines: readonly Affine[],
+): Loop[] {
+  const loops: Loop[] = [];
+  for (let axis = begin; axis < end; axis++) {
+    const size = axes[axis]!;
+    if (size === 1) continue;
+    const last = loops[loops.length - 1];
+    const merges =
+      last !== undefined &&
+      affines.every(({ strides }) => (strides[last.axis] ?? 0) === (strides[axis] ?? 0) * size);
+    if (merges) loops[loops.length - 1] = { size: last.size * size, axis };
+    else loops.push({ size, axis });
+  }
+  return loops;
+}
+
+/** How output loops become threads. */
+export interface Threads {
+  readonly extents: readonly number[];
+  /** Statements that find the indices. */
+  readonly statements: readonly string[];
+  /** The index of each loop. */
+  readonly index: readonly string[];
+}
+
+/** Up to three loops are thread axes; more share the last one, or a single one where that is too long. */
+export function layOut(loops: readonly Loop[]): Threads {
+  const sizes = loops.map(({ size }) => size);
+  if (sizes.length === 0) return { extents: [1], statements: [], index: [] };
+  const extents = [...sizes.slice(-2).reverse()];
+  if (sizes.length > 2) extents.push(sizes.slice(0, -2).reduce((a, b) => a * b, 1));
+  const fits = extents.length === 1 || extents.every((extent, i) => extent <= MOST_THREADS[i]!);
+  const shared = fits ? Math.max(0, sizes.length - 2) : sizes.length;
+  const statements: string[] = [];
+  const index: string[] = [];
+  const names = ["this.thread.x", "this.thread.y", "this.thread.z"];
+  let rest = fits ? names[2]! : names[0]!;
+  for (let i = shared - 1; i >= 0; i--) {
+    if (i === 0) index[i] = rest;
+    else {
+      index[i] = `at${i}`;
+      statements.push(integer(`at${i}`, `remainder(${rest}, ${sizes[i]})`));
+      statements.push(integer(`over${i}`, `quotient(${rest}, ${sizes[i]})`));
+      rest = `over${i}`;
+    }
+  }
+  for (let i = shared; i < sizes.length; i++) index[i] = names[sizes.length - 1 - i]!;
+  return { extents: fits ? extents : [sizes.reduce((a, b) => a * b, 1)], statements, index };
+}

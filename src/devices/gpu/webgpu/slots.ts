@@ -1,0 +1,54 @@
+/**
+ * Where the temporaries of plans live: blocks of few sizes, numbered, and shared by all plans.
+ * @module
+ */
+
+import type { GpuPlan } from "../plan.js";
+
+/** Where a temporary lives: blocks of a size are numbered and shared by all plans. */
+export interface Slot {
+  readonly bytes: number;
+  readonly number: number;
+}
+
+/** Temporaries come in few sizes, so that plans can share them: quarters of a power of two. */
+function slotBytes(elements: number): number {
+  const bytes = Math.max(256, 4 * elements);
+  const step = 2 ** (Math.floor(Math.log2(bytes)) - 2);
+  return Math.ceil(bytes / step) * step;
+}
+
+export function slotKey({ bytes, number }: Slot): string {
+  return `${bytes}:${number}`;
+}
+
+/** Slots of the temporaries; those not alive together share one. A kernel never writes what it reads. */
+export function assignSlots({ buffers, steps }: GpuPlan): (Slot | null)[] {
+  const lastUse = new Map<number, number>();
+  steps.forEach((step, time) => {
+    for (const buffer of step.buffers) lastUse.set(buffer, time);
+  });
+  const slots: (Slot | null)[] = buffers.map(() => null);
+  const free = new Map<number, Slot[]>();
+  const counts = new Map<number, number>();
+  steps.forEach((step, time) => {
+    for (const buffer of step.buffers) {
+      // An output, or an empty temporary, which no kernel writes.
+      if (slots[buffer] || buffers[buffer]!.role !== "temporary") continue;
+      const bytes = slotBytes(buffers[buffer]!.size);
+      let slot = free.get(bytes)?.pop();
+      if (!slot) {
+        const number = counts.get(bytes) ?? 0;
+        counts.set(bytes, number + 1);
+        slot = { bytes, number };
+      }
+      slots[buffer] = slot;
+    }
+    for (const buffer of new Set(step.buffers)) {
+      const slot = slots[buffer];
+      if (!slot || lastUse.get(buffer) !== time) continue;
+      free.set(slot.bytes, [...(free.get(slot.bytes) ?? []), slot]);
+    }
+  });
+  return slots;
+}
