@@ -199,7 +199,8 @@ class Engine implements Runtime {
     });
     for (const output of plan.outputs) {
       const { size, dtype } = plan.buffers[output]!;
-      this.pressure.allocated(size * bytesPerElement(dtype));
+      const bytes = size * bytesPerElement(dtype);
+      this.pressure.allocated(Math.max(bytes, loaded.device.leastBytes ?? 0));
     }
   }
 

@@ -56,6 +56,15 @@ for (const { headers, where, mayComplain, ...device } of BROWSER_DEVICES) {
     });
 
     if (device.name === "gpu") {
+      it("what fails says so and spoils nothing", async () => {
+        const found = (await run("failures", [device])) as Record<string, string>;
+        expect(found.compile).toMatch(/the kernel of mul, exp, add could not be .* \/ 2,4$/s);
+        expect(found.memory).toMatch(/no memory left for .*dispose\(\).* \/ 2,4$/);
+        expect(found.size).toMatch(/20000.* \/ 2,4$/);
+        expect(found.float64).toMatch(/float64.*use setDevice\("wasm"\) \/ 2,4$/);
+        expect(found.after).toMatch(/^no error/);
+      });
+
       it("a lost GPU rejects what waits and what follows; a new one works", async () => {
         const [reading, computing, later] = (await run("loseDevice", [device])) as string[];
         expect(reading).toMatch(/was lost.*setDevice\("gpu"\) makes a new one/);

@@ -53,9 +53,7 @@ describe("what it refuses", () => {
           .broadcastTo([most / 4 + 1])
           .exp(),
       ),
-    ).rejects.toThrow(
-      new RegExp(`a float32 tensor of ${most / 4 + 1} elements takes ${most + 4} bytes.*${most}`),
-    );
+    ).rejects.toThrow(new RegExp(`\\[${most / 4 + 1}\\].*takes ${most + 4} bytes.*${most}`));
     expect(await before.array()).toEqual([2, 4, 6]);
   });
 
@@ -216,9 +214,7 @@ describe("faults", () => {
       .spyOn(device, "popErrorScope")
       .mockResolvedValueOnce({ message: "full" } as never)
       .mockResolvedValueOnce({ message: "full" } as never);
-    await expect(large().data()).rejects.toThrow(
-      /no memory left for .*12345 elements.*dispose\(\)/,
-    );
+    await expect(large().data()).rejects.toThrow(/no memory left for .*12345.*dispose\(\)/);
     expect(scope).toHaveBeenCalledTimes(2);
     // Once more, but now the second try succeeds.
     scope.mockResolvedValueOnce({ message: "full" } as never);
@@ -312,6 +308,19 @@ describe("memory and order", () => {
       before.buffers,
       before.plansCompiled,
     ]);
+  });
+
+  it("a loop that leaves its tensors to garbage collection comes back to its bind groups", async () => {
+    const sizes = [300, 20, 300, 1, 40];
+    let tree = await pg.realize(sizes.map((size) => pg.zeros([size])));
+    const rate = await pg.realize(tensor(0.01));
+    const run = async (steps: number): Promise<void> => {
+      for (let i = 0; i < steps; i++) tree = await pg.realize(tree.map((x) => step(x, rate)));
+    };
+    await run(1000);
+    const bound = vi.spyOn(await gpuDevice(), "createBindGroup");
+    await run(500);
+    expect(bound.mock.calls.length).toBeLessThan(0.05 * 500 * sizes.length);
   });
 
   it("constants that change are no new plan", async () => {

@@ -6,6 +6,7 @@
 import seedrandom from "seedrandom";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type GpuJs, type GpuJsInstance, loadGpuJs } from "../../src/devices/gpu/gpujs.js";
+import { provideWebGpu } from "../../src/devices/gpu/navigator.js";
 import {
   chooseTile,
   installTiledProduct,
@@ -14,7 +15,6 @@ import {
   type TileLimits,
   tiledProduct,
 } from "../../src/devices/gpu/webgpu/matmul.js";
-import { provideWebGpu } from "../../src/devices/gpu/navigator.js";
 import type { MatmulKernel, MatmulOperand } from "../../src/kernels/kernel.js";
 
 let gpujs: GpuJs;

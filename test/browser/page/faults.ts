@@ -1,5 +1,5 @@
 /**
- * Takes the GPU away. Must be imported before the library uses it.
+ * Takes the GPU away, or has it fail. Must be imported before the library uses it.
  * @module
  */
 
@@ -52,4 +52,53 @@ export async function loseDevice({ name, options }: TestedDevice): Promise<reado
   const computing = await messageOf(before.add(1).data());
   await setDevice(name, options);
   return [reading, computing, await messageOf(tensor([1, 2]).add(1).array())];
+}
+
+/** Replaces a method of the platform for the duration of some work. */
+async function replaced<T>(
+  type: string,
+  method: string,
+  replacement: (this: unknown, ...values: unknown[]) => unknown,
+  work: () => Promise<T>,
+): Promise<T> {
+  const { prototype } = (
+    globalThis as unknown as Record<string, { prototype: Record<string, unknown> }>
+  )[type]!;
+  const original = prototype[method];
+  prototype[method] = replacement;
+  try {
+    return await work();
+  } finally {
+    prototype[method] = original;
+  }
+}
+
+/** The errors of what cannot be done, each followed by what an earlier tensor still holds. */
+export async function failures({ name, options }: TestedDevice): Promise<Record<string, string>> {
+  await setDevice(name, options);
+  const before = await realize(tensor([1, 2]).mul(2));
+  const found: Record<string, string> = {};
+  const note = async (fault: string, work: () => Promise<unknown>): Promise<void> => {
+    found[fault] = `${await messageOf(work())} / ${await before.array()}`;
+  };
+  const computing = (scale: number) => () => before.mul(scale).exp().add(scale).data();
+  if (options?.backend === "webgpu") {
+    const messages = [{ type: "error", message: "no such thing", lineNum: 1, linePos: 1 }];
+    const broken = () => ({ getCompilationInfo: async () => ({ messages }) });
+    await note("compile", () => replaced("GPUDevice", "createShaderModule", broken, computing(3)));
+    const full = async () => ({ message: "full" });
+    const larger = () => before.sum().broadcastTo([54_321]).mul(2).data();
+    await larger();
+    const kept = await realize(before.sum().broadcastTo([54_321]).mul(2));
+    await note("memory", () => replaced("GPUDevice", "popErrorScope", full, larger));
+    kept.dispose();
+  } else {
+    const gl = "WebGL2RenderingContext";
+    await note("compile", () => replaced(gl, "getShaderParameter", () => false, computing(3)));
+    await note("memory", () => replaced(gl, "getError", () => 0x0505, computing(4)));
+  }
+  await note("size", () => before.sum().broadcastTo([20_000, 20_000]).exp().data());
+  await note("float64", () => tensor([1], { dtype: "float64" }).add(1).data());
+  found.after = await messageOf(computing(5)());
+  return found;
 }

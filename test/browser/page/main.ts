@@ -4,10 +4,10 @@
  */
 
 import { suites } from "../../conformance/suites.js";
-import { loseDevice } from "./faults.js";
+import { failures, loseDevice } from "./faults.js";
 import { whatComputed } from "./witness.js";
 
-const known = { ...suites, loseDevice, whatComputed: async () => whatComputed() };
+const known = { ...suites, failures, loseDevice, whatComputed: async () => whatComputed() };
 
 /** Runs a suite. */
 export type RunSuite = (name: keyof typeof known, values: unknown[]) => Promise<unknown>;

@@ -6,14 +6,22 @@
 
 import type { DType, TypedArray } from "../../../kernels/dtype.js";
 import type { Plan } from "../../../kernels/kernel.js";
-import type { Device, DeviceBuffer, DeviceMemory, Executable } from "../../device.js";
+import {
+  type Device,
+  type DeviceBuffer,
+  type DeviceMemory,
+  type Executable,
+  OutOfMemoryError,
+} from "../../device.js";
 import { fromFloats, toFloats } from "../elements.js";
 import type { GpuJs, GpuJsInstance, RunnableKernel, TextureHandle } from "../gpujs.js";
+import type { GpuStep } from "../plan.js";
 import { rewrite } from "../rewrite.js";
 import { type CompiledShader, createShader, shaderOf } from "../shaders/shader.js";
 
 /** Textures a kernel may read: what every WebGL2 has is 16; fewer keep shaders short. */
 const INPUTS = 7;
+const OUT_OF_MEMORY = 0x0505;
 /** Compiled kernels kept. */
 const KERNELS_KEPT = 1024;
 
@@ -96,7 +104,7 @@ class WebGl2Device implements Device {
       this.uploads.set(size, copy);
     }
     const texture = copy(this.gpujs.input(floats, [size]));
-    this.check();
+    this.checkErrors(what);
     return this.own(dtype, values.length, texture);
   }
 
@@ -129,23 +137,38 @@ class WebGl2Device implements Device {
     );
     const run = (inputs: readonly DeviceBuffer[], constants: Float64Array): DeviceBuffer[] => {
       this.check();
-      const textures: (TextureHandle | undefined)[] = new Array(buffers.length);
+      const textures = new Map<number, TextureHandle>();
       plan.inputs.forEach((number, i) => {
-        textures[number] = (inputs[i] as WebGl2Buffer).texture;
+        textures.set(number, (inputs[i] as WebGl2Buffer).texture);
       });
-      calls.forEach(({ step, shader, key }, time) => {
-        const read = shader.buffers.map((number) => textures[step.buffers[number]!]!);
-        const scalars = shader.scalars.map((scalar) =>
-          typeof scalar === "number" ? scalar : constants[step.constants[scalar.slot]!]!,
-        );
-        textures[step.buffers[0]!] = this.kernel(shader, key, read)(...read, ...scalars);
-        for (const buffer of ends[time]!) textures[buffer]!.delete();
-      });
-      this.check();
+      const given = new Set(plan.inputs);
+      try {
+        calls.forEach(({ step, shader, key }, time) => {
+          const read = shader.buffers.map((number) => textures.get(step.buffers[number]!)!);
+          const scalars = shader.scalars.map((scalar) =>
+            typeof scalar === "number" ? scalar : constants[step.constants[scalar.slot]!]!,
+          );
+          const [output] = step.buffers as [number, ...number[]];
+          textures.set(
+            output,
+            this.call(step, this.kernel(shader, key, read), [...read, ...scalars]),
+          );
+          for (const buffer of ends[time]!) {
+            textures.get(buffer)!.delete();
+            textures.delete(buffer);
+          }
+        });
+        this.checkErrors(`the ${plan.outputs.length} results of a computation`);
+      } catch (error) {
+        for (const [number, texture] of textures) if (!given.has(number)) texture.delete();
+        throw error;
+      }
       return plan.outputs.map((number) => {
         const { dtype, size } = plan.buffers[number]!;
-        if (size === 0) return this.upload(new Float32Array(0), dtype, "an empty tensor");
-        return this.own(dtype, size, textures[number]!);
+        const texture = textures.get(number);
+        return texture
+          ? this.own(dtype, size, texture)
+          : this.upload(new Float32Array(0), dtype, "an empty tensor");
       });
     };
     return { run };
@@ -159,6 +182,36 @@ class WebGl2Device implements Device {
   private check(): void {
     const { failure } = this;
     if (failure) throw failure;
+  }
+
+  /** WebGL2 tells of errors when asked, and would go on with zeros. */
+  private checkErrors(what: string): void {
+    this.check();
+    const code = this.instance.context.getError();
+    if (code === 0) return;
+    if (code === OUT_OF_MEMORY) {
+      throw new OutOfMemoryError(
+        `the GPU has no memory left for ${what}; dispose() tensors that are no longer needed, or use ` +
+          "smaller batches",
+      );
+    }
+    throw new Error(`a command failed on WebGL2 (error ${code}) while making ${what}`);
+  }
+
+  private call(
+    { operations }: GpuStep,
+    kernel: RunnableKernel,
+    inputs: readonly (TextureHandle | number)[],
+  ): TextureHandle {
+    try {
+      return kernel(...inputs);
+    } catch (error) {
+      this.check();
+      throw new Error(
+        `the kernel of ${operations.join(", ")} could not be run on WebGL2: ${(error as Error).message}`,
+        { cause: error },
+      );
+    }
   }
 
   private own(dtype: DType, size: number, texture: TextureHandle): WebGl2Buffer {

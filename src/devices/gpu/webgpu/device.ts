@@ -33,8 +33,12 @@ const MAP_READ = 0x1;
 
 /** Compiled kernels kept; plans hold on to those they use. */
 const KERNELS_KEPT = 4096;
-/** Submissions the GPU may be behind. */
-const IN_FLIGHT = 64;
+/** Every so many submissions the device looks how far the GPU is, … */
+const BATCH = 8;
+/** … and waits if it is more than so many of these behind. */
+const BATCHES_BEHIND = 8;
+/** What a buffer costs at least: so that many small ones count when garbage is looked for. */
+const LEAST_BYTES = 65_536;
 /** Bytes of freed buffers kept for later ones, if more is not in use. */
 const KEPT_BYTES = 64e6;
 
@@ -56,6 +60,7 @@ export async function createWebGpuDevice(gpujs: GpuJs): Promise<Device> {
 export class WebGpuDevice implements Device {
   readonly name = "gpu";
   readonly backend = "webgpu";
+  readonly leastBytes = LEAST_BYTES;
   private instance: GpuJsInstance;
   private readonly pipelines = new Map<string, Promise<Pipeline>>();
   private broken: Error | null = null;
@@ -66,7 +71,8 @@ export class WebGpuDevice implements Device {
   private bytes = 0;
   private buffers = 0;
   private blockCount = 0;
-  private readonly submissions: Promise<unknown>[] = [];
+  private submissions = 0;
+  private readonly batches: Promise<unknown>[] = [];
   private readonly largest: number;
   private readonly gone = new FinalizationRegistry<Block>((block) => this.reclaim(block));
 
@@ -213,10 +219,11 @@ export class WebGpuDevice implements Device {
     return this.slots.get(slotKey(slot))!;
   }
 
-  /** Notes a submission, and waits while too many are not done. */
+  /** Notes a submission, and waits while the GPU is too far behind. */
   async submitted(): Promise<void> {
-    this.submissions.push(this.gpu.queue.onSubmittedWorkDone().catch(() => {}));
-    if (this.submissions.length > IN_FLIGHT) await this.submissions.shift();
+    if (++this.submissions % BATCH !== 0) return;
+    this.batches.push(this.gpu.queue.onSubmittedWorkDone().catch(() => {}));
+    if (this.batches.length > BATCHES_BEHIND) await this.batches.shift();
   }
 
   private fail(message: string): void {
@@ -234,9 +241,13 @@ export class WebGpuDevice implements Device {
       block.buffer.destroy();
       return;
     }
-    const list = this.free.get(block.bytes);
-    if (list) list.push(block);
-    else this.free.set(block.bytes, [block]);
+    // The one with the lowest number is taken first, so that a loop comes back to the same blocks in
+    // the same order, and to the bind groups that hold them.
+    const list = this.free.get(block.bytes) ?? [];
+    let at = list.length;
+    while (at > 0 && list[at - 1]!.id < block.id) at--;
+    list.splice(at, 0, block);
+    this.free.set(block.bytes, list);
     this.freeBytes += block.bytes;
   }
 

@@ -22,9 +22,19 @@ interface Command {
   readonly pipeline: Pipeline;
   /** Plan buffers by binding: what is read, then the output. */
   readonly buffers: readonly number[];
-  readonly isFixed: boolean;
   readonly uniformOffset: number;
-  readonly bindGroups: Map<string, GPUBindGroup>;
+  /** The operations it computes. */
+  readonly label: string;
+  /** By the numbers of the blocks bound. */
+  readonly bindGroups: Map<string, BoundBlocks>;
+  /** The one used last. */
+  bound: BoundBlocks | null;
+}
+
+/** A bind group and the blocks in it. */
+interface BoundBlocks {
+  readonly blocks: readonly Block[];
+  readonly group: GPUBindGroup;
 }
 
 /** A plan with its pipelines, uniform blocks and bind groups. */
@@ -38,6 +48,8 @@ export class WebGpuExecutable implements Executable {
   /** Words of the uniform blocks that hold plan constants. */
   private readonly constantWords: readonly (readonly [word: number, constant: number])[];
   private isWritten = false;
+  /** The block of each temporary, known from the first run on. */
+  private temporaries: readonly (Block | null)[] | null = null;
 
   constructor(
     private readonly device: WebGpuDevice,
@@ -57,8 +69,8 @@ export class WebGpuExecutable implements Executable {
       end += Math.ceil(byteLength / alignment) * alignment;
       const read = pipeline.shader.buffers.map((buffer) => step.buffers[buffer]!);
       const buffers = [...read, step.buffers[0]!];
-      const isFixed = buffers.every((buffer) => this.places[buffer]);
-      return { pipeline, buffers, isFixed, uniformOffset, bindGroups: new Map() };
+      const label = step.operations.join(" ");
+      return { pipeline, buffers, uniformOffset, label, bindGroups: new Map(), bound: null };
     });
     this.uniformValues = new Float32Array(end / 4);
     const heads = new Uint32Array(this.uniformValues.buffer);
@@ -81,26 +93,32 @@ export class WebGpuExecutable implements Executable {
   async run(inputs: readonly DeviceBuffer[], constants: Float64Array): Promise<DeviceBuffer[]> {
     const { device, gpu, plan } = this;
     device.check();
-    await device.reserve(this.slots);
-    const requests = plan.outputs.map((number) => {
-      const { dtype, size } = plan.buffers[number]!;
-      return { bytes: sizeInBytes(size), what: `a ${dtype} tensor of ${size} elements` };
-    });
-    const outputs = await device.allocate(requests);
-    this.writeUniforms(constants);
-    const blocks = this.places.map((slot) => (slot ? device.slot(slot) : null));
+    if (!this.temporaries) {
+      await device.reserve(this.slots);
+      this.temporaries = this.places.map((slot) => (slot ? device.slot(slot) : null));
+    }
+    const blocks = [...this.temporaries];
     plan.inputs.forEach((number, i) => {
       blocks[number] = (inputs[i] as WebGpuBuffer).block;
     });
+    const requests = plan.outputs.map((number) => {
+      const { dtype, size, name } = plan.buffers[number]!;
+      return { bytes: sizeInBytes(size), what: name ?? `a ${dtype} tensor of ${size} elements` };
+    });
+    const outputs = await device.allocate(requests);
     plan.outputs.forEach((number, i) => {
       blocks[number] = outputs[i]!;
     });
+    this.writeUniforms(constants);
     if (this.commands.length > 0) {
       const encoder = gpu.createCommandEncoder();
       const pass = encoder.beginComputePass();
+      let current: Pipeline | null = null;
       for (const command of this.commands) {
-        const { kernel, groups } = command.pipeline;
-        pass.setPipeline(kernel.computePipeline);
+        const { pipeline } = command;
+        const { kernel, groups } = pipeline;
+        if (pipeline !== current) pass.setPipeline(kernel.computePipeline);
+        current = pipeline;
         pass.setBindGroup(0, this.bindGroup(command, blocks as Block[]));
         pass.dispatchWorkgroups(groups[0]!, groups[1], groups[2]);
       }
@@ -128,25 +146,39 @@ export class WebGpuExecutable implements Executable {
   }
 
   private bindGroup(command: Command, blocks: readonly Block[]): GPUBindGroup {
-    const { buffers, bindGroups, isFixed, pipeline, uniformOffset } = command;
-    const key = isFixed ? "" : buffers.map((number) => blocks[number]!.id).join();
-    let group = bindGroups.get(key);
-    if (!group) {
-      const size = pipeline.kernel.paramsLayout.byteLength;
-      const uniform = { buffer: this.uniforms!, offset: uniformOffset, size };
-      group = this.gpu.createBindGroup({
-        layout: pipeline.kernel.bindGroupLayout,
-        entries: [
-          { binding: 0, resource: uniform },
-          ...buffers.map((number, i) => ({
-            binding: i + 1,
-            resource: { buffer: blocks[number]!.buffer },
-          })),
-        ],
-      });
-      if (bindGroups.size >= BIND_GROUPS_KEPT) bindGroups.clear();
-      bindGroups.set(key, group);
+    const { buffers, bindGroups, bound } = command;
+    if (bound && buffers.every((number, i) => bound.blocks[i] === blocks[number])) {
+      return bound.group;
     }
-    return group;
+    const key = buffers.map((number) => blocks[number]!.id).join();
+    let found = bindGroups.get(key);
+    if (!found) {
+      found = this.bind(
+        command,
+        buffers.map((number) => blocks[number]!),
+      );
+      if (bindGroups.size >= BIND_GROUPS_KEPT) bindGroups.clear();
+      bindGroups.set(key, found);
+    }
+    command.bound = found;
+    return found.group;
+  }
+
+  private bind({ pipeline, uniformOffset, label }: Command, blocks: readonly Block[]): BoundBlocks {
+    const { bindGroupLayout, paramsLayout } = pipeline.kernel;
+    const uniform = {
+      buffer: this.uniforms!,
+      offset: uniformOffset,
+      size: paramsLayout.byteLength,
+    };
+    const group = this.gpu.createBindGroup({
+      label,
+      layout: bindGroupLayout,
+      entries: [
+        { binding: 0, resource: uniform },
+        ...blocks.map(({ buffer }, i) => ({ binding: i + 1, resource: { buffer } })),
+      ],
+    });
+    return { blocks, group };
   }
 }

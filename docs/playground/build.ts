@@ -1,0 +1,36 @@
+/**
+ * Builds the playground into the documentation site, with the built library.
+ * @module
+ */
+
+import { existsSync } from "node:fs";
+import { copyFile, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { build } from "esbuild";
+import { builtLibrary, library, root } from "../../test/browser/bundle.js";
+
+/** Writes the page and all it loads, in relative URLs. */
+export async function buildPlayground(directory: string): Promise<void> {
+  if (!existsSync(library)) throw new Error("dist/index.js is missing: run `npm run build` first");
+  await mkdir(directory, { recursive: true });
+  await copyFile(join(root, "docs/playground/index.html"), join(directory, "index.html"));
+  await build({
+    entryPoints: ["main", "worker"].map((name) => join(root, `docs/playground/${name}.ts`)),
+    outdir: directory,
+    bundle: true,
+    // gpu.js is a chunk of its own, loaded with the first GPU device.
+    splitting: true,
+    minify: true,
+    format: "esm",
+    platform: "browser",
+    target: "es2022",
+    plugins: [builtLibrary],
+    logLevel: "warning",
+    // The library's chunks have no side effects.
+    logOverride: { "ignored-bare-import": "silent" },
+  });
+}
+
+if (process.argv[1] === import.meta.filename) {
+  await buildPlayground(join(root, "docs/site/playground"));
+}
