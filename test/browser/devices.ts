@@ -27,7 +27,13 @@ const POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'";
 
 const wasm = { name: "wasm", floats: ["float32", "float64"] } as const;
 
-const gpu = { name: "gpu", floats: ["float32"], integerBits: 24, every: 12, slow: true } as const;
+const gpu = {
+  name: "gpu",
+  floats: ["float32"],
+  integerBits: 24,
+  every: 12,
+  work: { gptSteps: 0, descents: 2 },
+} as const;
 
 export const BROWSER_DEVICES: readonly BrowserDevice[] = [
   { ...wasm, title: "wasm", expect: "wasm, 1 thread" },

@@ -18,11 +18,6 @@ function expectNear(found: readonly number[], expected: readonly number[], toler
   expect(Math.max(...errors), `${found} against ${expected}`).toBeLessThanOrEqual(tolerance);
 }
 
-/** Steps of training that are compared, and descents along SPO's oracles. */
-const WORK = { gptSteps: 3, descents: DESCENTS.length };
-/** The same on devices that take a minute for a step. */
-const LESS_WORK = { gptSteps: 0, descents: 2 };
-
 /** The column of a device in the tables of `docs/devices.md`, by row. */
 function guarantees({ name, options }: TestedDevice): Readonly<Record<string, string>> {
   const backend = { webgpu: "WebGPU", webgl2: "WebGL2" }[options?.backend as string] ?? name;
@@ -77,7 +72,7 @@ export function describeGuarantees(device: TestedDevice, runSuite: RunSuite): vo
 
 /** Defines the tests of a device. */
 export function describeDevice(device: TestedDevice, runSuite: RunSuite): void {
-  const { gptSteps, descents } = device.slow ? LESS_WORK : WORK;
+  const { gptSteps = 3, descents = DESCENTS.length } = device.work ?? {};
 
   async function run<Name extends keyof Suites>(
     name: Name,
@@ -112,7 +107,7 @@ export function describeDevice(device: TestedDevice, runSuite: RunSuite): void {
     expect(checked).toBeGreaterThan(5);
   });
 
-  for (const name of device.slow ? GPT_LOSSES.slice(0, 1) : GPT_LOSSES) {
+  for (const name of gptSteps === 0 ? GPT_LOSSES.slice(0, 1) : GPT_LOSSES) {
     it(`a GPT has PyTorch's numbers: ${name}`, async () => {
       const golden = data.results[name];
       const found = await run("gpt", device, name, gptSteps);

@@ -23,8 +23,11 @@ export interface TestedDevice {
   readonly integerBits?: 24 | 32;
   /** Check every n-th result of a case only, where each kernel takes long to compile. Default: 1. */
   readonly every?: number;
-  /** Train and descend less, where that takes minutes. Default: false. */
-  readonly slow?: boolean;
+  /**
+   * Less of the work that takes minutes on a software GPU. With no steps, a GPT's loss and gradient
+   * are compared for one loss. Default: 3 steps of either loss, all of SPO's descents.
+   */
+  readonly work?: { readonly gptSteps: number; readonly descents: number };
 }
 
 /** Every device. */
