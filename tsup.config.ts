@@ -11,7 +11,8 @@ export default defineConfig({
   // A chunk of its own, loaded with the GPU device. As a dependency it would bring its own copy of
   // Dawn and a native OpenGL module to everyone who stays on the processor.
   noExternal: [/^gpu\.js/],
-  dts: true,
+  // `Tensor` is disposable, which older configurations do not know of.
+  dts: { banner: '/// <reference lib="esnext.disposable" />' },
   sourcemap: true,
   clean: true,
 });

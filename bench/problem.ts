@@ -91,6 +91,8 @@ export interface NamedArray {
  */
 export interface GptProblem {
   readonly mode: "forward" | "step";
+  /** Whether a peer may leave out what the loss does not need, where it has functions for that. */
+  readonly skipsWork?: boolean;
   readonly loss: "dpo" | "spo";
   readonly sizes: GptSizes;
   readonly pairs: number;

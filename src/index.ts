@@ -79,4 +79,4 @@ export type {
 } from "./tensor/runtime.js";
 export type { Shape } from "./tensor/shape.js";
 export { type NestedArray, Tensor, type TensorLike } from "./tensor/tensor.js";
-export { type Tree, treeLeaves, treeMap } from "./tensor/tree.js";
+export { type Tree, type TreeNumbers, treeLeaves, treeMap, treeNumbers } from "./tensor/tree.js";

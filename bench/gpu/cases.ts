@@ -53,7 +53,7 @@ export const GPU_CASES: readonly Case[] = [
   ...rows.map(contenders),
   ...[...mlpCases].sort(bySize).map(contenders),
   ...smallGpt,
-  ...gptCases.filter(({ name }) => name.includes("dpo")).map(contenders),
+  ...gptCases.filter(({ name }) => /^gpt-dpo, \w+$/.test(name)).map(contenders),
 ];
 
 /**

@@ -12,6 +12,8 @@ import {
   layerNorm,
   logSoftmax,
   matmul,
+  packBatch,
+  packedSequenceLogProbs,
   realize,
   sequenceLogProbs,
   setDevice,
@@ -292,7 +294,7 @@ function inOrder({
   ];
 }
 
-function gptTask(problem: GptProblem, manner: Manner): Task {
+async function gptTask(problem: GptProblem, manner: Manner): Promise<Task> {
   const { vocabulary, context, width, layers, heads } = problem.sizes;
   const { pairs, length, reported } = problem;
   const model = gpt({
@@ -301,6 +303,8 @@ function gptTask(problem: GptProblem, manner: Manner): Task {
     width,
     layers,
     heads,
+    // Unless it may skip work, attention computes its masked half, as the peers' does.
+    ...(problem.skipsWork ? {} : { attentionGroups: 1 }),
   });
   const ids = tensor(problem.tokens, { shape: [2 * pairs, length] });
   const mask = tensor(problem.mask, { shape: [2 * pairs, length] });
@@ -309,8 +313,13 @@ function gptTask(problem: GptProblem, manner: Manner): Task {
     referenceRejected: tensor(problem.referenceRejected),
     chosenLength: tensor(problem.chosenLengths),
   };
+  const batch = problem.skipsWork ? await packBatch(ids, mask) : null;
+  const logpsOf = (p: GptParameters): Tensor =>
+    batch
+      ? packedSequenceLogProbs(model.packedHidden(p, batch), model.headWeight(p), batch)
+      : sequenceLogProbs(model.apply(p, ids), ids, mask);
   const evaluate = (parameters: GptParameters): { loss: Tensor; logps: Tensor } => {
-    const logps = sequenceLogProbs(model.apply(parameters, ids), ids, mask);
+    const logps = logpsOf(parameters);
     const [chosen, rejected] = [logps.slice([0, pairs]), logps.slice([pairs])];
     const inputs = { chosen, rejected, ...constants };
     // With floor 0 the penalty is the mean over pairs of −log π(y_w)/|y_w|.

@@ -4,9 +4,10 @@
  */
 
 import { treeDot } from "../autograd/transforms.js";
+import { stack, where } from "../ops/index.js";
 import { checkOption } from "../optim/optimizer.js";
 import { realize } from "../tensor/evaluate.js";
-import { treeMap } from "../tensor/tree.js";
+import { treeLeaves, treeMap } from "../tensor/tree.js";
 import { implicitStep, type LinearSolution } from "./implicit.js";
 import { checkCount, LOWER_SOLVER, type LowerSolverOptions } from "./lowerSolver.js";
 import { addScaled, checkKnown, independent } from "./pieces.js";
@@ -46,26 +47,62 @@ export async function neumannStep<X, Y, State>(
     neumannSeries(multiply, b, terms, rate),
   );
   // What is missing of b is (I − ηH)ᵀb, T terms in: shorter than b wherever the series converges.
-  const outcome = (await step.residual.item()) < 1 ? "summed" : "diverging";
-  return { ...step, outcome };
+  const isShorter = (await step.residual.item()) < 1;
+  return { ...step, outcome: isShorter ? step.outcome : "diverging" };
 }
 
-/** With p₀ = b: `p ← p − ηHp`, `v ← v + ηp`. An iteration is one evaluation, with one plan for all. */
+/**
+ * With p₀ = b: `p ← p − ηHp`, `v ← v + ηp`. An iteration is one evaluation, with one plan for all.
+ *
+ * It diverges where a term is not shorter than the one before: H is symmetric, so that the ratios of
+ * successive lengths never fall. Where H curves downward in a direction of which b has little, terms
+ * shrink until that little has grown. It shows before in how they turn: q, the part of a term that is
+ * perpendicular to the one before, has ⟨q,Hq⟩ < 0.
+ */
 async function neumannSeries<Y>(
   multiply: (v: Y) => Y,
   b: Y,
   terms: number,
   rate: number,
-): Promise<LinearSolution<Y, null>> {
+): Promise<LinearSolution<Y, NeumannOutcome>> {
+  const isDouble = treeLeaves(b).every(({ dtype }) => dtype === "float64");
+  const rounding = isDouble ? 1e-12 : 1e-4;
+  let before = { power: treeMap((p) => p.mul(0), b), product: treeMap((p) => p.mul(0), b) };
   let power = independent(b);
   let solution = treeMap((p) => p.mul(rate), b);
-  await realize(power, solution);
+  let outcome: NeumannOutcome = "summed";
+  let first: number | undefined;
+  await realize(before, power, solution);
   for (let term = 1; term < terms; term++) {
-    power = addScaled(power, -rate, multiply(power));
-    solution = addScaled(solution, rate, power);
-    const size = treeDot(power, power);
-    await realize(power, solution, size);
-    const value = await size.item();
+    const product = multiply(power);
+    const next = addScaled(power, -rate, product);
+    solution = addScaled(solution, rate, next);
+    const length = treeDot(before.power, before.power);
+    const share = where(length.greater(0), treeDot(power, before.power).div(length), 0).neg();
+    const turn = addScaled(power, share, before.power);
+    const bend = treeDot(turn, addScaled(product, share, before.product));
+    const report = stack([
+      treeDot(next, next),
+      treeDot(power, power),
+      bend,
+      treeDot(turn, turn),
+      treeDot(product, product),
+    ]);
+    const now = { power, product };
+    await realize(now, next, solution, report);
+    const [value, last, curvature, turned, slope] = Array.from(await report.data()) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    before = now;
+    power = next;
+    // ⟨q,Hq⟩ may be off by the rounding of Hp, and a term may be lost in the sum's.
+    first ??= last;
+    const isBent = curvature < -rounding * Math.sqrt(turned * slope);
+    if (last > rounding ** 2 * first && (value >= last || isBent)) outcome = "diverging";
     if (!Number.isFinite(value)) {
       throw new Error(
         `bilevelStep: the Neumann series at term ${term + 1} of ${terms} has squared norm ${value}; ` +
@@ -73,5 +110,5 @@ async function neumannSeries<Y>(
       );
     }
   }
-  return { solution, iterations: terms, outcome: null };
+  return { solution, iterations: terms, outcome };
 }

@@ -50,8 +50,11 @@ export interface NestedStep<X, Y, State = unknown> {
 export type ConjugateGradientsOutcome = "converged" | "maxIterations" | "indefinite";
 
 /**
- * How a Neumann series ended: all its terms summed; or with a residual ≥ 1, which happens only where
- * `neumannLearningRate` is too large or the Hessian not positive definite.
+ * How a Neumann series ended. `"diverging"`: a term was not shorter than the one before, or two
+ * successive terms showed a direction in which g curves downward; more terms lead away from the
+ * hypergradient, `neumannLearningRate` is too large or the Hessian not positive definite. `"summed"`:
+ * neither was seen among the terms there were, which with few of them is no proof that it converges;
+ * `residual` says how much is missing.
  */
 export type NeumannOutcome = "summed" | "diverging";
 

@@ -5,7 +5,7 @@
 
 import { concat } from "../ops/index.js";
 import { formatShape } from "../tensor/shape.js";
-import { Tensor } from "../tensor/tensor.js";
+import { describeValue, Tensor } from "../tensor/tensor.js";
 import { dynamicsFigure } from "./figure.js";
 import type { PairDynamics } from "./pairDynamics.js";
 
@@ -97,7 +97,7 @@ export class DynamicsRecorder {
    * @param step Steps taken so far; greater than the one recorded before.
    * @param observation A result of {@link pairDynamics}, or any object with `logProbs` `[N]`, N ≥ 2.
    * @throws (the returned promise rejects) if the step does not grow, a shape does not fit, or a metric
-   * has more than one element. Nothing of a call that failed is kept.
+   * is no number or has more than one element. Nothing of a call that failed is kept.
    */
   async record(
     step: number,
@@ -106,6 +106,13 @@ export class DynamicsRecorder {
   ): Promise<DynamicsRow> {
     const { logProbs, velocities, products } = observation;
     const { learningRate, metrics = {} } = options;
+    for (const [name, value] of Object.entries(metrics)) {
+      if (typeof value !== "number" && !(value instanceof Tensor)) {
+        throw new TypeError(
+          `DynamicsRecorder: metric ${name} must be a number or a tensor, got ${describeValue(value)}`,
+        );
+      }
+    }
     const names = this.namesOf(logProbs);
     const values = await evaluated({
       logProbs: vector("logProbs", logProbs, names),

@@ -5,7 +5,7 @@
 
 import type { PairLogProbs } from "../losses/types.js";
 import { tensor } from "../tensor/create.js";
-import type { NestedArray, Tensor } from "../tensor/tensor.js";
+import { describeValue, type NestedArray, type Tensor } from "../tensor/tensor.js";
 
 /** Numbers, one for each pair. */
 export type NumberArray =
@@ -31,8 +31,14 @@ export type TensorOption<Options extends object> = {
       : Name;
 }[keyof Options];
 
-/** A further input of a loss: one for each pair, a row for each pair, or one number for all. */
-export type FurtherInput = NumberArray | readonly NumberArray[] | number;
+/** Marks, one for each pair. */
+type FlagArray = readonly boolean[];
+
+/**
+ * A further input of a loss: one for each pair, a row for each pair, or one number for all. A mask may be
+ * of booleans.
+ */
+export type FurtherInput = NumberArray | FlagArray | readonly (NumberArray | FlagArray)[] | number;
 
 /** All a loss takes as arrays: {@link PairArrays}, and its options that may be tensors. */
 export type LossArrays<Options extends object> = PairArrays & {
@@ -51,6 +57,9 @@ const PAIRS: Readonly<Record<keyof PairLogProbs, true>> = {
 
 /** The arrays as tensors: the inputs all losses share, and the others. */
 export function tensorsOf(arrays: PairArrays) {
+  if (typeof arrays !== "object" || arrays === null) {
+    throw new TypeError(`lossGradient: needs an object of arrays, got ${describeValue(arrays)}`);
+  }
   for (const name of ["chosen", "rejected"] as const) {
     if (arrays[name] === undefined) throw new TypeError(`lossGradient: needs \`${name}\``);
   }
@@ -61,7 +70,7 @@ export function tensorsOf(arrays: PairArrays) {
     if (values === undefined) continue;
     const isPairs = Object.hasOwn(PAIRS, name);
     if (isPairs) checkLength(name, values, arrays.chosen.length);
-    const numbers = finite(name, values);
+    const numbers = finite(name, values, !isPairs);
     (isPairs ? pairs : further)[name] = tensor(numbers, { dtype: single ? "float32" : "float64" });
   }
   return { pairs: pairs as unknown as PairLogProbs, further };
@@ -73,7 +82,7 @@ function isArray(value: unknown): value is ArrayLike<unknown> {
 
 function checkLength(name: string, values: unknown, batch: number): void {
   if (!isArray(values)) {
-    const found = values === null ? "null" : typeof values;
+    const found = typeof values === "object" && values !== null ? "object" : describeValue(values);
     throw new TypeError(`lossGradient: \`${name}\` must be an array of numbers, got ${found}`);
   }
   if (values.length !== batch) {
@@ -83,17 +92,23 @@ function checkLength(name: string, values: unknown, batch: number): void {
   }
 }
 
-/** The numbers in plain arrays. */
-function finite(name: string, value: unknown, at: readonly number[] = []): NestedArray {
+/** The numbers in plain arrays, and marks as 0 and 1. */
+function finite(
+  name: string,
+  value: unknown,
+  marks: boolean,
+  at: readonly number[] = [],
+): NestedArray {
   if (isArray(value)) {
-    const items = Array.from(value, (item, i) => finite(name, item, [...at, i]));
+    const items = Array.from(value, (item, i) => finite(name, item, marks, [...at, i]));
     const sizes = new Set(items.map((item) => (Array.isArray(item) ? item.length : 0)));
     if (sizes.size > 1) throw new RangeError(`lossGradient: rows of \`${name}\` differ in length`);
     return items;
   }
   if (Number.isFinite(value)) return value as number;
+  if (marks && typeof value === "boolean") return Number(value);
   const place = at.length > 0 ? ` at ${at.join(",")}` : "";
   throw new RangeError(
-    `lossGradient: \`${name}\` must hold finite numbers, got ${String(value)}${place}`,
+    `lossGradient: \`${name}\` must hold finite numbers, got ${describeValue(value)}${typeof value === "bigint" ? "n" : ""}${place}`,
   );
 }

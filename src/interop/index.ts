@@ -10,4 +10,9 @@ export type {
   PairArrays,
   TensorOption,
 } from "./arrays.js";
-export { type InputGradients, type LossGradient, lossGradient } from "./lossGradient.js";
+export {
+  type InputGradients,
+  type LossGradient,
+  lossGradient,
+  type WithPlainStates,
+} from "./lossGradient.js";

@@ -7,6 +7,8 @@ import { gradients } from "../autograd/gradients.js";
 import type { TypedArray } from "../kernels/dtype.js";
 import type { PairLogProbs, PreferenceLoss } from "../losses/types.js";
 import { realize } from "../tensor/evaluate.js";
+import { Tensor } from "../tensor/tensor.js";
+import { type TreeNumbers, treeNumbers } from "../tensor/tree.js";
 import { type LossArrays, type TensorOption, tensorsOf } from "./arrays.js";
 
 /** Gradients by input: of the policy's log-probabilities, and of each further input given. */
@@ -16,6 +18,13 @@ export type InputGradients<Options extends object> = {
   /** `∂loss/∂rejected` of each pair, per nat. */
   readonly rejected: TypedArray;
 } & { readonly [Name in TensorOption<Options>]?: TypedArray };
+
+/** A loss's result, each `state` in it as plain numbers. */
+export type WithPlainStates<T> = T extends Tensor
+  ? T
+  : T extends object
+    ? { [Key in keyof T]: Key extends "state" ? TreeNumbers<T[Key]> : WithPlainStates<T[Key]> }
+    : T;
 
 /** What the function that {@link lossGradient} returns gives. */
 export interface LossGradient<
@@ -34,8 +43,11 @@ export interface LossGradient<
   readonly gradient: InputGradients<Options>;
   /** Implicit rewards of each pair. */
   readonly rewards: { readonly chosen: TypedArray; readonly rejected: TypedArray };
-  /** All that the loss function returned, evaluated: a loss's `state` for its next call is here. */
-  readonly result: Result;
+  /**
+   * All that the loss function returned, evaluated, and each `state` in it as plain numbers: for the next
+   * call, and for JSON.
+   */
+  readonly result: WithPlainStates<Result>;
 }
 
 /**
@@ -72,7 +84,7 @@ export function lossGradient<Options extends object, Result extends PreferenceLo
   return async (arrays, options) => {
     const { pairs, further } = tensorsOf(arrays);
     for (const name of Object.keys(further)) {
-      if (options !== undefined && name in options) {
+      if (options !== undefined && Object.hasOwn(options, name)) {
         throw new TypeError(
           `lossGradient: \`${name}\` is among the arrays and the options; give one`,
         );
@@ -82,6 +94,7 @@ export function lossGradient<Options extends object, Result extends PreferenceLo
     const inputs = { chosen: pairs.chosen, rejected: pairs.rejected, ...further };
     const slopes = gradients(result.loss, Object.values(inputs));
     await realize(result, slopes);
+    const plain = await withPlainStates(result);
     const [loss, perPair, chosen, rejected, ...values] = await Promise.all([
       result.loss.item(),
       result.perPair.data(),
@@ -95,7 +108,18 @@ export function lossGradient<Options extends object, Result extends PreferenceLo
       perPair,
       gradient: Object.fromEntries(named) as InputGradients<Options>,
       rewards: { chosen, rejected },
-      result,
+      result: plain,
     };
   };
+}
+
+/** The result with plain numbers for the tensors of its states. */
+async function withPlainStates<T>(tree: T): Promise<WithPlainStates<T>> {
+  if (tree instanceof Tensor || typeof tree !== "object" || tree === null) return tree as never;
+  const entries = Object.entries(tree).map(async ([key, value]) => [
+    key,
+    await (key === "state" ? treeNumbers(value) : withPlainStates(value)),
+  ]);
+  const read = await Promise.all(entries);
+  return (Array.isArray(tree) ? read.map(([, value]) => value) : Object.fromEntries(read)) as never;
 }

@@ -9,6 +9,7 @@ import { checkBeta, checkNumber, checkOptions, checkPairs } from "./inputs.js";
 import { perPairTensor } from "./perPair.js";
 import { perToken, preferenceLoss, smoothedLogistic } from "./pieces.js";
 import {
+  checkStatistics,
   type RunningStatistics,
   standardized,
   type UpdatedStatistics,
@@ -47,7 +48,8 @@ export interface AlphaDpoLoss extends PreferenceLoss {
  * μ and s are exponential averages (decay 0.9) of the batch means and unbiased batch standard
  * deviations of the gap, updated before use; unlike the authors' they are corrected for starting from
  * zero, as Adam's are. A batch of one pair has no standard deviation and leaves the state as it is.
- * The paper prints the margin as γ + αz; its code and tables have the form above. Rewards are `β·a`.
+ * The paper prints the margin as γ + αz; its code and tables have the form above. Rewards are `β·a`. The
+ * paper's text was not at hand.
  *
  * @param pairs Needs `chosenLength`, `rejectedLength`, and for the gap `referenceChosen` and
  * `referenceRejected`.
@@ -70,6 +72,7 @@ export function alphaDpoLoss(pairs: PairLogProbs, options: AlphaDpoLossOptions =
   checkBeta("alphaDpoLoss", beta);
   checkNumber("alphaDpoLoss", "gammaBetaRatio", gammaBetaRatio, (g) => g >= 0, "≥ 0");
   checkNumber("alphaDpoLoss", "alpha", alpha, (a) => a >= 0, "≥ 0");
+  checkStatistics("alphaDpoLoss", state, updateState ?? true);
   const checked = checkPairs("alphaDpoLoss", pairs, "chosenLength", "rejectedLength");
   const { chosenLength, rejectedLength } = checked;
   const chosen = perToken(checked.chosen, chosenLength);

@@ -12,8 +12,8 @@ import {
   type FDivergenceOptions,
   LARGEST_SQUARED_EXPONENT,
 } from "./divergence.js";
-import { checkBeta, checkOptions } from "./inputs.js";
-import { perPairValue } from "./perPair.js";
+import { checkBeta, checkFlag, checkOptions } from "./inputs.js";
+import { checkIfNumber, perPairValue } from "./perPair.js";
 import { logRatios, ratioLoss } from "./pieces.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
@@ -66,10 +66,19 @@ export interface SppoLossOptions extends FDivergenceOptions {
  * @throws for missing or misshapen inputs, options out of range, and `hard` with `winProbability`.
  */
 export function sppoLoss(pairs: PairLogProbs, options: SppoLossOptions = {}): PreferenceLoss {
-  const { beta = 0.001, hard = false } = options;
+  const { beta = 0.001, hard = false, winProbability } = options;
   checkOptions("sppoLoss", options, "beta", "winProbability", "hard", ...DIVERGENCE_OPTIONS);
   checkBeta("sppoLoss", beta);
-  if (hard && options.winProbability !== undefined) {
+  checkFlag("sppoLoss", "hard", hard);
+  const isProbability = (p: number): boolean => p >= 0 && p <= 1;
+  checkIfNumber(
+    "sppoLoss",
+    "winProbability",
+    winProbability,
+    isProbability,
+    "in [0, 1], or a tensor",
+  );
+  if (hard && winProbability !== undefined) {
     throw new TypeError("sppoLoss: `hard` takes every win as certain; leave `winProbability` out");
   }
   const scores = divergenceScores("sppoLoss", pairs, options, LARGEST_SQUARED_EXPONENT);
@@ -77,10 +86,8 @@ export function sppoLoss(pairs: PairLogProbs, options: SppoLossOptions = {}): Pr
     "sppoLoss",
     "winProbability",
     "probabilities that the chosen completions win",
-    options.winProbability ?? 1,
+    winProbability ?? 1,
     pairs.chosen,
-    (p) => p >= 0 && p <= 1,
-    "in [0, 1], or a tensor",
   );
   const target =
     typeof probability === "number"

@@ -3,8 +3,9 @@
  * @module
  */
 
-import { sort } from "../ops/index.js";
-import { checkBeta, checkLabelSmoothing, checkOptions, checkPairs } from "./inputs.js";
+import { argsort, sort, takeAlongAxis } from "../ops/index.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { checkBeta, checkFlag, checkLabelSmoothing, checkOptions, checkPairs } from "./inputs.js";
 import { logRatios, ratioLoss, smoothedLogistic } from "./pieces.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
@@ -25,8 +26,9 @@ export interface AotLossOptions {
  * `−(1−ε) log σ(βd) − ε log σ(−βd)`, `d = sort(s_w − s_l) − sort(reference s_w − s_l)`,
  * or `unpaired` `d = sort(r_w) − sort(r_l)` with `r = log π_θ − log π_ref`.
  *
- * `perPair` is in ascending order of the margins (log-ratios), not in the order of the pairs. The
- * loss of a batch is not the mean over its parts. A batch of one is DPO. Rewards are `β·r`. The formula
+ * `perPair` is in the order of the pairs: a pair has the term of the rank its own margin has in the
+ * batch, or `unpaired` its chosen completion's log-ratio; equal ones rank in their order. The loss of a
+ * batch is not the mean over its parts. A batch of one is DPO. Rewards are `β·r`. The formula
  * is TRL's; the paper's text was not at hand.
  *
  * @param pairs Needs `referenceChosen` and `referenceRejected`.
@@ -37,12 +39,19 @@ export function aotLoss(pairs: PairLogProbs, options: AotLossOptions = {}): Pref
   checkOptions("aotLoss", options, "beta", "labelSmoothing", "unpaired");
   checkBeta("aotLoss", beta);
   checkLabelSmoothing("aotLoss", labelSmoothing);
+  checkFlag("aotLoss", "unpaired", unpaired);
   const ratios = logRatios("aotLoss", pairs);
   const checked = checkPairs("aotLoss", pairs, "referenceChosen", "referenceRejected");
   const difference = unpaired
-    ? sort(ratios.chosenRatio).sub(sort(ratios.rejectedRatio))
-    : sort(checked.chosen.sub(checked.rejected)).sub(
-        sort(checked.referenceChosen.sub(checked.referenceRejected)),
+    ? aboveSameRank(ratios.chosenRatio, ratios.rejectedRatio)
+    : aboveSameRank(
+        checked.chosen.sub(checked.rejected),
+        checked.referenceChosen.sub(checked.referenceRejected),
       );
   return ratioLoss(smoothedLogistic(difference.mul(beta), labelSmoothing), ratios, beta);
+}
+
+/** `sort(x) − sort(y)`, each difference where its element of x stands. */
+function aboveSameRank(x: Tensor, y: Tensor): Tensor {
+  return x.sub(takeAlongAxis(sort(y), argsort(argsort(x))));
 }

@@ -8,8 +8,8 @@ import { stopGradient } from "../ops/composite.js";
 import { div, logSigmoid, maximum, minimum, neg, sub } from "../ops/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { DIVERGENCE_OPTIONS, divergenceScores, type FDivergenceOptions } from "./divergence.js";
-import { checkBeta, checkNumber, checkOptions } from "./inputs.js";
-import { perPairTensor, perPairValue, stateScalar } from "./perPair.js";
+import { checkBeta, checkFlag, checkNumber, checkOptions, checkState } from "./inputs.js";
+import { checkIfNumber, perPairTensor, perPairValue, stateScalar } from "./perPair.js";
 import { ratioLoss } from "./pieces.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
@@ -63,6 +63,7 @@ export function bcoLoss(pairs: PairLogProbs, options: BcoLossOptions = {}): BcoL
   const { beta = 0.1, rejectedWeights } = options;
   checkOptions("bcoLoss", options, ...OPTIONS, ...DIVERGENCE_OPTIONS);
   checkBeta("bcoLoss", beta);
+  checkThreshold(options);
   const scores = divergenceScores("bcoLoss", pairs, options);
   const { delta, state } = threshold(
     stopGradient(scores.chosenRatio.add(scores.rejectedRatio).mul(beta / 2)),
@@ -81,6 +82,19 @@ export function bcoLoss(pairs: PairLogProbs, options: BcoLossOptions = {}): BcoL
 
 const OPTIONS = ["beta", "delta", "state", "updateState", "rejectedWeights"] as const;
 
+/** Checks the options of the threshold, but for what comes with the pairs. */
+function checkThreshold({ delta, state, updateState = true }: BcoLossOptions): void {
+  checkIfNumber("bcoLoss", "delta", delta);
+  checkFlag("bcoLoss", "updateState", updateState);
+  if (state === undefined) return;
+  checkState("bcoLoss", "{ mean, count }", state);
+  checkIfNumber("bcoLoss", "state.mean", state.mean);
+  checkNumber("bcoLoss", "state.count", state.count, (n) => n >= 0, "≥ 0");
+  if (delta !== undefined) {
+    throw new TypeError("bcoLoss: `state` takes the place of `delta`; give one");
+  }
+}
+
 /** δ of this batch, and the state after it. */
 function threshold(meanRewards: Tensor, options: BcoLossOptions) {
   const { delta, state, updateState } = options;
@@ -91,10 +105,6 @@ function threshold(meanRewards: Tensor, options: BcoLossOptions) {
     const given = perPairValue("bcoLoss", "delta", "thresholds", delta ?? 0, meanRewards);
     return { delta: typeof given === "number" ? given : stopGradient(given), state: undefined };
   }
-  if (delta !== undefined) {
-    throw new TypeError("bcoLoss: `state` takes the place of `delta`; give one");
-  }
-  checkNumber("bcoLoss", "state.count", state.count, (n) => n >= 0, "≥ 0");
   const before = stopGradient(stateScalar("bcoLoss", "state.mean", state.mean, meanRewards));
   if (updateState === false) {
     if (state.count === 0) {

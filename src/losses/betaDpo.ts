@@ -11,6 +11,7 @@ import type { Tensor } from "../tensor/tensor.js";
 import { checkBeta, checkNumber, checkOptions } from "./inputs.js";
 import { logRatios, ratioLoss, smoothedLogistic } from "./pieces.js";
 import {
+  checkStatistics,
   correctedMean,
   type RunningStatistics,
   standardized,
@@ -70,6 +71,7 @@ export function betaDpoLoss(pairs: PairLogProbs, options: BetaDpoLossOptions = {
   checkBeta("betaDpoLoss", beta);
   checkNumber("betaDpoLoss", "dropRatio", dropRatio, (p) => p >= 0 && p < 1, "in [0, 1)");
   checkNumber("betaDpoLoss", "scale", scale, (a) => a >= 0, "≥ 0");
+  checkStatistics("betaDpoLoss", options.state, updateState);
   const ratios = logRatios("betaDpoLoss", pairs);
   const margin = ratios.chosenRatio.sub(ratios.rejectedRatio);
   const observed = stopGradient(margin);

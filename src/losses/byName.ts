@@ -8,7 +8,7 @@ import type { BcoLoss } from "./bco.js";
 import type { BetaDpoLoss } from "./betaDpo.js";
 import { type LossConfig, splitWeighting } from "./lossConfig.js";
 import type { LossName } from "./lossNames.js";
-import { checkEarly, merged, mixed, single } from "./lossTerms.js";
+import { checkConfig, checkEarly, merged, mixed, single } from "./lossTerms.js";
 import type { MixedLoss } from "./mix.js";
 import type { SpoLoss } from "./spo.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
@@ -65,13 +65,15 @@ export function lossByName<Name extends LossName>(
 export function lossByName(names: readonly string[], config?: LossConfig): NamedLoss<MixedLoss>;
 export function lossByName(name: string | readonly string[], config?: LossConfig): NamedLoss;
 export function lossByName(name: string | readonly string[], config: LossConfig = {}): NamedLoss {
-  const find = typeof name === "string" ? single(name) : mixed(name);
+  checkConfig("the configuration", config);
+  const find = Array.isArray(name) ? mixed(name) : single(name as string);
   const prepare = (given: LossConfig) => {
     const { rest, weighting } = splitWeighting(given);
     return { ...find(rest), weighting };
   };
   prepare(config).terms.forEach(checkEarly);
   return (pairs, options = {}) => {
+    checkConfig("what comes with the pairs", options);
     const { loss, weighting } = prepare(merged(config, options));
     return weighting === undefined ? loss(pairs) : wpoLoss(pairs, { ...weighting, base: loss });
   };

@@ -4,6 +4,7 @@
  */
 
 import { checkBeta, checkNumber, checkOptions } from "./inputs.js";
+import { checkErrors } from "./logProbPairs.js";
 import { bernoulliDivergence, logRatios, preferenceLoss, smoothedLogistic } from "./pieces.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
@@ -28,11 +29,11 @@ export interface DiffusionDpoLossOptions {
  *
  * `−log σ(u)`, `u = −½β((m_w − m_l) − (the reference's m_w − m_l))`
  *
- * Rewards are `−½β(m − the reference's m)`. As the base of {@link spoLoss} it needs negated inputs: wrap
- * it in a function. The paper's text was not at hand.
+ * Rewards are `−½β(m − the reference's m)`. {@link spoLoss} reads pairs as log-probabilities: give it
+ * negated errors, and as its base a function that negates them back. The paper's text was not at hand.
  *
  * @param errors Needs `referenceChosen` and `referenceRejected`.
- * @throws for missing or misshapen inputs and options out of range.
+ * @throws for missing or misshapen inputs, options out of range, and as the direct base of spoLoss.
  */
 export function diffusionDpoLoss(
   errors: PairErrors,
@@ -62,7 +63,7 @@ export interface DmpoLossOptions {
  * The reverse divergence seeks a mode, where Diffusion-DPO's covers the mass. Rewards are as there.
  *
  * @param errors Needs `referenceChosen` and `referenceRejected`.
- * @throws for missing or misshapen inputs and options out of range.
+ * @throws for missing or misshapen inputs, options out of range, and as the direct base of spoLoss.
  */
 export function dmpoLoss(errors: PairErrors, options: DmpoLossOptions = {}): PreferenceLoss {
   const { beta = 5000, alpha = 0.01 } = options;
@@ -75,6 +76,7 @@ export function dmpoLoss(errors: PairErrors, options: DmpoLossOptions = {}): Pre
 function utility(loss: string, errors: PairErrors, beta: number) {
   checkBeta(loss, beta);
   const excess = logRatios(loss, errors);
+  checkErrors(loss, errors);
   const chosen = excess.chosenRatio.mul(-beta / 2);
   const rejected = excess.rejectedRatio.mul(-beta / 2);
   return { u: chosen.sub(rejected), chosen, rejected };

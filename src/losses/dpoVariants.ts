@@ -22,7 +22,7 @@ export interface DpopLossOptions {
  *
  * `−log σ(β(r_w − r_l − λ·max(0, −r_w)))`
  *
- * Rewards are `β·r`.
+ * Rewards are `β·r`. The paper's text was not at hand.
  *
  * @param pairs Needs `referenceChosen` and `referenceRejected`.
  * @throws for missing or misshapen inputs and options out of range.
@@ -58,7 +58,7 @@ export interface LengthRegularizedDpoLossOptions {
  * `−log σ(β(r_w − r_l) + α·n_w − α·n_l)`
  *
  * The sign is plus: it weakens the push where the chosen completion is the longer one. (Some tables
- * print a minus.) Rewards are `β·r`.
+ * print a minus.) Rewards are `β·r`. The paper's text was not at hand.
  *
  * @param pairs Needs `referenceChosen`, `referenceRejected`, `chosenLength` and `rejectedLength`.
  * @throws for missing or misshapen inputs and options out of range.

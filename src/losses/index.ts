@@ -68,6 +68,7 @@ export { type PreferenceMetric, preferenceMetrics } from "./metrics.js";
 export { type MixedLoss, type MixTerm, mixLosses } from "./mix.js";
 export { type OffsetDpoLossOptions, offsetDpoLoss } from "./offsetDpo.js";
 export { type OrpoLossOptions, orpoLoss } from "./orpo.js";
+export { packedSequenceLogProbs, packedTokenLogProbs } from "./packedLogProbs.js";
 export type { PenaltyWeightOptions, SpoState } from "./penaltyWeight.js";
 export { type RejectionSampleOptions, rejectionSample } from "./rejectionSampling.js";
 export {

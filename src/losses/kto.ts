@@ -5,10 +5,9 @@
 
 import { stopGradient } from "../ops/composite.js";
 import { relu, sigmoid, where } from "../ops/index.js";
-import { formatShape, sameShape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { checkBeta, checkNumber, checkOptions } from "./inputs.js";
-import { perPairValue } from "./perPair.js";
+import { checkBatch, checkBeta, checkNumber, checkOptions, type InputMeaning } from "./inputs.js";
+import { checkIfNumber, perPairValue } from "./perPair.js";
 import { logRatios, ratioLoss } from "./pieces.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
@@ -74,23 +73,25 @@ export interface UnpairedLoss {
  *
  * @throws for misshapen inputs, a missing `kl`, and options out of range.
  */
-export function unpairedKtoLoss(examples: JudgedLogProbs, options: KtoLossOptions): UnpairedLoss {
-  const { logProbs, reference, desirable: judged } = examples;
+export function unpairedKtoLoss(
+  examples: JudgedLogProbs,
+  options: KtoLossOptions = {},
+): UnpairedLoss {
   const { desirable, undesirable } = valueTerms("unpairedKtoLoss", options);
-  for (const name of ["logProbs", "reference", "desirable"] as const) {
-    const { shape, rank } = examples[name];
-    if (rank !== 1 || !sameShape(shape, logProbs.shape)) {
-      throw new RangeError(
-        `unpairedKtoLoss: \`${name}\` must have shape [batch] as \`logProbs\` ${formatShape(logProbs.shape)}, got ${formatShape(shape)}`,
-      );
-    }
-  }
+  checkBatch("unpairedKtoLoss", examples, JUDGED, ["logProbs", "reference", "desirable"]);
+  const { logProbs, reference, desirable: judged } = examples;
   const ratio = logProbs.sub(reference);
   const above = ratio.sub(referencePoint("unpairedKtoLoss", options.kl, logProbs));
   const perExample = where(judged, desirable(above), undesirable(above));
   const rewards = stopGradient(ratio.mul(options.beta ?? 0.1));
   return { loss: perExample.mean(), perExample, rewards };
 }
+
+const JUDGED: Readonly<Record<keyof JudgedLogProbs, InputMeaning>> = {
+  logProbs: { is: "log-probabilities of the completions", dtype: "floating point" },
+  reference: { is: "the same under the reference model", dtype: "floating point" },
+  desirable: { is: "1 for desirable completions, 0 for others", dtype: "any" },
+};
 
 /**
  * KTO's reference point, a scalar without gradient: `k = max(0, mean(log π_θ − log π_ref))` over
@@ -99,16 +100,20 @@ export function unpairedKtoLoss(examples: JudgedLogProbs, options: KtoLossOption
  *
  * @param mismatched [M], log-probabilities of the mismatched completions.
  * @param reference [M], the same under the reference.
- * @throws if the shapes differ or there are none.
+ * @throws for missing, misshapen or empty inputs.
  */
 export function ktoKl(mismatched: Tensor, reference: Tensor): Tensor {
-  if (!sameShape(mismatched.shape, reference.shape) || mismatched.size === 0) {
-    throw new RangeError(
-      `ktoKl: needs two tensors of one shape, not empty, got ${formatShape(mismatched.shape)} and ${formatShape(reference.shape)}`,
-    );
-  }
+  checkBatch("ktoKl", { mismatched, reference }, MISMATCHED, ["mismatched", "reference"]);
   return stopGradient(relu(mismatched.sub(reference).mean()));
 }
+
+const MISMATCHED: Readonly<Record<"mismatched" | "reference", InputMeaning>> = {
+  mismatched: {
+    is: "log-probabilities of prompts with other prompts' completions",
+    dtype: "floating point",
+  },
+  reference: JUDGED.reference,
+};
 
 /** The losses of a completion whose log-ratio lies `above` the reference point. */
 function valueTerms(loss: string, options: KtoLossOptions) {
@@ -117,6 +122,7 @@ function valueTerms(loss: string, options: KtoLossOptions) {
   checkBeta(loss, beta);
   checkNumber(loss, "desirableWeight", desirableWeight, (w) => w >= 0, "≥ 0");
   checkNumber(loss, "undesirableWeight", undesirableWeight, (w) => w >= 0, "≥ 0");
+  checkIfNumber(loss, "kl", options.kl, (k) => k >= 0, "≥ 0, or a scalar tensor");
   // 1 − σ(x) = σ(−x)
   return {
     desirable: (above: Tensor) => sigmoid(above.mul(-beta)).mul(desirableWeight),
@@ -126,6 +132,6 @@ function valueTerms(loss: string, options: KtoLossOptions) {
 
 function referencePoint(loss: string, kl: Tensor | number | undefined, like: Tensor) {
   const meaning = "the reference point (ktoKl gives it)";
-  const k = perPairValue(loss, "kl", meaning, kl, like, (x) => x >= 0, "≥ 0, or a scalar tensor");
+  const k = perPairValue(loss, "kl", meaning, kl, like);
   return typeof k === "number" ? k : stopGradient(k);
 }

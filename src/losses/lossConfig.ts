@@ -48,7 +48,7 @@ export function splitWeighting(config: LossConfig) {
   if (!use) return { rest: rest as LossConfig, weighting: undefined };
   const weighting: Record<string, unknown> = {};
   for (const key of WEIGHTING) {
-    if (key in rest) weighting[key] = rest[key];
+    if (Object.hasOwn(rest, key)) weighting[key] = rest[key];
     delete rest[key];
   }
   return {
@@ -63,9 +63,10 @@ export function translated(
   entry: LossEntry,
   config: LossConfig,
 ): Record<string, unknown> {
-  const own: Record<string, unknown> = {};
+  const own = new Map<string, unknown>();
   for (const [key, value] of Object.entries(config)) {
-    const isTrl = key in entry.trl || key in TRL_OPTIONS;
+    const has = Object.hasOwn(entry.trl, key);
+    const isTrl = has || Object.hasOwn(TRL_OPTIONS, key);
     if (isTrl && (value === undefined || value === null)) continue;
     if (key === "ld_alpha") {
       throw new TypeError(
@@ -74,17 +75,17 @@ export function translated(
     }
     const divergence = config.f_divergence_type ?? config.fDivergence;
     const idle = key === "f_alpha_divergence_coef" && divergence !== "alpha_divergence";
-    const has = key in entry.trl;
     if (isTrl && (!has || idle) && value === TRL_OPTIONS[key]) continue;
+    if (entry.idle?.includes(key)) continue;
     if (isTrl && !has) throw noOption(name, entry, key);
-    const target = entry.trl[key] ?? key;
-    if (target in own) throw new TypeError(`lossByName: ${name} got \`${target}\` twice`);
-    if (key in entry.fixed) {
+    const target = has ? entry.trl[key]! : key;
+    if (own.has(target)) throw new TypeError(`lossByName: ${name} got \`${target}\` twice`);
+    if (Object.hasOwn(entry.fixed, key)) {
       throw new TypeError(`lossByName: ${name} fixes \`${key}\` to ${String(entry.fixed[key])}`);
     }
-    own[target] = value;
+    own.set(target, value);
   }
-  return { ...own, ...entry.fixed };
+  return { ...Object.fromEntries(own), ...entry.fixed };
 }
 
 /**
@@ -100,9 +101,9 @@ export function translatedList(
 ): Record<string, unknown>[] {
   return entries.map((entry, k) => {
     const concerns = (key: string): boolean =>
-      key in entry.trl ||
+      Object.hasOwn(entry.trl, key) ||
       !(names[k] === "sft" || OF_ONE_LOSS.includes(key)) ||
-      !entries.some((other) => key in other.trl);
+      !entries.some((other) => Object.hasOwn(other.trl, key));
     const part = Object.entries(config).filter(([key]) => concerns(key));
     return translated(`"${names[k]}"`, entry, Object.fromEntries(part));
   });

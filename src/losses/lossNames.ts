@@ -64,7 +64,7 @@ export const LOSSES = /* @__PURE__ */ (() => {
       fixed: {},
     },
     sigmoid_norm: { loss: dpoNormLoss, trl: { ...BETA, ...DIVERGENCE }, fixed: {} },
-    sft: { loss: sftLoss, trl: {}, fixed: {} },
+    sft: { loss: sftLoss, trl: {}, fixed: {}, idle: ["beta"] },
     dpo: { loss: dpoLoss, trl: { ...SMOOTHED, ...DIVERGENCE }, fixed: {} },
     dpop: { loss: dpopLoss, trl: BETA, fixed: {} },
     rdpo: { loss: lengthRegularizedDpoLoss, trl: BETA, fixed: {} },
@@ -77,7 +77,7 @@ export const LOSSES = /* @__PURE__ */ (() => {
     wpo: { loss: wpoLoss, trl: {}, fixed: {} },
     simpo: { loss: simpoLoss, trl: SIMPO, fixed: {} },
     alphapo: { loss: alphaPoLoss, trl: { ...SIMPO, alpha: "alpha" }, fixed: {} },
-    cpo: { loss: cpoLoss, trl: { ...BETA, cpo_alpha: "nllWeight" }, fixed: {} },
+    cpo: { loss: cpoLoss, trl: { ...SMOOTHED, cpo_alpha: "nllWeight" }, fixed: {} },
     orpo: { loss: orpoLoss, trl: BETA, fixed: {} },
     slic: { loss: slicLoss, trl: {}, fixed: {} },
     rso: { loss: rsoLoss, trl: {}, fixed: {} },
@@ -141,4 +141,6 @@ export interface LossEntry {
   readonly loss: unknown;
   readonly trl: Readonly<Record<string, string>>;
   readonly fixed: Readonly<Record<string, unknown>>;
+  /** TRL's options that do nothing in it, at any value. */
+  readonly idle?: readonly string[];
 }

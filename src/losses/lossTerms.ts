@@ -3,6 +3,7 @@
  * @module
  */
 
+import { describeValue } from "../tensor/tensor.js";
 import { type LossConfig, translated, translatedList } from "./lossConfig.js";
 import { LOSSES, type LossEntry, type LossName } from "./lossNames.js";
 import { mixLosses } from "./mix.js";
@@ -20,7 +21,16 @@ export interface FoundLoss {
 /** The loss of a name, for any configuration. */
 export function single(name: string): (config: LossConfig) => FoundLoss {
   const entry = entryOf(name);
-  return (config) => {
+  return ({ loss_weights: weights, ...config }) => {
+    if (
+      weights !== undefined &&
+      weights !== null &&
+      !(Array.isArray(weights) && weights.length === 1 && weights[0] === 1)
+    ) {
+      throw new RangeError(
+        `lossByName: "${name}" alone weighs 1; loss_weights other than [1] need a list, ["${name}"]`,
+      );
+    }
     const loss = bound(entry, translated(`"${name}"`, entry, config));
     return { loss, terms: [loss] };
   };
@@ -33,7 +43,7 @@ export function mixed(names: readonly string[]): (config: LossConfig) => FoundLo
     const weights = (given ?? names.map(() => 1)) as number[];
     if (!(Array.isArray(weights) && weights.length === names.length)) {
       throw new RangeError(
-        `lossByName: loss_weights must be a list of ${names.length} numbers, got ${JSON.stringify(given)}`,
+        `lossByName: loss_weights must be a list of ${names.length} numbers, got ${Array.isArray(given) ? `[${given}]` : describeValue(given)}`,
       );
     }
     const forAll = Object.entries(config).filter(([key]) => !names.includes(key));
@@ -55,8 +65,16 @@ function bound(entry: LossEntry, options: Record<string, unknown>): BoundLoss {
 /** The options for one loss of a list. */
 function ownOf(config: LossConfig, name: string): LossConfig {
   const own = config[name] ?? {};
-  if (typeof own === "object") return own as LossConfig;
-  throw new TypeError(`lossByName: \`${name}\` must be an object of options, got ${String(own)}`);
+  checkConfig(`\`${name}\``, own);
+  return own;
+}
+
+/** Rejects a configuration that is no object. */
+export function checkConfig(what: string, value: unknown): asserts value is LossConfig {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return;
+  throw new TypeError(
+    `lossByName: ${what} must be an object of options, got ${describeValue(value)}`,
+  );
 }
 
 /** A configuration with further options; those for one loss of a list add to its own. */
@@ -83,6 +101,11 @@ export function checkEarly(loss: BoundLoss): void {
 }
 
 function entryOf(name: string): LossEntry {
+  if (typeof name !== "string") {
+    throw new TypeError(
+      `lossByName: needs a loss's name or a list of names, got ${describeValue(name)}`,
+    );
+  }
   if (Object.hasOwn(LOSSES, name)) return LOSSES[name as LossName];
   const known = Object.keys(LOSSES).join(", ");
   throw new RangeError(`lossByName: no loss "${name}"; there are ${known}`);

@@ -10,7 +10,7 @@ import {
   type FDivergenceOptions,
   LARGEST_SQUARED_EXPONENT,
 } from "./divergence.js";
-import { checkBeta, checkOptions, checkPairs } from "./inputs.js";
+import { checkBeta, checkFlag, checkOptions, checkPairs } from "./inputs.js";
 import { perToken, ratioLoss } from "./pieces.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
@@ -24,7 +24,7 @@ export interface HingeLossOptions extends FDivergenceOptions {
  * Hinge loss on the log-ratio margin (Liu et al. 2023, arXiv 2309.06657: RSO's hinge-norm with γ = β),
  * with scores `s = g(r)`, `r = log π_θ − log π_ref`: `max(0, 1 − β(s_w − s_l))`.
  *
- * Rewards are `β·r`, nats.
+ * Rewards are `β·r`, nats. The paper's text was not at hand.
  *
  * @param pairs Needs `referenceChosen` and `referenceRejected`.
  * @throws for missing or misshapen inputs and options out of range.
@@ -62,6 +62,7 @@ export function ipoLoss(pairs: PairLogProbs, options: IpoLossOptions = {}): Pref
   const { beta = 0.1, average = true } = options;
   checkOptions("ipoLoss", options, "beta", "average", ...DIVERGENCE_OPTIONS);
   checkBeta("ipoLoss", beta);
+  checkFlag("ipoLoss", "average", average);
   const scores = divergenceScores("ipoLoss", pairs, options, LARGEST_SQUARED_EXPONENT);
   let { chosenScore, rejectedScore } = scores;
   if (average) {

@@ -6,7 +6,7 @@
 import { stopGradient } from "../ops/composite.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { checkBeta, checkOptions } from "./inputs.js";
-import { perPairValue } from "./perPair.js";
+import { checkIfNumber, perPairValue } from "./perPair.js";
 import { logRatios, ratioLoss, smoothedLogistic } from "./pieces.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
@@ -36,6 +36,7 @@ export function offsetDpoLoss(
   const { beta = 0.1 } = options;
   checkOptions("offsetDpoLoss", options, "offset", "beta");
   checkBeta("offsetDpoLoss", beta);
+  checkIfNumber("offsetDpoLoss", "offset", options.offset);
   const ratios = logRatios("offsetDpoLoss", pairs);
   const meaning = "margins wanted";
   const offset = perPairValue("offsetDpoLoss", "offset", meaning, options.offset, pairs.chosen);

@@ -3,12 +3,12 @@
  * @module
  */
 
-import type { DType } from "../kernels/dtype.js";
 import { stopGradient } from "../ops/composite.js";
 import { relu } from "../ops/index.js";
-import { full, tensor } from "../tensor/create.js";
-import { Tensor } from "../tensor/tensor.js";
-import { checkNumber } from "./inputs.js";
+import { full } from "../tensor/create.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { checkNumber, checkState } from "./inputs.js";
+import { checkIfNumber, stateScalar } from "./perPair.js";
 
 /**
  * What dual ascent carries from step to step. Start with `{ gamma: 0 }`. Evaluate it with each
@@ -39,35 +39,46 @@ export interface PenaltyWeightOptions {
   readonly damping?: number;
 }
 
-/** γ of this step, a scalar constant. */
-export function multiplier(options: PenaltyWeightOptions, dtype: DType): Tensor {
-  const { gamma = 1, step, state, dualRate, damping } = options;
-  if (gamma === "dual") {
-    if (state === undefined) {
-      throw new TypeError(
-        'spoLoss: gamma "dual" needs `state`: { gamma: 0 } first, then the previous result\'s `state`',
-      );
+const isWeight = (gamma: number): boolean => gamma >= 0;
+
+/** Checks the options, but for what comes with the pairs: `state` and `step`. */
+export function checkWeight(options: PenaltyWeightOptions): void {
+  const { gamma = 1, state, dualRate = 0.1, damping = 1 } = options;
+  if (gamma !== "dual") {
+    for (const option of ["state", "dualRate", "damping"] as const) {
+      if (options[option] !== undefined) {
+        throw new TypeError(`spoLoss: \`${option}\` belongs to gamma: "dual"`);
+      }
     }
-    if (dualRate !== undefined) checkNumber("spoLoss", "dualRate", dualRate, (r) => r > 0, "> 0");
-    if (damping !== undefined) checkNumber("spoLoss", "damping", damping, (c) => c >= 0, "≥ 0");
-    let known = state.gamma;
-    if (!(known instanceof Tensor)) {
-      checkNumber("spoLoss", "state.gamma", known, (g) => g >= 0, "≥ 0");
-      known = tensor(known, { dtype });
+    if (typeof gamma !== "function") {
+      checkNumber("spoLoss", "gamma", gamma, isWeight, '≥ 0, a schedule, or "dual"');
     }
-    return stopGradient(known.reshape([]).cast(dtype));
+    return;
   }
-  for (const option of ["state", "dualRate", "damping"] as const) {
-    if (options[option] !== undefined) {
-      throw new TypeError(`spoLoss: \`${option}\` belongs to gamma: "dual"`);
+  checkNumber("spoLoss", "dualRate", dualRate, (r) => r > 0, "> 0");
+  checkNumber("spoLoss", "damping", damping, (c) => c >= 0, "≥ 0");
+  if (state === undefined) return;
+  checkState("spoLoss", "{ gamma }", state);
+  checkIfNumber("spoLoss", "state.gamma", state.gamma, isWeight, "≥ 0, or a tensor");
+}
+
+/** γ of this step, a scalar constant. */
+export function multiplier(options: PenaltyWeightOptions, like: Tensor): Tensor {
+  const { gamma = 1, step, state } = options;
+  if (gamma === "dual") {
+    if (state !== undefined) {
+      return stopGradient(stateScalar("spoLoss", "state.gamma", state.gamma, like));
     }
+    throw new TypeError(
+      'spoLoss: gamma "dual" needs `state`: { gamma: 0 } first, then the previous result\'s `state`',
+    );
   }
   if (typeof gamma === "function" && step === undefined) {
     throw new TypeError("spoLoss: a schedule for gamma needs `step`");
   }
   const value = typeof gamma === "function" ? gamma(step!) : gamma;
-  checkNumber("spoLoss", "gamma", value, (g) => g >= 0, '≥ 0, a schedule, or "dual"');
-  return full([], value, { dtype });
+  checkNumber("spoLoss", "gamma", value, isWeight, "≥ 0, at every step of its schedule");
+  return full([], value, { dtype: like.dtype });
 }
 
 /** What the gap weighs: γ, with `"dual"` damped. */

@@ -38,20 +38,26 @@ export function perPairTensor(
   return value.cast(like.dtype);
 }
 
-/** The same, or one number (or scalar tensor) for all pairs. */
+/** Rejects a number out of range where there may be a tensor too: a check that needs no pairs. */
+export function checkIfNumber(
+  loss: string,
+  option: string,
+  value: unknown,
+  holds: (value: number) => boolean = () => true,
+  condition = "or a tensor",
+): void {
+  if (typeof value === "number") checkNumber(loss, option, value, holds, condition);
+}
+
+/** The same, or one number (or scalar tensor) for all pairs; see {@link checkIfNumber}. */
 export function perPairValue(
   loss: string,
   option: string,
   meaning: string,
   value: Tensor | number | undefined,
   like: Tensor,
-  holds: (value: number) => boolean = () => true,
-  condition = "or a tensor",
 ): Tensor | number {
-  if (typeof value === "number") {
-    checkNumber(loss, option, value, holds, condition);
-    return value;
-  }
+  if (typeof value === "number") return value;
   if (value instanceof Tensor && value.size === 1) {
     return value.reshape([]).cast(like.dtype);
   }

@@ -7,8 +7,8 @@ import { stopGradient } from "../ops/composite.js";
 import { sqrt, square } from "../ops/index.js";
 import { tensor } from "../tensor/create.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { checkNumber } from "./inputs.js";
-import { stateScalar } from "./perPair.js";
+import { checkFlag, checkNumber, checkState } from "./inputs.js";
+import { checkIfNumber, stateScalar } from "./perPair.js";
 
 /** Decay of the running mean and standard deviation per batch. */
 const DECAY = 0.9;
@@ -33,6 +33,20 @@ export interface UpdatedStatistics extends RunningStatistics {
   readonly std: Tensor;
 }
 
+/** Checks a loss's options `state` and `updateState`, but for what comes with the pairs. */
+export function checkStatistics(
+  loss: string,
+  state: RunningStatistics | undefined,
+  update: boolean,
+): void {
+  checkFlag(loss, "updateState", update);
+  if (state === undefined) return;
+  checkState(loss, "{ mean, std, count }", state);
+  checkIfNumber(loss, "state.mean", state.mean);
+  checkIfNumber(loss, "state.std", state.std, (s) => s >= 0, "≥ 0, or a tensor");
+  checkNumber(loss, "state.count", state.count, (n) => n >= 0, "≥ 0");
+}
+
 /**
  * The statistics with a batch's mean and unbiased standard deviation included. A batch of one value
  * has no standard deviation and leaves them as they are, as does `update: false`.
@@ -43,9 +57,6 @@ export function updatedStatistics(
   state: RunningStatistics | undefined,
   update: boolean,
 ): UpdatedStatistics {
-  if (state !== undefined) {
-    checkNumber(loss, "state.count", state.count, (n) => n >= 0, "≥ 0");
-  }
   if (!update || values.size === 1) {
     if (state === undefined || state.count === 0) {
       const why = update ? "a batch of one pair has no standard deviation" : "updateState is false";

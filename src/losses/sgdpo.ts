@@ -4,9 +4,20 @@
  */
 
 import { stopGradient } from "../ops/composite.js";
-import { argsort, cast, floor, maximum, minimum, slice, where } from "../ops/index.js";
-import { generatorOf, type RandomGenerator, randomUniform } from "../tensor/random.js";
-import { formatShape } from "../tensor/shape.js";
+import {
+  argsort,
+  cast,
+  cumsum,
+  floor,
+  maximum,
+  minimum,
+  slice,
+  takeAlongAxis,
+  where,
+} from "../ops/index.js";
+import { tensor } from "../tensor/create.js";
+import { generatorOf, type RandomGenerator, randomGenerator } from "../tensor/random.js";
+import { formatShape, type Shape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { checkBeta, checkLabelSmoothing, checkNumber, checkOptions } from "./inputs.js";
 import { perPairTensor } from "./perPair.js";
@@ -83,6 +94,9 @@ export interface SgdpoPilotsOptions {
  * rejected completion, m being the length of the shorter. An empty completion gives 0. The result goes
  * into {@link sgdpoLoss}'s options.
  *
+ * What is drawn depends on the seed, a pair's place in the batch and its completions' lengths, not on
+ * where the completions stand in the sequences or on how wide the batch is.
+ *
  * @throws if shapes do not fit or a ratio is out of range.
  */
 export function sgdpoPilots(
@@ -104,18 +118,27 @@ export function sgdpoPilots(
   }
   const lengths = [chosen, rejected].map(({ mask }) => maskedCount(mask, "float64"));
   const shorter = minimum(lengths[0]!, lengths[1]!);
-  const generator = generatorOf(seed);
-  const pilot = ({ ratios, mask }: TokenRatios, share: number): Tensor => {
+  const root = generatorOf(seed)();
+  const pilot = ({ ratios, mask }: TokenRatios, share: number, side: string): Tensor => {
     // r·m that is an integer but for rounding stays it.
     const size = maximum(floor(shorter.mul(share).add(1e-9)), 1);
     const within = slice(cast(mask, "bool"), null, [1]);
-    const draw = randomUniform(ratios.shape, { seed: generator, dtype: "float64" });
-    const rank = argsort(argsort(where(within, draw, 2)));
+    const nth = maximum(cumsum(within).sub(1), 0);
+    const drawn = takeAlongAxis(draws(ratios.shape, `${root} ${side}`), nth);
+    const rank = argsort(argsort(where(within, drawn, 2)));
     const taken = rank.less(size.reshape([ratios.shape[0]!, 1]));
     return stopGradient(where(taken, where(within, ratios, 0), 0).sum(-1));
   };
   return {
-    pilotChosen: pilot(chosen, chosenRatio),
-    pilotRejected: pilot(rejected, rejectedRatio),
+    pilotChosen: pilot(chosen, chosenRatio, "chosen"),
+    pilotRejected: pilot(rejected, rejectedRatio, "rejected"),
   };
+}
+
+/** Uniform numbers, each row with a generator of its own: a wider row begins with the same ones. */
+function draws([rows, columns]: Shape, seed: string): Tensor {
+  const values = Array.from({ length: rows! }, (_, row) =>
+    Array.from({ length: columns! }, randomGenerator(`${seed} ${row}`)),
+  );
+  return tensor(Float64Array.from(values.flat()), { shape: [rows!, columns!] });
 }

@@ -5,10 +5,12 @@
 
 import { stopGradient } from "../ops/composite.js";
 import { where } from "../ops/index.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { Tensor } from "../tensor/tensor.js";
 import { type DpoLossOptions, dpoLoss } from "./dpo.js";
-import { checkChoice, checkNumber, checkOptions, checkPairs } from "./inputs.js";
+import { checkChoice, checkFlag, checkNumber, checkOptions, checkPairs } from "./inputs.js";
+import { asLogProbs } from "./logProbPairs.js";
 import {
+  checkWeight,
   multiplier,
   nextMultiplier,
   type PenaltyWeightOptions,
@@ -80,20 +82,25 @@ export function spoLoss<
   Base extends PreferenceLoss = PreferenceLoss,
 >(pairs: PairLogProbs, options: SpoLossOptions<BaseOptions, Base> = {}): SpoLoss<Base> {
   const { base = dpoLoss as never, baseOptions } = options;
-  const { hinge = false, epsilon = 0, per = "token" } = options;
+  const { hinge = false, epsilon = 0, per = "token", floor } = options;
   checkOptions("spoLoss", options, ...OPTIONS);
   checkChoice("spoLoss", "per", per, ["token", "sequence"]);
   checkNumber("spoLoss", "epsilon", epsilon, (e) => e >= 0, "≥ 0");
-  const { dtype } = checkPairs("spoLoss", pairs).chosen;
-  const gamma = multiplier(options, dtype);
+  checkFlag("spoLoss", "hinge", hinge);
+  checkWeight(options);
+  if (floor !== undefined && !(floor instanceof Tensor)) {
+    checkNumber("spoLoss", "floor", floor, () => true, "or a tensor");
+  }
+  const { chosen } = checkPairs("spoLoss", pairs);
+  const gamma = multiplier(options, chosen);
 
   const nll = supervisedLoss(pairs, per);
-  const excess = nll.sub(supervisedFloor(options.floor, pairs, per)).sub(epsilon);
+  const excess = nll.sub(supervisedFloor(floor, pairs, per)).sub(epsilon);
   const gap = excess.mean();
   const observed = stopGradient(gap);
   const penalty = penaltyWeight(options, gamma, observed);
   const weight = hinge ? where(gap.greater(0), penalty, 0) : penalty;
-  const pref = base(pairs, baseOptions);
+  const pref = base(asLogProbs(pairs), baseOptions);
   return {
     loss: pref.loss.add(weight.mul(gap)),
     perPair: pref.perPair.add(weight.mul(excess)),

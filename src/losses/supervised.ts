@@ -7,7 +7,7 @@ import { stopGradient } from "../ops/composite.js";
 import { neg } from "../ops/index.js";
 import { formatShape, sameShape } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
-import { checkNumber, checkPairs } from "./inputs.js";
+import { checkPairs } from "./inputs.js";
 import { perToken } from "./pieces.js";
 import type { PairLogProbs } from "./types.js";
 
@@ -32,10 +32,7 @@ export function supervisedFloor(
   per: Unit,
 ): Tensor | number {
   if (floor === undefined) return stopGradient(supervisedLoss(pairs, per, "referenceChosen"));
-  if (!(floor instanceof Tensor)) {
-    checkNumber("spoLoss", "floor", floor, () => true, "or a tensor");
-    return floor;
-  }
+  if (!(floor instanceof Tensor)) return floor;
   if (floor.size !== 1 && !sameShape(floor.shape, pairs.chosen.shape)) {
     throw new RangeError(
       `spoLoss: floor must be a scalar or have shape ${formatShape(pairs.chosen.shape)}, got ${formatShape(floor.shape)}`,

@@ -8,7 +8,7 @@ import { div, exp, logSoftmax, logSumExp, maximum, minimum, mul, slice } from ".
 import type { Tensor } from "../tensor/tensor.js";
 import { type DpoLossOptions, dpoLoss } from "./dpo.js";
 import { LARGEST_EXPONENT } from "./exponents.js";
-import { checkOptions, checkPairs } from "./inputs.js";
+import { checkFlag, checkOptions, checkPairs } from "./inputs.js";
 import { tokenLogProbs } from "./logProbs.js";
 import { perPairTensor } from "./perPair.js";
 import { checkTokens, maskedCount, maskedSum } from "./tokenInputs.js";
@@ -48,6 +48,7 @@ export function wpoLoss<
 >(pairs: PairLogProbs, options: WpoLossOptions<BaseOptions, Base> = {}): Base {
   const { base = dpoLoss as never, clamp = true } = options;
   checkOptions("wpoLoss", options, ...OPTIONS);
+  checkFlag("wpoLoss", "clamp", clamp);
   const { chosen } = checkPairs("wpoLoss", pairs);
   const logWeight = (which: "chosenLogWeight" | "rejectedLogWeight") =>
     perPairTensor("wpoLoss", which, "log W of the completions", options[which], chosen);

@@ -4,14 +4,16 @@
  */
 
 import { softmax } from "../ops/activations.js";
-import { lessEqual, mul, where } from "../ops/elementwise.js";
+import { add, lessEqual, mul, where } from "../ops/elementwise.js";
+import { gather } from "../ops/indexing.js";
 import { matmul } from "../ops/matmul.js";
-import { reshape, slice, swapAxes, transpose } from "../ops/movement.js";
+import { concat, pad, reshape, slice, swapAxes, transpose } from "../ops/movement.js";
 import { iota } from "../tensor/create.js";
 import { formatShape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { continued, type InitOptions } from "./initial.js";
 import { initLinear, type LinearParameters, linear } from "./linear.js";
+import type { PackedBatch } from "./packing.js";
 
 /** Parameters of {@link causalSelfAttention}. */
 export interface AttentionParameters {
@@ -24,35 +26,101 @@ export interface AttentionParameters {
 /** The score of later positions. Its exponential is 0, and no −∞ − (−∞) arises. */
 const MASKED = -1e30;
 
+/** Options of {@link causalSelfAttention}. */
+export interface AttentionOptions {
+  /**
+   * The scores of a group of successive positions are computed up to the group's end only: n equal
+   * groups leave out (n − 1)/2n of all scores, masked ones. Default: 1 below 64 positions, 4 below
+   * 512, then 8.
+   */
+  readonly groups?: number;
+  /** x holds this batch's tokens, `[N, D]`. Default: x holds all positions. */
+  readonly batch?: PackedBatch;
+  /** Of the packed batch, only the states of the tokens that predict, `[M, D]`. Default false. */
+  readonly predictorsOnly?: boolean;
+}
+
 /**
  * Multi-head self-attention in which a position sees itself and earlier ones only:
- * `softmax(q·kᵀ/√(D/heads))·v` per head, `[B, T, D] → [B, T, D]` (Vaswani et al. 2017, arXiv
- * 1706.03762, §3.2).
- * @throws if the width does not divide into the heads.
+ * `softmax(q·kᵀ/√(D/heads))·v` per head, `[B, T, D] → [B, T, D]` or, for a packed batch,
+ * `[N, D] → [N, D]` (Vaswani et al. 2017, arXiv 1706.03762, §3.2).
+ * @throws if the width does not divide into the heads, or the groups are not a positive integer.
  */
 export function causalSelfAttention(
   parameters: AttentionParameters,
   x: Tensor,
   heads: number,
+  options: AttentionOptions = {},
 ): Tensor {
-  if (x.rank !== 3) {
+  const { batch: packed, predictorsOnly = false } = options;
+  if (x.rank !== (packed ? 2 : 3)) {
     throw new RangeError(
-      `causalSelfAttention: x has shape ${formatShape(x.shape)}; it needs [batch, positions, width]`,
+      `causalSelfAttention: x has shape ${formatShape(x.shape)}; it needs ` +
+        `[${packed ? "tokens" : "batch, positions"}, width]`,
     );
   }
-  const [batch, positions, width] = x.shape as [number, number, number];
+  const width = x.shape.at(-1)!;
   checkHeads("causalSelfAttention", width, heads);
-  const headWidth = width / heads;
-  const qkv = reshape(linear(parameters.qkv, x), [batch, positions, 3 * heads, headWidth]);
+  const states = linear(parameters.qkv, x);
+  if (!packed) return linear(parameters.projection, attention(states, heads, options.groups));
+  const mixed = attention(gather(states, packed.tokens), heads, options.groups, packed.lengths);
+  const places = predictorsOnly ? packed.predictorPlaces : packed.places;
+  return linear(parameters.projection, gather(reshape(mixed, [-1, width]), places));
+}
+
+/**
+ * Queries, keys and values side by side, `[B, T, 3D]`, to the heads side by side, `[B, T, D]`. With
+ * lengths, which fall, what comes out beyond them is of no account.
+ */
+function attention(
+  qkv: Tensor,
+  heads: number,
+  groups?: number,
+  lengths?: readonly number[],
+): Tensor {
+  const [batch, positions, triple] = qkv.shape as [number, number, number];
+  const width = triple / 3;
+  const split = reshape(qkv, [batch, positions, 3 * heads, width / heads]);
   const [q, k, v] = [0, 1, 2].map((part) => {
-    const own = slice(qkv, null, null, [part * heads, (part + 1) * heads]);
+    const own = slice(split, null, null, [part * heads, (part + 1) * heads]);
     return transpose(own, [0, 2, 1, 3]);
   }) as [Tensor, Tensor, Tensor];
-  const scores = mul(matmul(q, swapAxes(k, -1, -2)), 1 / Math.sqrt(headWidth));
-  const visible = lessEqual(iota([positions]), reshape(iota([positions]), [positions, 1]));
-  const weights = softmax(where(visible, scores, MASKED));
-  const mixed = transpose(matmul(weights, v), [0, 2, 1, 3]);
-  return linear(parameters.projection, reshape(mixed, [batch, positions, width]));
+  const length = Math.ceil(positions / groupCount(positions, groups));
+  const parts: Tensor[] = [];
+  let start = 0;
+  do {
+    const end = Math.min(start + length, positions);
+    const count = lengths?.filter((own) => own > start).length ?? batch;
+    const part = (t: Tensor, from: number): Tensor => slice(t, [0, count], null, [from, end]);
+    const mixed = transpose(attend(part(q, start), part(k, 0), part(v, 0)), [0, 2, 1, 3]);
+    const rows = reshape(mixed, [count, end - start, width]);
+    parts.push(
+      pad(rows, [
+        [0, batch - count],
+        [0, 0],
+        [0, 0],
+      ]),
+    );
+    start = end;
+  } while (start < positions);
+  return concat(parts, 1);
+}
+
+function groupCount(positions: number, groups?: number): number {
+  if (groups === undefined) return positions < 64 ? 1 : positions < 512 ? 4 : 8;
+  if (!(Number.isInteger(groups) && groups > 0)) {
+    throw new RangeError(`causalSelfAttention: groups must be an integer > 0, got ${groups}`);
+  }
+  return Math.min(groups, Math.max(positions, 1));
+}
+
+/** Attention of the last positions, `[B, H, S, D]`, to all, `[B, H, T, D]`. */
+function attend(q: Tensor, k: Tensor, v: Tensor): Tensor {
+  const [count, width] = q.shape.slice(-2) as [number, number];
+  const positions = k.shape.at(-2)!;
+  const scores = mul(matmul(q, swapAxes(k, -1, -2)), 1 / Math.sqrt(width));
+  const own = add(reshape(iota([count]), [count, 1]), positions - count);
+  return matmul(softmax(where(lessEqual(iota([positions]), own), scores, MASKED)), v);
 }
 
 /** Rejects a width that does not divide into the heads. */

@@ -5,12 +5,14 @@
 
 import type { DType } from "../kernels/dtype.js";
 import { add } from "../ops/elementwise.js";
+import { gather } from "../ops/indexing.js";
 import { matmul } from "../ops/matmul.js";
 import { slice, swapAxes } from "../ops/movement.js";
 import { randomGenerator } from "../tensor/random.js";
 import { formatShape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import {
+  type AttentionOptions,
   type AttentionParameters,
   causalSelfAttention,
   checkHeads,
@@ -19,6 +21,7 @@ import {
 import { checkIds, type EmbeddingParameters, embedding, initEmbedding } from "./embedding.js";
 import { initMlp, type MlpParameters, mlp } from "./mlp.js";
 import { initLayerNorm, type LayerNormParameters, layerNorm } from "./normalization.js";
+import type { PackedBatch } from "./packing.js";
 
 /** Size and layout of a {@link gpt}. */
 export interface GptConfig {
@@ -39,6 +42,8 @@ export interface GptConfig {
    * (false). Default true.
    */
   readonly tiedHead?: boolean;
+  /** The `groups` of {@link causalSelfAttention}. 1 computes the masked half of all scores too. */
+  readonly attentionGroups?: number;
 }
 
 /** Parameters of one block. */
@@ -92,6 +97,12 @@ export interface Gpt extends LanguageModel<GptParameters> {
    * @throws if T exceeds the context, or ids whose values are known are outside the vocabulary.
    */
   apply(parameters: GptParameters, ids: Tensor): Tensor;
+  /**
+   * Final hidden states of a packed batch's tokens that predict, `[M, D]`: the rows of `hidden` from
+   * which the log-probabilities of its masked-in tokens follow.
+   * @throws if its positions exceed the context, or ids are outside the vocabulary.
+   */
+  packedHidden(parameters: GptParameters, batch: PackedBatch): Tensor;
 }
 
 /**
@@ -107,7 +118,7 @@ export interface Gpt extends LanguageModel<GptParameters> {
  */
 export function gpt(config: GptConfig): Gpt {
   const { vocabularySize, contextLength, width, layers, heads } = config;
-  const { mlpWidth = 4 * width, tiedHead = true } = config;
+  const { mlpWidth = 4 * width, tiedHead = true, attentionGroups } = config;
   const sizes = { vocabularySize, contextLength, width, layers, heads, mlpWidth };
   for (const [name, size] of Object.entries(sizes)) {
     if (!(Number.isInteger(size) && size > 0)) {
@@ -147,13 +158,41 @@ export function gpt(config: GptConfig): Gpt {
     }
     checkIds("gpt", ids, vocabularySize);
     const places = slice(parameters.positionEmbedding.weight, [0, positions]);
-    let x = add(embedding(parameters.tokenEmbedding, ids), places);
-    for (const block of parameters.blocks) {
-      x = add(x, causalSelfAttention(block.attention, layerNorm(block.norm1, x), heads));
+    return throughBlocks(parameters, add(embedding(parameters.tokenEmbedding, ids), places));
+  };
+
+  const packedHidden: Gpt["packedHidden"] = (parameters, batch) => {
+    const positions = batch.tokens.shape[1]!;
+    if (positions > contextLength) {
+      throw new RangeError(
+        `gpt: the packed batch has ${positions} positions, the context ${contextLength}`,
+      );
+    }
+    checkIds("gpt", batch.ids, vocabularySize);
+    const places = embedding(parameters.positionEmbedding, batch.positions);
+    return throughBlocks(
+      parameters,
+      add(embedding(parameters.tokenEmbedding, batch.ids), places),
+      batch,
+    );
+  };
+
+  function throughBlocks(parameters: GptParameters, start: Tensor, batch?: PackedBatch): Tensor {
+    const options: AttentionOptions = {
+      ...(attentionGroups === undefined ? {} : { groups: attentionGroups }),
+      ...(batch && { batch }),
+    };
+    let x = start;
+    for (const [i, block] of parameters.blocks.entries()) {
+      // Nobody reads what the last block makes of tokens that predict nothing.
+      const predictorsOnly = batch !== undefined && i === parameters.blocks.length - 1;
+      const own = { ...options, predictorsOnly };
+      const mixed = causalSelfAttention(block.attention, layerNorm(block.norm1, x), heads, own);
+      x = add(predictorsOnly ? gather(x, batch.predictors) : x, mixed);
       x = add(x, mlp(block.mlp, layerNorm(block.norm2, x)));
     }
     return layerNorm(parameters.finalNorm, x);
-  };
+  }
 
   const headWeight: Gpt["headWeight"] = ({ head, tokenEmbedding }) => {
     if (!tiedHead && !head) {
@@ -166,6 +205,7 @@ export function gpt(config: GptConfig): Gpt {
     config,
     init,
     hidden,
+    packedHidden,
     headWeight,
     apply: (parameters, ids) =>
       matmul(hidden(parameters, ids), swapAxes(headWeight(parameters), 0, 1)),

@@ -4,6 +4,7 @@
  */
 
 export {
+  type AttentionOptions,
   type AttentionParameters,
   causalSelfAttention,
   type InitAttentionOptions,
@@ -31,3 +32,4 @@ export {
   type RmsNormParameters,
   rmsNorm,
 } from "./normalization.js";
+export { type PackedBatch, type PackOptions, packBatch } from "./packing.js";

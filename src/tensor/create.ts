@@ -6,7 +6,13 @@
 import { allocate, DTYPES, type DType, type TypedArray } from "../kernels/dtype.js";
 import { CONSTANT, FULL, LEAF, type Primitive, primitive } from "./primitive.js";
 import { checkShape, formatShape, type Shape, sizeOf } from "./shape.js";
-import { checkTensorLike, type NestedArray, Tensor, type TensorLike } from "./tensor.js";
+import {
+  checkTensorLike,
+  describeValue,
+  type NestedArray,
+  Tensor,
+  type TensorLike,
+} from "./tensor.js";
 
 /** Values {@link tensor} takes. */
 export type TensorData =
@@ -100,7 +106,7 @@ function fill(data: NestedArray, shape: Shape, into: TypedArray, isBoolean: bool
       for (const item of value) visit(item, depth + 1);
     } else {
       if (typeof value !== "number" && typeof value !== "boolean") {
-        throw new TypeError(`tensor: expected numbers or booleans, found ${JSON.stringify(value)}`);
+        throw new TypeError(`tensor: expected numbers or booleans, found ${describeValue(value)}`);
       }
       into[next++] = isBoolean ? Number(Number(value) !== 0) : Number(value);
     }

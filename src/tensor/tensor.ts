@@ -58,7 +58,7 @@ export function checkTensorLike(value: unknown, operation = ""): asserts value i
 }
 
 /** A value in few words, for errors. */
-function describeValue(value: unknown): string {
+export function describeValue(value: unknown): string {
   if (Array.isArray(value)) return "an array";
   return typeof value === "string" ? JSON.stringify(value) : String(value);
 }
@@ -176,6 +176,11 @@ export class Tensor {
     this.detachHistory();
   }
 
+  /** Disposes of the tensor at the end of a block: `using t = …`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
   /** `Tensor float32[2,3] = exp(…)`. */
   toString(): string {
     const type = `${this.dtype}${formatShape(this.shape)}`;
@@ -194,6 +199,17 @@ export class Tensor {
   /** The same text as {@link Tensor.toString}, for Node's `console.log`. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.toString();
+  }
+
+  /**
+   * A tensor has no JSON: its elements may not be computed yet, or lie on a device.
+   * @throws always, naming what to write instead.
+   */
+  toJSON(): never {
+    throw new TypeError(
+      `JSON cannot hold a tensor (${this.dtype}${formatShape(this.shape)}): ` +
+        "write `await treeNumbers(state)` for a state of scalars, or `await tensor.array()`",
+    );
   }
 
   // Arithmetic

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { formatShape } from "./shape.js";
 import { Tensor } from "./tensor.js";
 
 /** A tensor, or plain objects and arrays of trees. */
@@ -60,4 +61,41 @@ export function treeMap<T>(
 export function treeUnflatten<T>(tree: T, leaves: readonly Tensor[]): T {
   let next = 0;
   return treeMap(() => leaves[next++]!, tree);
+}
+
+/** A tree with numbers for tensors. */
+export type TreeNumbers<T> = T extends Tensor
+  ? number
+  : T extends object
+    ? { [Key in keyof T]: TreeNumbers<T[Key]> }
+    : T;
+
+/**
+ * A tree of the same structure with each scalar tensor as a number: a loss's state as JSON can hold it,
+ * and as the loss takes it back.
+ *
+ * @throws (the returned promise rejects) naming the path of a tensor with another number of elements
+ * than one.
+ * @example
+ * const saved = JSON.stringify(await treeNumbers(state));
+ * const { loss } = bcoLoss(pairs, { state: JSON.parse(saved) });
+ */
+export async function treeNumbers<T>(tree: T): Promise<TreeNumbers<T>> {
+  const visit = async (value: unknown, path: string): Promise<unknown> => {
+    if (value instanceof Tensor) {
+      if (value.size === 1) return value.item();
+      throw new RangeError(
+        `treeNumbers: the tensor at ${path || "the root"} has shape ${formatShape(value.shape)}; ` +
+          "only scalars become numbers, `await tensor.array()` reads others",
+      );
+    }
+    if (!isBranch(value)) return value;
+    const entries = Object.entries(value).map(async ([key, item]) => [
+      key,
+      await visit(item, path ? `${path}.${key}` : key),
+    ]);
+    const read = await Promise.all(entries);
+    return Array.isArray(value) ? read.map(([, item]) => item) : Object.fromEntries(read);
+  };
+  return visit(tree, "") as Promise<TreeNumbers<T>>;
 }

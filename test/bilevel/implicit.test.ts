@@ -91,6 +91,64 @@ describe("implicit-neumann", () => {
   });
 });
 
+describe("implicit-neumann where g curves downward", () => {
+  const bent = (curvatures: readonly number[], slopes: readonly number[]) => ({
+    upper: (_: Tensor, y: Tensor) => y.mul(vector(...slopes)).sum(),
+    lower: (x: Tensor, y: Tensor) =>
+      y
+        .square()
+        .mul(vector(...curvatures))
+        .sum()
+        .mul(0.5)
+        .sub(y.mul(x).sum()),
+  });
+  const run = async (curvatures: readonly number[], slopes: readonly number[], terms = 20) => {
+    const zero = vector(...curvatures.map(() => 0));
+    const step = await bilevelStep(
+      bent(curvatures, slopes),
+      { x: zero, y: zero },
+      { method: "implicit-neumann", ...asItIs, neumannLearningRate: 0.1, terms },
+    );
+    return [step.outcome, await step.residual.item()] as const;
+  };
+
+  it("is seen while the terms still shrink, from how they turn", async () => {
+    const [outcome, residual] = await run([1, -0.5], [1, 0.01]);
+    expect(residual).toBeLessThan(0.2);
+    expect(outcome).toBe("diverging");
+  });
+
+  it("is seen where terms do not turn, from their length", async () => {
+    expect((await run([-0.5], [1]))[0]).toBe("diverging");
+    // Shorter than at the start after 30 terms, and growing.
+    const [outcome, residual] = await run([1, -0.5], [1, 1e-5], 60);
+    expect(residual).toBeLessThan(1);
+    expect(outcome).toBe("diverging");
+  });
+
+  it("is not seen where it is not, nor where there is nothing to solve", async () => {
+    expect(await run([1, 0.5], [1, 0.01])).toEqual(["summed", expect.any(Number)]);
+    expect((await run([1, 1, 1], [3, 2, 1], 200))[0]).toBe("summed");
+    expect((await run([1, 0], [1, 0], 200))[0]).toBe("summed");
+    // Terms whose squares underflow.
+    expect((await run([1], [1], 3700))[0]).toBe("summed");
+    expect(await run([1, 0.5], [0, 0])).toEqual(["summed", 0]);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(
+          fc.tuple(fc.double({ min: 0.1, max: 15, noNaN: true }), fc.integer({ min: -5, max: 5 })),
+          { minLength: 3, maxLength: 3 },
+        ),
+        async (both) => {
+          const [curvatures, slopes] = [both.map(([h]) => h), both.map(([, s]) => s)];
+          expect((await run(curvatures, slopes))[0]).toBe("summed");
+        },
+      ),
+      { numRuns: 20 },
+    );
+  });
+});
+
 describe("implicit-cg", () => {
   const cg = { method: "implicit-cg", ...asItIs } as const;
 

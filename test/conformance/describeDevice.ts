@@ -129,9 +129,13 @@ export function describeDevice(device: TestedDevice, runSuite: RunSuite): void {
 
   it("what a loop no longer needs is freed", async () => {
     const bytes = 4e6;
-    const { held, last } = await run("memory", device, bytes, 600);
-    expect(last).toBe(600);
-    expect(Math.max(...held)).toBeLessThan(150 * bytes);
+    const steps = 800;
+    const { held, last } = await run("memory", device, bytes, steps);
+    expect(last).toBe(steps);
+    // A browser collects when it likes; without any collection the second half holds twice the first.
+    const early = Math.max(...held.slice(0, steps / 2));
+    const late = Math.max(...held.slice(steps / 2));
+    expect(late).toBeLessThan(Math.max(1.5 * early, 100 * bytes));
   });
 
   it("SPO's oracles hold", async () => {

@@ -206,6 +206,11 @@ describe("DynamicsRecorder", () => {
     await expect(own.record(0, three, { metrics: { m: tensor([1, 2]) } })).rejects.toThrow(
       "m must",
     );
+    for (const m of ["1", null, undefined]) {
+      await expect(own.record(0, three, { metrics: { m: m as never } })).rejects.toThrow(
+        "DynamicsRecorder: metric m must be a number or a tensor, got ",
+      );
+    }
     await expect(own.record(0, { ...three, velocities: tensor([1, 2]) })).rejects.toThrow(
       "velocities must have shape [3]",
     );

@@ -9,8 +9,12 @@ import { type LossGradient, lossGradient } from "../../src/interop/index.js";
 import type { TypedArray } from "../../src/kernels/dtype.js";
 import {
   aspoLoss,
+  type BetaDpoLoss,
+  bcoLoss,
+  betaDpoLoss,
   dpoLoss,
   lossByName,
+  mixLosses,
   offsetDpoLoss,
   type PairLogProbs,
   type SpoLoss,
@@ -124,7 +128,7 @@ describe("what a loss takes beside log-probabilities", () => {
             [1, 1],
             [0.2, 0.9],
           ],
-          mask: sentences.map(() => [1, 1]),
+          mask: sentences.map((_, i) => (i % 2 === 0 ? [true, true] : [1, 1])),
         },
         { beta: 0.5 },
       );
@@ -231,7 +235,9 @@ describe("lossGradient", () => {
     const gradient = lossGradient(spoLoss);
     const options = { gamma: "dual", dualRate: 4, damping: 0, floor: 0.5 } as const;
     const first = await gradient(arrays, { ...options, state: { gamma: 2 } });
-    expectTypeOf(first.result).toEqualTypeOf<SpoLoss>();
+    expectTypeOf(first.result.state).toEqualTypeOf<{ readonly gamma: number }>();
+    expectTypeOf(first.result.base).toEqualTypeOf<SpoLoss["base"]>();
+    expect(JSON.parse(JSON.stringify(first.result.state))).toEqual(first.result.state);
     const next = await gradient(arrays, { ...options, state: first.result.state });
     const gap = await first.result.gap.item();
     expect(await next.result.gamma.item()).toBeCloseTo(2 + 4 * gap, 12);
@@ -241,6 +247,25 @@ describe("lossGradient", () => {
       (await lossGradient((pairs) => spoLoss(pairs, other))(arrays)).loss,
       14,
     );
+  });
+
+  it("gives states as plain numbers, those of losses inside others too", async () => {
+    const { result } = await lossGradient(spoLoss<object, BetaDpoLoss>)(arrays, {
+      base: betaDpoLoss,
+    });
+    expect(result.state).toEqual({ gamma: 1 });
+    expectTypeOf(result.base.state.mean).toEqualTypeOf<number>();
+    expect(result.base.state.count).toBe(1);
+    expect(typeof result.base.state.mean).toBe("number");
+    expect(result.base.kept.shape).toEqual([4]);
+    const mix = lossGradient(
+      mixLosses(
+        { loss: dpoLoss, weight: 1 },
+        { loss: bcoLoss, weight: 1, options: { state: { mean: 0, count: 0 } } },
+      ),
+    );
+    const { terms } = (await mix(arrays)).result;
+    expect(terms[1].state).toEqual({ mean: expect.any(Number), count: 8 });
   });
 
   it("compiles once for batches of one size", async () => {
@@ -268,10 +293,20 @@ describe("lossGradient", () => {
       "lossGradient: `rejected` must hold finite numbers, got NaN at 2",
     );
     await expect(run({ ...arrays, rejected: ["1", 2, 3, 4] as never })).rejects.toThrow(
-      "lossGradient: `rejected` must hold finite numbers, got 1 at 0",
+      'lossGradient: `rejected` must hold finite numbers, got "1" at 0',
     );
     await expect(run({ ...arrays, rejected: tensor([1]) as never })).rejects.toThrow(
       "lossGradient: `rejected` must be an array of numbers, got object",
+    );
+    await expect(run(undefined as never)).rejects.toThrow(
+      "lossGradient: needs an object of arrays, got undefined",
+    );
+    const big = BigInt64Array.of(1n, 2n, 3n, 4n) as never;
+    await expect(run({ ...arrays, rejected: big })).rejects.toThrow(
+      "lossGradient: `rejected` must hold finite numbers, got 1n at 0",
+    );
+    await expect(run({ ...arrays, rejected: [true, false, true, true] as never })).rejects.toThrow(
+      "lossGradient: `rejected` must hold finite numbers, got true at 0",
     );
     const none = { chosen: [], rejected: [], referenceChosen: [], referenceRejected: [] };
     await expect(run(none)).rejects.toThrow("dpoLoss: the batch is empty");

@@ -75,7 +75,7 @@ describe("lossByName", () => {
   });
 
   it("takes TRL's whole configuration for every name of TRL's that it is valid for", () => {
-    for (const name of Object.keys(LOSSES).slice(0, 14)) {
+    for (const name of Object.keys(LOSSES).slice(0, 15)) {
       if (name === "exo_pair") {
         expect(() => lossByName(name as string, trlDefaults)).toThrow(
           "exoLoss: labelSmoothing must be a number in (0, ½], got 0",
@@ -138,6 +138,86 @@ describe("lossByName", () => {
       "exoLoss: labelSmoothing must be a number in (0, ½], got 0",
     );
     expect(() => lossByName("sigmoid", { use_weighting: true, betta: 1 })).toThrow("`betta`");
+  });
+
+  it("tries what needs no pairs then: numbers in the place of tensors, states, flags", () => {
+    const early: readonly (readonly [string, object, string])[] = [
+      ["spo", { gamma: -1 }, "spoLoss: gamma must be a number ≥ 0"],
+      ["spo", { gamma: "dual", dualRate: 0 }, "spoLoss: dualRate must be a number > 0"],
+      ["spo", { gamma: "dual", state: { gamma: -1 } }, "spoLoss: state.gamma must be a number ≥ 0"],
+      ["spo", { gamma: "dual", state: null }, "spoLoss: state must be { gamma }, got null"],
+      ["spo", { state: { gamma: 1 } }, '`state` belongs to gamma: "dual"'],
+      ["spo", { floor: "0" }, 'spoLoss: floor must be a number or a tensor, got "0"'],
+      ["spo", { hinge: "false" }, 'spoLoss: hinge must be true or false, got "false"'],
+      ["kto", { kl: -1 }, "ktoLoss: kl must be a number ≥ 0"],
+      ["sppo", { winProbability: 2 }, "sppoLoss: winProbability must be a number in [0, 1]"],
+      ["sppo", { hard: 1 }, "sppoLoss: hard must be true or false, got 1"],
+      ["odpo", { offset: Number.NaN }, "offsetDpoLoss: offset must be a number"],
+      ["bco_pair", { delta: Number.NaN }, "bcoLoss: delta must be a number"],
+      ["bco_pair", { state: null }, "bcoLoss: state must be { mean, count }, got null"],
+      ["bco_pair", { state: {} }, "bcoLoss: state.count must be a number ≥ 0, got undefined"],
+      ["bco_pair", { updateState: 0 }, "bcoLoss: updateState must be true or false, got 0"],
+      ["alphadpo", { state: null }, "alphaDpoLoss: state must be { mean, std, count }, got null"],
+      ["betadpo", { state: { mean: 0, std: -1, count: 1 } }, "state.std must be a number ≥ 0"],
+      [
+        "betadpo",
+        { updateState: "no" },
+        'betaDpoLoss: updateState must be true or false, got "no"',
+      ],
+      ["ipo", { average: "no" }, 'ipoLoss: average must be true or false, got "no"'],
+      ["wpo", { clamp: "no" }, 'wpoLoss: clamp must be true or false, got "no"'],
+      ["cpo", { type: "hinge", label_smoothing: 0.1 }, 'labelSmoothing belongs to type "sigmoid"'],
+    ];
+    for (const [name, options, message] of early) {
+      expect(() => lossByName(name, options as never), name).toThrow(message);
+    }
+    expect(() => aotLoss(pairs, { unpaired: 0 as never })).toThrow(
+      "aotLoss: unpaired must be true or false, got 0",
+    );
+  });
+
+  it("says what it needs when it is given nothing", () => {
+    expect(() => lossByName(undefined as never)).toThrow(
+      "lossByName: needs a loss's name or a list of names, got undefined",
+    );
+    expect(() => lossByName(["sft", null as never])).toThrow("a list of names, got null");
+    expect(() => lossByName("sigmoid", null as never)).toThrow(
+      "lossByName: the configuration must be an object of options, got null",
+    );
+    expect(() => lossByName("sigmoid")(pairs, null as never)).toThrow(
+      "lossByName: what comes with the pairs must be an object of options, got null",
+    );
+  });
+
+  it("knows options from what every object has", () => {
+    for (const key of ["constructor", "toString", "__proto__"]) {
+      const config = JSON.parse(`{ "${key}": 1 }`);
+      expect(() => lossByName("sigmoid", config), key).toThrow(`dpoLoss: has no option \`${key}\``);
+    }
+  });
+
+  it("takes the weights of a single name, [1], and no other", async () => {
+    const found = lossByName("sigmoid", { ...trlDefaults, loss_weights: [1] })(pairs);
+    await expectSame(found, dpoLoss(pairs));
+    expect(await lossByName(["sigmoid"], { loss_weights: [0.5] })(pairs).loss.item()).toBeCloseTo(
+      (await dpoLoss(pairs).loss.item()) / 2,
+      14,
+    );
+  });
+
+  it("takes any β with sft, which has none, as in a list", async () => {
+    await expectSame(lossByName("sft", { ...trlDefaults, beta: 0.5 })(pairs), sftLoss(pairs));
+  });
+
+  it("smooths CPO's labels as TRL does", async () => {
+    const found = lossByName("cpo", { beta: 0.5, label_smoothing: 0.1, cpo_alpha: 0 })(pairs);
+    const [chosen, rejected] = [await pairs.chosen.data(), await pairs.rejected.data()];
+    const softplus = (x: number): number => Math.log1p(Math.exp(x));
+    const perPair = await found.perPair.data();
+    perPair.forEach((value, i) => {
+      const z = 0.5 * (chosen[i]! - rejected[i]!);
+      expect(value).toBeCloseTo(0.9 * softplus(-z) + 0.1 * softplus(z), 13);
+    });
   });
 
   it("gives the result of the loss itself, its state included", () => {
@@ -219,7 +299,9 @@ describe("lossByName", () => {
     expect(() => lossByName("apo_zero", { f_divergence_type: "forward_kl" })).toThrow(
       "`f_divergence_type`; of TRL's options it has beta",
     );
-    expect(() => lossByName("sft", { beta: 0.1 })).toThrow("of TRL's options it has none");
+    expect(() => lossByName("sft", { label_smoothing: 0.1 })).toThrow(
+      "of TRL's options it has none",
+    );
     expect(() => lossByName("sigmoid", { discopop_tau: 0.1 })).toThrow("`discopop_tau`");
     expect(() => lossByName("sigmoid", { f_alpha_divergence_coef: 0.7 })(pairs)).toThrow(
       'fAlphaDivergenceCoef belongs to fDivergence "alpha_divergence"',
@@ -227,17 +309,15 @@ describe("lossByName", () => {
     expect(() => lossByName("sigmoid", { f_divergence_type: "kl" })(pairs)).toThrow(
       'must be one of "reverse_kl"',
     );
-    // TRL's CPO smooths its sigmoid loss; here that form is not offered.
-    expect(() => lossByName("cpo", { label_smoothing: 0.1 })).toThrow(
-      '"cpo" has no part for `label_smoothing`; of TRL\'s options it has beta, cpo_alpha',
-    );
     expect(() => lossByName("orpo", { label_smoothing: 0.1 })).toThrow(
       '"orpo" has no part for `label_smoothing`; of TRL\'s options it has beta',
     );
     expect(() => lossByName("sigmoid", { ld_alpha: 0.5 })).toThrow(
       "ld_alpha changes the log-probabilities, not the loss",
     );
-    expect(() => lossByName("sigmoid", { loss_weights: [1] })).toThrow("`loss_weights`");
+    expect(() => lossByName("sigmoid", { loss_weights: [0.5] })).toThrow(
+      'lossByName: "sigmoid" alone weighs 1; loss_weights other than [1] need a list, ["sigmoid"]',
+    );
     expect(() => lossByName("sigmoid", { label_smoothing: 0.1, labelSmoothing: 0.2 })).toThrow(
       'lossByName: "sigmoid" got `labelSmoothing` twice',
     );

@@ -63,6 +63,8 @@ export interface Case {
   readonly symmetric?: boolean;
   /** Has no use for a reference. */
   readonly alone?: boolean;
+  /** It draws among the pairs by their place. */
+  readonly drawn?: boolean;
   /** What it gets is computed from the inputs before it can check them. */
   readonly prepared?: boolean;
 }
@@ -126,6 +128,13 @@ export const cases: readonly Case[] = [
   { name: "hingeLoss", loss: (p) => hingeLoss(p), atReference: 1 },
   { name: "ipoLoss", loss: (p) => ipoLoss(p), atReference: 25 },
   { name: "exoLoss", loss: (p) => exoLoss(p, { beta: 0.5 }) },
+  ...divergences.map(
+    (options): Case => ({
+      name: `dpoLoss at ε = ½ with ${Object.values(options).join(" ")}`,
+      loss: (p) => dpoLoss(p, { beta: 0.5, labelSmoothing: 0.5, ...options }),
+      symmetric: true,
+    }),
+  ),
   {
     name: "exoLoss at ε = ½",
     loss: (p) => exoLoss(p, { labelSmoothing: 0.5 }),
@@ -141,6 +150,11 @@ export const cases: readonly Case[] = [
     loss: (p) => sppoLoss(p, { beta: 0.1, winProbability: p.extras.winProbability! }),
     takes: ["winProbability"],
   },
+  {
+    name: "sppoLoss at P = ½",
+    loss: (p) => sppoLoss(p, { winProbability: 0.5 }),
+    symmetric: true,
+  },
   { name: "sppoLoss hard", loss: (p) => sppoLoss(p, { hard: true }), atReference: 500_000 },
   { name: "aotLoss", loss: (p) => aotLoss(p), whole: true, atReference: LN2 },
   {
@@ -149,6 +163,14 @@ export const cases: readonly Case[] = [
     whole: true,
     atReference: LN2,
   },
+  ...[false, true].map(
+    (unpaired): Case => ({
+      name: `aotLoss at ε = ½${unpaired ? ", unpaired" : ""}`,
+      loss: (p) => aotLoss(p, { unpaired, beta: 0.5, labelSmoothing: 0.5 }),
+      whole: true,
+      symmetric: true,
+    }),
+  ),
   { name: "apoZeroLoss", loss: (p) => apoZeroLoss(p), atReference: 1 },
   { name: "apoDownLoss", loss: (p) => apoDownLoss(p), atReference: 1 },
   { name: "discopopLoss", loss: (p) => discopopLoss(p), atReference: (1 + LN2) / 2 },
@@ -173,6 +195,7 @@ export const cases: readonly Case[] = [
     loss: (p) =>
       betaDpoLoss(p, { state: { mean: 0.2, std: 0.5, count: 5 }, dropRatio: 0.25, scale: 0 }),
     whole: true,
+    drawn: true,
   },
   { name: "simpoLoss", loss: (p) => simpoLoss(p, { labelSmoothing: 0.1 }), alone: true },
   {
@@ -182,8 +205,20 @@ export const cases: readonly Case[] = [
     alone: true,
   },
   { name: "alphaPoLoss", loss: (p) => alphaPoLoss(p), alone: true },
+  {
+    name: "alphaPoLoss at ε = ½ and γ = 0",
+    loss: (p) => alphaPoLoss(p, { gamma: 0, labelSmoothing: 0.5 }),
+    symmetric: true,
+    alone: true,
+  },
   { name: "alphaPoLoss at α < 0", loss: (p) => alphaPoLoss(p, { alpha: -0.25 }), alone: true },
   { name: "cpoLoss", loss: (p) => cpoLoss(p), alone: true },
+  {
+    name: "cpoLoss at ε = ½ without likelihood",
+    loss: (p) => cpoLoss(p, { nllWeight: 0, labelSmoothing: 0.5 }),
+    symmetric: true,
+    alone: true,
+  },
   { name: "cpoLoss hinge", loss: (p) => cpoLoss(p, { type: "hinge" }), alone: true },
   { name: "cpoLoss ipo", loss: (p) => cpoLoss(p, { type: "ipo" }), alone: true },
   { name: "orpoLoss", loss: (p) => orpoLoss(p), alone: true },
@@ -201,6 +236,12 @@ export const cases: readonly Case[] = [
     prepared: true,
   },
   { name: "dmpoLoss", loss: (p) => dmpoLoss(negated(p), { beta: 2 }), prepared: true },
+  {
+    name: "dmpoLoss at α = ½",
+    loss: (p) => dmpoLoss(negated(p), { beta: 2, alpha: 0.5 }),
+    symmetric: true,
+    prepared: true,
+  },
   {
     name: "mixLosses",
     loss: (p) =>

@@ -5,6 +5,7 @@
 
 import {
   alphaDpoLoss,
+  aotLoss,
   aspoLoss,
   bcoLoss,
   betaDpoLoss,
@@ -158,6 +159,7 @@ export const detachedCases: readonly DetachedCase[] = [
     name: "betaDpoLoss",
     loss: (p) => betaDpoLoss(p),
     whole: true,
+    drawn: true,
     spread: true,
     formula: (at) => betaDpoFormula(at),
   },
@@ -165,6 +167,7 @@ export const detachedCases: readonly DetachedCase[] = [
     name: "betaDpoLoss with statistics",
     loss: (p) => betaDpoLoss(p, { state: before }),
     whole: true,
+    drawn: true,
     formula: (at) => betaDpoFormula(at, before),
   },
   {
@@ -180,24 +183,48 @@ export const detachedCases: readonly DetachedCase[] = [
       return (p) => logistic(margin(p).mul(0.1)).mul(weight).mean();
     },
   },
-  {
-    name: "sgdpoLoss",
-    loss: (p) =>
-      sgdpoLoss(p, {
-        pilotChosen: p.extras.pilotChosen!,
-        pilotRejected: p.extras.pilotRejected!,
-        labelSmoothing: 0.1,
-      }),
-    takes: ["pilotChosen", "pilotRejected"],
-    formula: (at) => (p) => {
-      const smoothed = (z: Tensor) => logistic(z).mul(0.9).add(logistic(z.neg()).mul(0.1));
-      const [chosen, rejected] = [at.extras.pilotChosen!, at.extras.pilotRejected!];
-      return smoothed(chosenRatio(p).sub(rejected).mul(0.1))
-        .add(smoothed(chosen.sub(rejectedRatio(p)).mul(0.1)))
-        .mean()
-        .mul(0.5);
-    },
-  },
+  ...[false, true].map(
+    (unpaired): DetachedCase => ({
+      name: `wpoLoss over aotLoss${unpaired ? ", unpaired" : ""}`,
+      loss: (p) =>
+        wpoLoss(p, {
+          base: aotLoss,
+          baseOptions: { unpaired },
+          chosenLogWeight: p.extras.pilotChosen!,
+          rejectedLogWeight: p.extras.pilotRejected!,
+        }),
+      takes: ["pilotChosen", "pilotRejected"],
+      whole: true,
+      formula: (at) => {
+        const weight = exp(minimum(at.extras.pilotChosen!.add(at.extras.pilotRejected!), 0));
+        return (p) => aotLoss(p, { unpaired }).perPair.mul(weight).mean();
+      },
+    }),
+  ),
+  ...[0.1, 0.5].map(
+    (epsilon): DetachedCase => ({
+      name: `sgdpoLoss at ε = ${epsilon}`,
+      loss: (p) =>
+        sgdpoLoss(p, {
+          pilotChosen: p.extras.pilotChosen!,
+          pilotRejected: p.extras.pilotRejected!,
+          labelSmoothing: epsilon,
+        }),
+      takes: ["pilotChosen", "pilotRejected"],
+      symmetric: epsilon === 0.5,
+      formula: (at) => (p) => {
+        const smoothed = (z: Tensor) =>
+          logistic(z)
+            .mul(1 - epsilon)
+            .add(logistic(z.neg()).mul(epsilon));
+        const [chosen, rejected] = [at.extras.pilotChosen!, at.extras.pilotRejected!];
+        return smoothed(chosenRatio(p).sub(rejected).mul(0.1))
+          .add(smoothed(chosen.sub(rejectedRatio(p)).mul(0.1)))
+          .mean()
+          .mul(0.5);
+      },
+    }),
+  ),
   {
     name: "alphaDpoLoss",
     loss: (p) => alphaDpoLoss(p, { standardizedGap: p.extras.standardizedGap! }),

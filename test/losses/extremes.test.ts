@@ -3,6 +3,7 @@
  * a grid of options, and where a completion has no tokens.
  */
 
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { gradients } from "../../src/autograd/gradients.js";
 import type { DType } from "../../src/kernels/dtype.js";
@@ -108,6 +109,45 @@ describe("at log-probabilities of −1e4, margins of ±1e3 and more, and empty c
       await expectFinite([
         { name: "unpairedKtoLoss", result: { loss, perPair: perExample }, slopes },
       ]);
+    },
+  );
+});
+
+describe("at any log-probabilities down to −1e4 and lengths from 0", () => {
+  const logProb = fc.oneof(
+    fc.float({ min: -10_000, max: 0, noNaN: true }),
+    fc.constantFrom(0, -10_000, -1e-30, -1e-7),
+  );
+  const row = fc.tuple(logProb, logProb, logProb, logProb, fc.nat(5000), fc.nat(5000));
+  const four = fc.array(row, { minLength: 4, maxLength: 4 });
+
+  it.each(["float32", "float64"] as const)(
+    "every loss is finite in %s, and its gradients",
+    async (dtype) => {
+      await fc.assert(
+        fc.asyncProperty(four, async (rows) => {
+          const column = (i: number) =>
+            tensor(
+              rows.map((r) => r[i]!),
+              { dtype },
+            );
+          const inputs = inputsOf({
+            chosen: column(0),
+            rejected: column(1),
+            referenceChosen: column(2),
+            referenceRejected: column(3),
+            chosenLength: column(4),
+            rejectedLength: column(5),
+          });
+          await expectFinite(
+            everyCase.map(({ name, loss, takes }) => {
+              const result = loss(inputs);
+              return { name, result, slopes: allSlopes(result.loss, inputs, takes) };
+            }),
+          );
+        }),
+        { numRuns: 15 },
+      );
     },
   );
 });

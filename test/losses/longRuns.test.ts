@@ -15,8 +15,8 @@ import {
 } from "../../src/losses/index.js";
 import { tensor } from "../../src/tensor/create.js";
 import { deviceStatistics, realize } from "../../src/tensor/evaluate.js";
-import { Tensor } from "../../src/tensor/tensor.js";
-import { treeLeaves } from "../../src/tensor/tree.js";
+import type { Tensor } from "../../src/tensor/tensor.js";
+import { treeLeaves, treeNumbers } from "../../src/tensor/tree.js";
 import { goldenPairs } from "./golden.js";
 
 type State = Record<string, Tensor | number>;
@@ -65,13 +65,8 @@ function graphSize(tree: unknown): number {
 }
 
 /** The state as a file keeps it. */
-async function stored(state: State): Promise<State> {
-  const entries = Object.entries(state).map(async ([name, value]) => [
-    name,
-    value instanceof Tensor ? await value.item() : value,
-  ]);
-  return JSON.parse(JSON.stringify(Object.fromEntries(await Promise.all(entries))));
-}
+const stored = async (state: State): Promise<State> =>
+  JSON.parse(JSON.stringify(await treeNumbers(state)));
 
 /** Buffers held once what nobody refers to has been collected, and plans compiled so far. */
 async function settled(): Promise<{ buffers: number; plans: number }> {

@@ -15,10 +15,11 @@ import {
   unpairedKtoLoss,
 } from "../../src/losses/index.js";
 import { alias } from "../../src/ops/composite.js";
-import { slice } from "../../src/ops/index.js";
+import { gather, slice } from "../../src/ops/index.js";
 import { full, tensor } from "../../src/tensor/create.js";
 import { realize } from "../../src/tensor/evaluate.js";
 import type { Tensor } from "../../src/tensor/tensor.js";
+import { treeMap } from "../../src/tensor/tree.js";
 import {
   type Case,
   cases,
@@ -237,9 +238,10 @@ describe("for all pairs", () => {
   });
 
   it("swapping chosen and rejected at ε = ½ changes nothing", async () => {
-    const symmetric = cases.filter((entry) => entry.symmetric);
-    expect(symmetric).toHaveLength(3);
+    const symmetric = everyCase.filter((entry) => entry.symmetric);
+    expect(symmetric).toHaveLength(14);
     await atRandom(async (inputs) => {
+      const { pilotChosen, pilotRejected } = inputs.extras;
       const swapped = {
         ...inputs,
         chosen: inputs.rejected,
@@ -248,6 +250,7 @@ describe("for all pairs", () => {
         referenceRejected: inputs.referenceChosen,
         chosenLength: inputs.rejectedLength,
         rejectedLength: inputs.chosenLength,
+        extras: { ...inputs.extras, pilotChosen: pilotRejected!, pilotRejected: pilotChosen! },
       };
       const found = symmetric.map(({ loss }) => [loss(inputs).loss, loss(swapped).loss]);
       await realize(found);
@@ -255,6 +258,41 @@ describe("for all pairs", () => {
         close(await found[i]![1]!.item(), await found[i]![0]!.item(), name);
       }
     });
+  });
+
+  it("the pairs' losses, gradients and rewards move with the pairs", async () => {
+    const moving = everyCase.filter(({ drawn }) => !drawn);
+    await atRandom(async (inputs) => {
+      // Which of two equal log-ratios ranks first is decided by their order: none are to be equal.
+      const shift = inputs.extras.standardizedGap!;
+      const apart = {
+        ...inputs,
+        chosen: inputs.chosen.sub(shift),
+        rejected: inputs.rejected.add(shift),
+      };
+      const order = [2, 0, 3, 1];
+      const moved = (t: Tensor) => gather(t, tensor(order, { dtype: "int32" }));
+      const { extras, ...pairs } = apart;
+      const permuted: Inputs = { ...treeMap(moved, pairs), extras: treeMap(moved, extras) };
+      const given = await realize([apart, permuted] as const);
+      const [before, after] = [
+        await evaluated(moving, given[0]),
+        await evaluated(moving, given[1]),
+      ];
+      for (const [i, { name, result, gradients: slopes }] of before.entries()) {
+        const found = after[i]!;
+        close(await found.result.loss.item(), await result.loss.item(), name);
+        for (const [mine, theirs] of [
+          [result.perPair, found.result.perPair],
+          [result.rewards.chosen, found.result.rewards.chosen],
+          [slopes[0]!, found.gradients[0]!],
+          [slopes[1]!, found.gradients[1]!],
+        ] as const) {
+          const [expected, values] = [await numbers(mine), await numbers(theirs)];
+          for (const [j, k] of order.entries()) close(values[j]!, expected[k]!, name, 1e-10);
+        }
+      }
+    }, fc.constant(4));
   });
 
   it("a batch has the loss and gradient that its pairs' own batches add up to", async () => {
@@ -306,10 +344,19 @@ describe("for all pairs", () => {
     await atRandom(async (inputs) => {
       const list = possible(everyCase, inputs);
       const tokens = inputs.chosenLength.mul(inputs.chosen.size);
+      const { extras, ...pairs } = inputs;
       const found = list.map(({ loss }) => {
         const base = loss(inputs);
-        const penalised = spoLoss(inputs, { base: () => loss(inputs), gamma, epsilon });
-        const hinged = spoLoss(inputs, { base: () => loss(inputs), gamma, epsilon, hinge: true });
+        // All the base knows is what spoLoss hands through.
+        const options = {
+          base: (p: PairLogProbs, given?: Pick<Inputs, "extras">) =>
+            loss({ ...(p as Required<PairLogProbs>), ...given! }),
+          baseOptions: { extras },
+          gamma,
+          epsilon,
+        };
+        const penalised = spoLoss(pairs, options);
+        const hinged = spoLoss(pairs, { ...options, hinge: true });
         return {
           values: [base.loss, penalised.loss, penalised.gap, hinged.loss, penalised.perPair.mean()],
           base: sideGradients(base, inputs),

@@ -10,12 +10,15 @@ import {
   type BetaDpoLoss,
   bcoLoss,
   betaDpoLoss,
+  diffusionDpoLoss,
   dmpoLoss,
   dpoLoss,
   ktoKl,
   ktoLoss,
+  lossByName,
   mixLosses,
   offsetDpoLoss,
+  type PairLogProbs,
   type PreferenceLoss,
   sftLoss,
   simpoLoss,
@@ -30,6 +33,7 @@ import { slice } from "../../src/ops/index.js";
 import { tensor } from "../../src/tensor/create.js";
 import { realize } from "../../src/tensor/evaluate.js";
 import type { Tensor } from "../../src/tensor/tensor.js";
+import { type TreeNumbers, treeNumbers } from "../../src/tensor/tree.js";
 import { goldenPairs } from "./golden.js";
 
 const pairs = goldenPairs("float64");
@@ -40,14 +44,9 @@ const rejectedRatios = [-0.4, 0.2, 0.5, -0.7];
 const margins = chosenRatios.map((r, i) => r - rejectedRatios[i]!);
 const mean = (x: readonly number[]): number => x.reduce((sum, v) => sum + v, 0) / x.length;
 
-/** A state as a file keeps it: plain numbers. */
-async function stored<State extends object>(state: State): Promise<Record<keyof State, number>> {
-  const entries = Object.entries(state).map(async ([name, value]) => [
-    name,
-    typeof value === "number" ? value : await (value as Tensor).item(),
-  ]);
-  return JSON.parse(JSON.stringify(Object.fromEntries(await Promise.all(entries))));
-}
+/** A state as a file keeps it. */
+const stored = async <State>(state: State): Promise<TreeNumbers<State>> =>
+  JSON.parse(JSON.stringify(await treeNumbers(state)));
 
 describe("bcoLoss", () => {
   it("takes for δ the mean of all rewards so far, this batch's included", async () => {
@@ -116,7 +115,12 @@ describe("a running state", () => {
     const bco = bcoLoss(pairs, { state: { mean: 0, count: 0 } });
     const alpha = alphaDpoLoss(pairs);
     const beta = betaDpoLoss(pairs);
+    const spo = spoLoss(pairs, { gamma: "dual", state: { gamma: 0.7 } });
     const continued = [
+      [
+        spoLoss(later, { gamma: "dual", state: spo.state }),
+        spoLoss(later, { gamma: "dual", state: await stored(spo.state) }),
+      ],
       [bcoLoss(later, { state: bco.state! }), bcoLoss(later, { state: await stored(bco.state!) })],
       [
         alphaDpoLoss(later, { state: alpha.state! }),
@@ -260,7 +264,9 @@ describe("ktoLoss", () => {
     const { loss } = ktoLoss(pairs, { kl });
     expect(await loss.item()).toBeCloseTo(await ktoLoss(pairs, { kl: 2.5 / 3 }).loss.item(), 14);
     expect(await values(gradients(loss, [mismatched])[0]!)).toEqual([0, 0, 0]);
-    expect(() => ktoKl(column(1), column(1, 2))).toThrow("ktoKl: needs two tensors of one shape");
+    expect(() => ktoKl(column(1), column(1, 2))).toThrow(
+      "ktoKl: `reference` has shape [2], `mismatched` has [1]",
+    );
   });
 
   it("does not guess the reference point", () => {
@@ -307,6 +313,71 @@ describe("mixLosses", () => {
     );
     const mix = mixLosses({ loss: dpoLoss, weight: 1 });
     expect(() => mix(pairs, { beta: 1 })).toThrow("mixLosses: has no option `beta`; it has none");
+  });
+});
+
+describe("unpairedKtoLoss and ktoKl", () => {
+  const { chosen: logProbs, referenceChosen: reference } = pairs;
+  const examples = { logProbs, reference, desirable: tensor([1, 0, 1, 0]) };
+
+  it("check what they are given as the other losses do", () => {
+    const judge = (change: object) => () => unpairedKtoLoss({ ...examples, ...change }, { kl: 0 });
+    expect(judge({ desirable: undefined })).toThrow("unpairedKtoLoss: needs `desirable`");
+    expect(judge({ logProbs: [1, 2, 3, 4] })).toThrow("`logProbs` must be a tensor");
+    expect(judge({ logProbs: logProbs.cast("int32") })).toThrow(
+      "`logProbs` must be floating point, got int32",
+    );
+    expect(judge({ reference: column(1) })).toThrow(
+      "unpairedKtoLoss: `reference` has shape [1], `logProbs` has [4]",
+    );
+    expect(judge({ logProbs: logProbs.reshape([2, 2]) })).toThrow("must have shape [batch]");
+    const none = tensor(new Float64Array(0));
+    expect(judge({ logProbs: none, reference: none, desirable: none })).toThrow(
+      "unpairedKtoLoss: the batch is empty",
+    );
+    expect(() => unpairedKtoLoss(examples)).toThrow("unpairedKtoLoss: needs the option `kl`");
+    expect(() => unpairedKtoLoss(examples, { kl: -1 })).toThrow("kl must be a number ≥ 0");
+    expect(() => unpairedKtoLoss(undefined as never)).toThrow(
+      "unpairedKtoLoss: needs an object of tensors, got undefined",
+    );
+    expect(() => dpoLoss(undefined as never)).toThrow("dpoLoss: needs an object of tensors");
+  });
+
+  it("name what is missing or misshapen of mismatched pairs", () => {
+    expect(() => ktoKl(undefined as never, reference)).toThrow("ktoKl: needs `mismatched`");
+    expect(() => ktoKl([1] as never, reference)).toThrow("`mismatched` must be a tensor");
+    expect(() => ktoKl(column(), column())).toThrow("ktoKl: the batch is empty");
+    expect(() => ktoKl(logProbs.cast("int32"), reference)).toThrow("must be floating point");
+  });
+});
+
+describe("a loss of denoising errors", () => {
+  it("is refused as the base of spoLoss, however deep, but negated", async () => {
+    const weights = { chosenLogWeight: column(0, 0, 0, 0), rejectedLogWeight: column(0, 0, 0, 0) };
+    const negated = (p: PairLogProbs) => ({
+      chosen: p.chosen.neg(),
+      rejected: p.rejected.neg(),
+      referenceChosen: p.referenceChosen!.neg(),
+      referenceRejected: p.referenceRejected!.neg(),
+    });
+    const bases: readonly ((p: PairLogProbs) => PreferenceLoss)[] = [
+      dmpoLoss,
+      diffusionDpoLoss,
+      lossByName("dmpo"),
+      (p) => wpoLoss(p, { base: diffusionDpoLoss, ...weights }),
+      mixLosses({ loss: dmpoLoss, weight: 1 }),
+    ];
+    for (const base of bases) {
+      expect(() => spoLoss(pairs, { base })).toThrow(
+        /(diffusionDpo|dmpo)Loss: spoLoss reads its pairs as log-probabilities.*give spoLoss the negated errors/,
+      );
+      expect(() => lossByName("spo")(pairs, { base })).toThrow("give spoLoss the negated errors");
+    }
+    const found = spoLoss(pairs, { base: (p) => dmpoLoss(negated(p), { beta: 2 }) });
+    const expected = dmpoLoss(negated(pairs), { beta: 2 });
+    expect(await found.base.loss.item()).toBe(await expected.loss.item());
+    // The same pairs by themselves are not spoLoss's.
+    expect(dmpoLoss(pairs).loss.shape).toEqual([]);
   });
 });
 

@@ -31,8 +31,20 @@ import {
 import { concat, slice } from "../../src/ops/index.js";
 import { full, tensor, zeros } from "../../src/tensor/create.js";
 import { realize } from "../../src/tensor/evaluate.js";
+import { randomGenerator } from "../../src/tensor/random.js";
 import type { Tensor } from "../../src/tensor/tensor.js";
-import { B, ids, mask, pairsOf, policy, T, waves } from "./tokens.js";
+import {
+  B,
+  completion,
+  grid,
+  ids,
+  mask,
+  pairsOf,
+  policy,
+  promptLengths,
+  T,
+  waves,
+} from "./tokens.js";
 
 const pairs = pairsOf(sequenceLogProbs(policy, ids, mask));
 const referenceLogits = waves(0.9);
@@ -43,6 +55,11 @@ const values = async (t: Tensor): Promise<number[]> => Array.from(await t.data()
 const half = (t: Tensor, which: 0 | 1): Tensor => slice(t, [2 * which, 2 * which + 2]);
 /** Lengths of each row's partner: rows 0 and 2, 1 and 3. */
 const otherLength = tensor([4, 5, 3, 2], { dtype: "int32" });
+/** The first two tokens of each completion are a sentence, the others another. */
+const sentences = tensor(
+  grid((b, t) => (completion(b, t) ? Number(t >= promptLengths[b]! + 2) : -1)),
+  { dtype: "int32" },
+);
 
 async function expectAll(t: Tensor, expected: readonly number[], digits = 10): Promise<void> {
   const found = await values(t);
@@ -110,14 +127,31 @@ describe("per-token reductions", () => {
 
   it("do not change with padding on either side", async () => {
     await fc.assert(
-      fc.asyncProperty(fc.nat(3), fc.nat(3), async (before, after) => {
+      fc.asyncProperty(fc.nat(3), fc.nat(3), fc.nat(), async (before, after, seed) => {
         const around = (t: Tensor): Tensor => {
           const wall = (n: number) => full([B, n, ...t.shape.slice(2)], 0, { dtype: t.dtype });
           return concat([wall(before), t, wall(after)], 1);
         };
         const [logits, ref, tokenIds, m] = [policy, referenceLogits, ids, mask].map(around);
         const t = tokenLogProbs(logits!, tokenIds!);
+        const members = around(sentences.add(1)).sub(1);
+        const sides = (ratios: Tensor, m: Tensor) =>
+          ([0, 1] as const).map((k) => ({ ratios: half(ratios, k), mask: half(m, k) }));
+        const pilots = (ratios: Tensor, m: Tensor) => {
+          const [chosen, rejected] = sides(ratios, m);
+          return concat(Object.values(sgdpoPilots(chosen!, rejected!, { seed, chosenRatio: 0.5 })));
+        };
+        const referenceT = tokenLogProbs(ref!, tokenIds!);
         const pairsOfResults = [
+          [pilots(t.sub(referenceT), m!), pilots(tokens.sub(referenceTokens), mask)],
+          [
+            sentenceSums(t, members, 2).reshape([-1]),
+            sentenceSums(tokens, sentences, 2).reshape([-1]),
+          ],
+          [
+            aspoWeights(t, members, 2).reshape([-1]),
+            aspoWeights(tokens, sentences, 2).reshape([-1]),
+          ],
           [ldDpoLogProbs(t, m!, otherLength), ldDpoLogProbs(tokens, mask, otherLength)],
           [wpoLogWeights(logits!, tokenIds!, m!), wpoLogWeights(policy, ids, mask)],
           [sequenceKl(logits!, ref!, m!), sequenceKl(policy, referenceLogits, mask)],
@@ -126,7 +160,7 @@ describe("per-token reductions", () => {
         for (const [found, expected] of pairsOfResults)
           await expectAll(found, await values(expected));
       }),
-      { numRuns: 5 },
+      { numRuns: 12 },
     );
   });
 
@@ -245,6 +279,16 @@ describe("sgdpoPilots", () => {
       }),
       { numRuns: 15 },
     );
+  });
+
+  it("go on with a generator, whose next draw is another", async () => {
+    const side = { ratios, mask: maskOf(10, 10) };
+    const draws = (seed: () => number) => [0, 1].map(() => sgdpoPilots(side, side, { seed }));
+    const [first, second] = [draws(randomGenerator(3)), draws(randomGenerator(3))];
+    const read = async (found: typeof first) =>
+      Promise.all(found.map(({ pilotChosen }) => values(pilotChosen)));
+    expect(await read(first)).toEqual(await read(second));
+    expect((await read(first))[0]).not.toEqual((await read(first))[1]);
   });
 
   it("are determined by the seed, differ between seeds, and have no gradient", async () => {

@@ -6,8 +6,10 @@
 import { valueAndGrad } from "../../src/autograd/transforms.js";
 import { dpoLoss } from "../../src/losses/dpo.js";
 import { sequenceLogProbs } from "../../src/losses/logProbs.js";
+import { packedSequenceLogProbs } from "../../src/losses/packedLogProbs.js";
 import { spoLoss } from "../../src/losses/spo.js";
 import type { GptParameters } from "../../src/nn/gpt.js";
+import { packBatch } from "../../src/nn/packing.js";
 import { slice } from "../../src/ops/movement.js";
 import { adamw } from "../../src/optim/adamw.js";
 import { tensor } from "../../src/tensor/create.js";
@@ -37,10 +39,28 @@ export interface Evaluation {
   loss: Tensor;
 }
 
+const packed = await packBatch(ids, mask);
+
+/** Log-probabilities of the sequences: of everything, and of what the loss needs. */
+export const LOG_PROBS = {
+  plain: (parameters: GptParameters): Tensor =>
+    sequenceLogProbs(model.apply(parameters, ids), ids, mask),
+  packed: (parameters: GptParameters): Tensor =>
+    packedSequenceLogProbs(
+      model.packedHidden(parameters, packed),
+      model.headWeight(parameters),
+      packed,
+    ),
+} as const;
+
 /** The loss of the batch. */
-export function evaluate(name: GptLoss, parameters: GptParameters): Evaluation {
+export function evaluate(
+  name: GptLoss,
+  parameters: GptParameters,
+  form: keyof typeof LOG_PROBS = "plain",
+): Evaluation {
   const { B } = data.config;
-  const logps = sequenceLogProbs(model.apply(parameters, ids), ids, mask);
+  const logps = LOG_PROBS[form](parameters);
   const [chosen, rejected] = [slice(logps, [0, B]), slice(logps, [B])];
   const pairs = { chosen, rejected, referenceChosen, referenceRejected, chosenLength };
   // With v* = 0 the penalty is the mean over pairs of −log π(y_w)/|y_w|.
@@ -49,7 +69,7 @@ export function evaluate(name: GptLoss, parameters: GptParameters): Evaluation {
 }
 
 /** Steps of AdamW from the start: losses and mean margins before each and after the last. */
-export async function train(name: GptLoss, steps: number) {
+export async function train(name: GptLoss, steps: number, form: keyof typeof LOG_PROBS = "plain") {
   const optimizer = adamw({ learningRate: 1e-3, weightDecay: 0.01 });
   let parameters = makeParameters();
   let state = optimizer.init(parameters);
@@ -58,7 +78,7 @@ export async function train(name: GptLoss, steps: number) {
   for (let step = 0; step < steps; step++) {
     let margin: Tensor | undefined;
     const [loss, gradients] = valueAndGrad((p: GptParameters) => {
-      const seen = evaluate(name, p);
+      const seen = evaluate(name, p, form);
       margin = seen.margins.mean();
       return seen.loss;
     })(parameters);
@@ -67,7 +87,7 @@ export async function train(name: GptLoss, steps: number) {
     losses.push(await loss.item());
     meanMargins.push(await margin!.item());
   }
-  const end = evaluate(name, parameters);
+  const end = evaluate(name, parameters, form);
   const margin = end.margins.mean();
   await realize(end, margin);
   losses.push(await end.loss.item());

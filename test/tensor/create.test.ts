@@ -141,7 +141,7 @@ describe("tensor", () => {
       "tensor: ragged arrays: at depth 1 expected 1 elements, found 2",
     );
     expect(() => tensor([1, [2]] as never)).toThrow(
-      "tensor: expected numbers or booleans, found [2]",
+      "tensor: expected numbers or booleans, found an array",
     );
     expect(() => tensor(["1"] as never)).toThrow('tensor: expected numbers or booleans, found "1"');
     expect(() => tensor([1, 2, 3], { shape: [2, 2] })).toThrow(

@@ -202,6 +202,16 @@ describe("memory", () => {
     expect((await deviceStatistics()).bytes).toBe(after.bytes);
   });
 
+  it("a tensor that is being used is disposed of at the end of its block", async () => {
+    let seen: Tensor;
+    {
+      using x = await realize(pg.ones([3]));
+      seen = x;
+      expect(await x.sum().item()).toBe(3);
+    }
+    await expect(seen.data()).rejects.toThrow(/used after dispose\(\)/);
+  });
+
   it("a disposed tensor cannot be used", async () => {
     for (const x of [tensor([1, 2]), await realize(tensor([1, 2]).add(1)), pg.zeros([2])]) {
       x.dispose();

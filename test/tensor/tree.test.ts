@@ -2,8 +2,15 @@
  * Trees of tensors.
  */
 
-import { beforeAll, describe, expect, it } from "vitest";
-import { setDevice, type Tensor, tensor, treeLeaves, treeMap } from "../../src/index.js";
+import { beforeAll, describe, expect, expectTypeOf, it } from "vitest";
+import {
+  setDevice,
+  type Tensor,
+  tensor,
+  treeLeaves,
+  treeMap,
+  treeNumbers,
+} from "../../src/index.js";
 import { treeUnflatten } from "../../src/tensor/tree.js";
 
 beforeAll(async () => {
@@ -46,5 +53,27 @@ describe("trees", () => {
     const other = treeUnflatten(tree, [c, b, a]);
     expect(treeLeaves(other)).toEqual([c, b, a]);
     expect(other.name).toBe("model");
+  });
+
+  it("treeNumbers reads scalars, keeps the rest, and names what is no scalar", async () => {
+    const numbers = await treeNumbers(tree);
+    expect(numbers).toEqual({
+      first: 1,
+      rest: [2, { last: 3 }],
+      steps: 7,
+      name: "model",
+      missing: null,
+    });
+    expectTypeOf(numbers.first).toEqualTypeOf<number>();
+    expect(JSON.parse(JSON.stringify(numbers))).toEqual(numbers);
+    await expect(treeNumbers({ rest: [a, tensor([1, 2])] })).rejects.toThrow(
+      "treeNumbers: the tensor at rest.1 has shape [2]; only scalars become numbers",
+    );
+  });
+
+  it("with tensors in them are refused by JSON, which names the way", () => {
+    expect(() => JSON.stringify(tree)).toThrow(
+      "JSON cannot hold a tensor (float32[]): write `await treeNumbers(state)`",
+    );
   });
 });

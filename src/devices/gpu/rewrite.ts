@@ -1,6 +1,7 @@
 /**
  * A plan as the GPU can run it: no kernel reads more buffers than a shader may bind, long reductions
- * over few elements are shared among threads, sorts are passes of a merge sort.
+ * and products over few elements are shared among threads, sorts are passes of a merge sort, and long
+ * scatters sort their points first.
  * @module
  */
 
@@ -15,19 +16,32 @@ import type {
   ScatterKernel,
   SortKernel,
 } from "../../kernels/kernel.js";
-import type { Applied, GpuKernel, GpuPlan, GpuStep, MergePass, PointKernel } from "./plan.js";
+import type {
+  Applied,
+  GpuKernel,
+  GpuPlan,
+  GpuScatter,
+  GpuStep,
+  MergePass,
+  PointKernel,
+} from "./plan.js";
+import { type Keys, keysOf } from "./target.js";
 import {
   dependsOnAxes,
+  epilogueOf,
+  identity,
+  inBatches,
   moveAxis,
   operandsOf,
+  overAxes,
   overOneAxis,
   product,
   productAsLoop,
   rootsOf,
   splitAxis,
   stridesOf,
+  summing,
   trim,
-  withAxes,
   withLoadedAccumulator,
 } from "./transform.js";
 
@@ -43,6 +57,19 @@ export interface Limits {
 const LONG = 512;
 /** Threads that keep a GPU busy. */
 const BUSY = 1 << 15;
+
+/** Comparisons and points from which on a scatter sorts; as float32, positions are exact up to 2²⁴. */
+const LONG_SEARCH = 1 << 22;
+const LEAST_SORTED = 64;
+const MOST_SORTED = 1 << 24;
+/** What a comparison of the sort costs, in those of the search. */
+const SORT_COST = 4;
+/** Rows and columns of a product's tile, and tiles that keep a GPU busy. */
+const TILE = 64;
+const ENOUGH_TILES = 64;
+/** Multiply-adds from which on a product is split, and the least terms of a piece. */
+const LEAST_SPLIT = 1 << 22;
+const LEAST_TERMS = 128;
 
 /** Rewrites a plan. */
 export function rewrite(plan: Plan, limits: Limits): GpuPlan {
@@ -67,7 +94,7 @@ class Rewriter implements GpuPlan {
   add(kernel: Kernel, step: Applied): void {
     if (kernel.kind === "sort") this.sort(kernel, step);
     else if (kernel.kind === "matmul") this.product(kernel, step);
-    else if (kernel.kind === "scatter") this.scatter(...this.fit(...trim(kernel, step)));
+    else if (kernel.kind === "scatter") this.scatter(...trim(kernel, step));
     else this.loop(...trim(kernel, step));
   }
 
@@ -92,21 +119,41 @@ class Rewriter implements GpuPlan {
   }
 
   private product(kernel: MatmulKernel, step: Applied): void {
-    const { epilogue } = kernel;
-    if (this.limits.products && step.buffers.length - 1 <= this.limits.inputs) {
+    const { products, inputs } = this.limits;
+    const { dtype, epilogue } = kernel;
+    const split = products ? splitOf(kernel) : null;
+    if (split !== null) {
+      const { axis, pieces } = split;
+      const after = epilogueOf(kernel);
+      const partial = this.plainProduct(inBatches(kernel, axis, pieces), step);
+      this.add(summing(after, step.buffers.length, dtype, pieces), {
+        ...step,
+        buffers: [...step.buffers, partial],
+      });
+    } else if (products && step.buffers.length - 1 <= inputs) {
       this.push(kernel, step);
-      return;
-    }
-    if (epilogue === null) {
+    } else if (epilogue === null) {
       this.add(productAsLoop(kernel), step);
-      return;
+    } else {
+      const product = this.plainProduct(kernel, step);
+      this.add(withLoadedAccumulator(epilogue, step.buffers.length, dtype), {
+        ...step,
+        buffers: [...step.buffers, product],
+      });
     }
-    const size = epilogue.axes.reduce((a, b) => a * b, 1);
-    const product = this.temporary(kernel.dtype, size);
-    const plain = { ...kernel, epilogue: null };
-    this.add(plain, { ...step, buffers: [product, ...step.buffers.slice(1)] });
-    const after = withLoadedAccumulator(epilogue, step.buffers.length, kernel.dtype);
-    this.add(after, { ...step, buffers: [...step.buffers, product] });
+  }
+
+  /** A product without its epilogue, in a temporary. */
+  private plainProduct(kernel: MatmulKernel, step: Applied): number {
+    const { dtype, batch, m, n, left, right } = kernel;
+    const output = this.temporary(dtype, product([...batch, ...m, ...n]));
+    const buffers = [output, step.buffers[left.buffer]!, step.buffers[right.buffer]!];
+    const operands = { left: { ...left, buffer: 1 }, right: { ...right, buffer: 2 } };
+    const plain = { ...kernel, ...operands, epilogue: null };
+    const applied = { ...step, buffers, constants: [] };
+    if (this.limits.products) this.push(plain, applied);
+    else this.add(productAsLoop(plain), applied);
+    return output;
   }
 
   private loop(kernel: LoopKernel, step: Applied): void {
@@ -134,7 +181,7 @@ class Rewriter implements GpuPlan {
     const reduced = this.temporary(dtype, product(outer));
     const plain = { ...kernel, dtype, epilogue: null };
     this.add(plain, { ...step, buffers: [reduced, ...step.buffers.slice(1)] });
-    const after = withAxes({ ...kernel, axes: outer }, axes.length);
+    const after = overAxes(kernel, [...outer.keys()]);
     this.add(
       withLoadedAccumulator(
         { ...after, reduce: null, body: epilogue!, epilogue: null },
@@ -186,6 +233,41 @@ class Rewriter implements GpuPlan {
   }
 
   private scatter(kernel: ScatterKernel, step: Applied): void {
+    const { size, axes } = kernel;
+    const keys = keysOf(kernel);
+    const points = product((keys?.axes ?? []).map((axis) => axes[axis]!));
+    if (keys !== null && isWorthSorting(size, points))
+      this.sortedScatter(kernel, step, keys, points);
+    else this.searchingScatter(...this.fit(kernel, step));
+  }
+
+  /**
+   * A scatter that sorts its points by what the target looks up. Then those that hit an element are
+   * a run: log² points comparisons per point, and each point is read by whom it concerns, instead of
+   * outputs · points comparisons. The sort is stable, so points are added in order.
+   */
+  private sortedScatter(kernel: ScatterKernel, step: Applied, keys: Keys, length: number): void {
+    const { size, lookups } = kernel;
+    const lookup = lookups[keys.lookup]!;
+    const [withKeys, withKeysStep] = this.store(kernel, step, lookup.index, keys.axes);
+    const values = withKeysStep.buffers.at(-1)!;
+    const order = this.temporary("int32", length);
+    const sort = { ...step, buffers: [order, values], constants: [] };
+    this.sort({ kind: "sort", dtype: "int32", rows: 1, length }, sort);
+    // The run of key k ends where that of k + 1 starts.
+    const count = lookup.size + 1;
+    const starts = this.temporary("int32", count);
+    const search = { ...step, buffers: [starts, values, order], constants: [] };
+    this.push({ kind: "starts", dtype: "int32", length, count }, search);
+    const [fitted, applied] = this.fit(...trim(withKeys, withKeysStep), this.limits.inputs - 2);
+    const { buffers } = applied;
+    const pieces = piecesOf(size, length / lookup.size);
+    const sorted = { order: buffers.length, starts: buffers.length + 1, pieces };
+    const all = { ...applied, buffers: [...buffers, order, starts] };
+    this.inPartials({ ...fitted, sorted }, all, pieces);
+  }
+
+  private searchingScatter(kernel: ScatterKernel, step: Applied): void {
     const { axes, size, target } = kernel;
     const searched = axes.map((extent, axis) => (target.strides[axis] ? 1 : extent));
     const pieces = piecesOf(size, product(searched));
@@ -193,85 +275,88 @@ class Rewriter implements GpuPlan {
       this.push(kernel, step);
       return;
     }
-    const axis = longest(searched, 0);
-    const split = splitAxis(kernel, axis, pieces);
+    const split = splitAxis(kernel, longest(searched, 0), pieces);
     const count = split.axes[split.axes.length - 1]!;
     const strides = [...split.target.strides];
     strides[split.axes.length - 1] = size;
-    const partial = this.temporary(kernel.dtype, size * count);
-    this.push(
-      { ...split, size: size * count, target: { offset: target.offset, strides } },
-      { ...step, buffers: [partial, ...step.buffers.slice(1)] },
-    );
-    const sum: LoopKernel = {
+    const apart = { ...split, size: size * count, target: { offset: target.offset, strides } };
+    this.inPartials(apart, step, count);
+  }
+
+  /** A scatter that computes so many partial sums of each element, and their sum. */
+  private inPartials(kernel: GpuScatter, step: Applied, count: number): void {
+    if (count === 1) {
+      this.push(kernel, step);
+      return;
+    }
+    const { dtype } = kernel;
+    const [output, ...read] = step.buffers as [number, ...number[]];
+    const { size } = this.buffers[output]!;
+    const partial = this.temporary(dtype, size * count);
+    this.push(kernel, { ...step, buffers: [partial, ...read] });
+    const sum = summing(identity(dtype, [size]), 1, dtype, count);
+    this.add(sum, { ...step, buffers: [output, partial], constants: [] });
+  }
+
+  /** An expression stored by a kernel of its own, over some of the axes, and loaded where it was. */
+  private store<K extends PointKernel>(
+    kernel: K,
+    step: Applied,
+    number: number,
+    kept: readonly number[],
+  ): [K, Applied] {
+    const { axes, lookups, expressions } = kernel;
+    const { dtype } = expressions[number]!;
+    const sizes = kept.map((axis) => axes[axis]!);
+    const temporary = this.temporary(dtype, product(sizes));
+    const part: LoopKernel = {
       kind: "loop",
-      dtype: kernel.dtype,
-      axes: [size, count],
-      outputRank: 1,
-      lookups: [],
-      expressions: [
-        {
-          kind: "load",
-          dtype: kernel.dtype,
-          buffer: 1,
-          index: { offset: 0, strides: [1, size] },
-          conditions: [],
-        },
-      ],
-      reduce: "sum",
-      body: 0,
+      dtype,
+      axes,
+      outputRank: kept.length,
+      lookups,
+      expressions,
+      reduce: null,
+      body: number,
       epilogue: null,
     };
-    this.add(sum, { ...step, buffers: [step.buffers[0]!, partial], constants: [] });
+    this.loop(
+      ...trim(overAxes(part, kept), { ...step, buffers: [temporary, ...step.buffers.slice(1)] }),
+    );
+    const strides = axes.map((_, axis) => stridesOf(sizes)[kept.indexOf(axis)] ?? 0);
+    const load: Expression = {
+      kind: "load",
+      dtype,
+      buffer: step.buffers.length,
+      index: { offset: 0, strides },
+      conditions: [],
+    };
+    return [
+      { ...kernel, expressions: expressions.map((e, i) => (i === number ? load : e)) },
+      { ...step, buffers: [...step.buffers, temporary] },
+    ];
   }
 
   /**
    * The kernel with at most as many buffers as may be bound: expressions that read more are
    * preceded by kernels that store a part of them.
    */
-  private fit<K extends PointKernel>(kernel: K, step: Applied): [K, Applied] {
-    const { inputs } = this.limits;
+  private fit<K extends PointKernel>(
+    kernel: K,
+    step: Applied,
+    inputs = this.limits.inputs,
+  ): [K, Applied] {
     if (step.buffers.length - 1 <= inputs) return [kernel, step];
-    const buffers = [...step.buffers];
-    const expressions = [...kernel.expressions];
-    const fitted = { ...kernel, expressions };
+    let [fitted, applied]: [K, Applied] = [kernel, step];
     /** Buffers behind each expression. */
     const read: ReadonlySet<number>[] = [];
     const readBy = (numbers: readonly number[]): Set<number> =>
       new Set(numbers.flatMap((number) => [...read[number]!]));
-    const store = (number: number): void => {
-      const { dtype } = expressions[number]!;
-      const axes = this.axesOf(fitted, number);
-      const temporary = this.temporary(dtype, product(axes));
-      const part: LoopKernel = {
-        kind: "loop",
-        dtype,
-        axes,
-        outputRank: axes.length,
-        lookups: kernel.lookups,
-        expressions,
-        reduce: null,
-        body: number,
-        epilogue: null,
-      };
-      this.push(
-        ...trim(withAxes(part, kernel.axes.length), {
-          ...step,
-          buffers: [temporary, ...buffers.slice(1)],
-        }),
-      );
-      const strides = kernel.axes.map((_, axis) => stridesOf(axes)[axis] ?? 0);
-      expressions[number] = {
-        kind: "load",
-        dtype,
-        buffer: buffers.push(temporary) - 1,
-        index: { offset: 0, strides },
-        conditions: [],
-      };
-      read[number] = new Set([buffers.length - 1]);
+    const storeLargest = (numbers: readonly number[]): void => {
+      const number = numbers.reduce((a, b) => (read[a]!.size >= read[b]!.size ? a : b));
+      [fitted, applied] = this.store(fitted, applied, number, axesOf(fitted, number));
+      read[number] = new Set([applied.buffers.length - 1]);
     };
-    const storeLargest = (numbers: readonly number[]): void =>
-      store(numbers.reduce((a, b) => (read[a]!.size >= read[b]!.size ? a : b)));
     for (const [number, e] of kernel.expressions.entries()) {
       const operands = operandsOf(e, kernel);
       const own = e.kind === "load" ? [e.buffer] : [];
@@ -280,16 +365,49 @@ class Rewriter implements GpuPlan {
     }
     const roots = rootsOf(fitted);
     while (readBy(roots).size > inputs) storeLargest(roots);
-    return trim(fitted, { ...step, buffers });
+    return trim(fitted, applied);
   }
+}
 
-  /** The axes a stored expression needs: a loop kernel's output axes do where nothing reduced matters. */
-  private axesOf(kernel: PointKernel, number: number): readonly number[] {
-    if (kernel.kind === "scatter" || dependsOnAxes(kernel, number, kernel.outputRank)) {
-      return kernel.axes;
+/** The axes a stored expression needs: a loop kernel's output axes do where nothing reduced matters. */
+function axesOf(kernel: PointKernel, number: number): readonly number[] {
+  const axes = [...kernel.axes.keys()];
+  if (kernel.kind === "scatter") return axes;
+  const reduced = axes.slice(kernel.outputRank);
+  return dependsOnAxes(kernel, number, reduced) ? axes : axes.slice(0, kernel.outputRank);
+}
+
+/**
+ * Whether sorting the points of a scatter takes less work than comparing each with each output: a
+ * sort makes log points passes, of as many comparisons per point.
+ */
+function isWorthSorting(outputs: number, points: number): boolean {
+  if (points < LEAST_SORTED || points > MOST_SORTED) return false;
+  return outputs >= Math.max(LONG_SEARCH / points, SORT_COST * Math.log2(points) ** 2);
+}
+
+/**
+ * How to split the sum of a product with too few tiles to keep a GPU busy; null: not at all.
+ * The pieces are one axis of the sum cut evenly, so that each is a product like any other.
+ */
+function splitOf({ batch, m, n, k }: MatmulKernel): { axis: number; pieces: number } | null {
+  const [batches, rows, columns, terms] = [batch, m, n, k].map(product) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  const tiles = batches * Math.ceil(rows / TILE) * Math.ceil(columns / TILE);
+  const work = batches * rows * columns * terms;
+  if (tiles >= ENOUGH_TILES || terms < LONG || work < LEAST_SPLIT) return null;
+  const most = Math.min(ENOUGH_TILES / tiles, terms / LEAST_TERMS);
+  let best = { axis: 0, pieces: 1 };
+  k.forEach((size, axis) => {
+    for (let pieces = best.pieces + 1; pieces <= Math.min(most, size); pieces++) {
+      if (size % pieces === 0) best = { axis, pieces };
     }
-    return kernel.axes.slice(0, kernel.outputRank);
-  }
+  });
+  return best.pieces > 1 ? best : null;
 }
 
 /** Pieces to cut a sum of `terms` into so that enough threads have something to do. */

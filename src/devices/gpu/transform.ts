@@ -11,6 +11,7 @@ import type {
   Lookup,
   LoopKernel,
   MatmulKernel,
+  MatmulOperand,
 } from "../../kernels/kernel.js";
 import type { Applied, PointKernel } from "./plan.js";
 
@@ -82,14 +83,15 @@ export function moveAxis<K extends PointKernel>(kernel: K, from: number, to: num
   };
 }
 
-/** The kernel with strides for its own axes only, where they were for `rank` axes. */
-export function withAxes<K extends PointKernel>(kernel: K, rank: number): K {
-  const { length } = kernel.axes;
-  if (length === rank) return kernel;
-  return mapAffines(kernel, ({ offset, strides }) => ({
+/** The kernel over some of its axes; what depends on the others loses its meaning. */
+export function overAxes<K extends PointKernel>(kernel: K, kept: readonly number[]): K {
+  const rank = kernel.axes.length;
+  if (kept.length === rank) return kernel;
+  const plain = mapAffines(kernel, ({ offset, strides }) => ({
     offset,
-    strides: [...strides.slice(0, length), ...strides.slice(rank)],
+    strides: [...kept.map((axis) => strides[axis] ?? 0), ...strides.slice(rank)],
   }));
+  return { ...plain, axes: kept.map((axis) => kernel.axes[axis]!) };
 }
 
 /** The reduction over a single axis; only its epilogue's expressions keep a meaning. */
@@ -139,6 +141,69 @@ export function productAsLoop(kernel: MatmulKernel): LoopKernel {
   };
 }
 
+/** A product whose sum is split: as many products of shorter sums as there are pieces of axis `axis`. */
+export function inBatches(kernel: MatmulKernel, axis: number, pieces: number): MatmulKernel {
+  const rest = kernel.k[axis]! / pieces;
+  const operand = (one: MatmulOperand): MatmulOperand => ({
+    ...one,
+    batch: [one.inner[axis]! * rest, ...one.batch],
+  });
+  return {
+    ...kernel,
+    batch: [pieces, ...kernel.batch],
+    k: kernel.k.map((size, i) => (i === axis ? rest : size)),
+    left: operand(kernel.left),
+    right: operand(kernel.right),
+  };
+}
+
+/** What makes a product's elements from its sums. */
+export function epilogueOf({ epilogue, dtype, batch, m, n }: MatmulKernel): LoopKernel {
+  return epilogue ?? identity(dtype, [...batch, ...m, ...n]);
+}
+
+/** The epilogue that changes nothing. */
+export function identity(dtype: DType, axes: readonly number[]): LoopKernel {
+  return {
+    kind: "loop",
+    dtype,
+    axes,
+    outputRank: axes.length,
+    lookups: [],
+    expressions: [{ kind: "accumulator", dtype }],
+    reduce: null,
+    body: 0,
+    epilogue: null,
+  };
+}
+
+/** An epilogue with the sum it follows, of the last axis of a buffer laid out as [size, …axes]. */
+export function summing(
+  kernel: LoopKernel,
+  buffer: number,
+  dtype: DType,
+  size: number,
+): LoopKernel {
+  const { axes, expressions, body } = overOneAxis(kernel, size);
+  const outer = axes.slice(0, -1);
+  const strides = [...stridesOf(outer), product(outer)];
+  const load: Expression = {
+    kind: "load",
+    dtype,
+    buffer,
+    index: { offset: 0, strides },
+    conditions: [],
+  };
+  return {
+    ...kernel,
+    axes,
+    expressions: [...expressions, load],
+    reduce: "sum",
+    body: expressions.length,
+    epilogue: body,
+  };
+}
+
 /** An epilogue that finds the accumulator in a buffer. */
 export function withLoadedAccumulator(
   kernel: LoopKernel,
@@ -175,15 +240,18 @@ export function operandsOf(e: Expression, { axes, lookups }: PointKernel): numbe
   return numbers;
 }
 
-/** Whether an expression depends on an axis from `first` on. */
-export function dependsOnAxes(kernel: PointKernel, number: number, first: number): boolean {
+/** Whether an expression depends on any of these axes. */
+export function dependsOnAxes(
+  kernel: PointKernel,
+  number: number,
+  axes: readonly number[],
+): boolean {
   const e = kernel.expressions[number]!;
-  const steps = ({ strides }: Affine): boolean =>
-    strides.some((stride, i) => stride !== 0 && i >= first && i < kernel.axes.length);
+  const steps = ({ strides }: Affine): boolean => axes.some((axis) => strides[axis]);
   if ((e.kind === "index" || e.kind === "load") && steps(e.index)) return true;
   if ((e.kind === "load" || e.kind === "guard") && e.conditions.some(({ index }) => steps(index)))
     return true;
-  return operandsOf(e, kernel).some((operand) => dependsOnAxes(kernel, operand, first));
+  return operandsOf(e, kernel).some((operand) => dependsOnAxes(kernel, operand, axes));
 }
 
 /** What a kernel asks for: its body, epilogue, and the lookups of its target. */

@@ -85,6 +85,12 @@ export class Emitter {
     return `${name}(${inputs.join(", ")})`;
   }
 
+  /** An element of a buffer. */
+  element(buffer: number, at: string): string {
+    this.read.add(buffer);
+    return `b${buffer}[${at}]`;
+  }
+
   /** The name or literal that holds an expression's value. */
   value(number: number): string {
     let name = this.names.get(number);
@@ -216,8 +222,7 @@ export class Emitter {
         return this.call("toFloat", this.affine(e.index));
       case "load":
         // Where a condition fails any element will do, and an address out of range gives one.
-        this.read.add(e.buffer);
-        return `b${e.buffer}[${this.affine(e.index)}]`;
+        return this.element(e.buffer, this.affine(e.index));
       case "accumulator":
         // The reduced value, or a product's element, which is given as an argument.
         return this.isReduction() ? "accumulated" : this.special("accumulator");

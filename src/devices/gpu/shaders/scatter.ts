@@ -3,8 +3,9 @@
  * @module
  */
 
-import type { Affine, Lookup, ScatterKernel } from "../../../kernels/kernel.js";
-import type { Counted } from "../plan.js";
+import type { GpuScatter, SortedPoints } from "../plan.js";
+import { type Digit, nestedDigits } from "../target.js";
+import { product } from "../transform.js";
 import { Emitter } from "./emitter.js";
 import type { Shader } from "./shader.js";
 import { countedBlock, integer, isOpen, type Loop, layOut, nest } from "./statements.js";
@@ -12,71 +13,58 @@ import { countedBlock, integer, isOpen, type Loop, layOut, nest } from "./statem
 /**
  * The source of a scatter: each output element sums the points that hit it, in order. Axes and
  * lookups whose strides nest (like digits) follow from the element's position; only the other axes
- * are searched.
+ * are searched, or only a run of their sorted points.
  */
-export function scatterShader(kernel: Counted<ScatterKernel>): Shader {
-  const { axes, size, lookups, target, required, body, counted = [] } = kernel;
+export function scatterShader(kernel: GpuScatter): Shader {
+  const { axes, size, lookups, target, required, body, sorted, counted = [] } = kernel;
   const digits = nestedDigits(target, axes, lookups);
   const found = new Map(digits?.map(({ term, name }) => [term, name]));
   const searched = axes
     .map((extent, axis): Loop => ({ size: extent, axis }))
     .filter(({ size: extent, axis }) => extent > 1 && !found.has(axis));
-  const threads = layOut([{ size, axis: -1 }]);
+  const pieces = sorted && sorted.pieces > 1 ? [{ size: sorted.pieces, axis: -1 }] : [];
+  const threads = layOut([...pieces, { size, axis: -1 }]);
+  const position = threads.index[pieces.length]!;
   const emitter = new Emitter(kernel, [], searched, threads, found);
-  const position = threads.index[0]!;
   const conditions = counted.map((condition) => emitter.condition(condition));
   if (digits === null) conditions.push(`${emitter.affine(target)} === ${position}`);
-  else emitter.add("before", digitsOf(digits, target.offset, position, emitter));
+  else {
+    emitter.add("before", digitsOf(digits, target.offset, position, emitter));
+    if (!sorted) conditions.push("hit === 1");
+  }
+  let key = "";
   lookups.forEach((_, number) => {
     const digit = found.get(axes.length + number);
-    if (digit !== undefined) conditions.push(`${emitter.lookup(number)} === ${digit}`);
+    if (digit !== undefined && sorted) key = digit;
+    else if (digit !== undefined) conditions.push(`${emitter.lookup(number)} === ${digit}`);
     else if (required.includes(number)) conditions.push(emitter.inRange(number));
   });
-  const open = [...(digits === null ? [] : ["hit === 1"]), ...conditions.filter(isOpen)];
   emitter.countFrom(true);
   const term = emitter.value(body);
+  const point = [
+    ...emitter.lines("inside"),
+    ...countedBlock(conditions.filter(isOpen), [
+      ...emitter.lines("counted"),
+      `accumulated += ${term};`,
+    ]),
+  ];
+  const piece = pieces.length > 0 ? threads.index[0]! : "0";
+  const loop = sorted
+    ? alongRun(sorted, key, piece, searched, emitter, point)
+    : nest(searched, point);
   return emitter.shader(
     [
       ...emitter.lines("before"),
       "let accumulated = 0.5;",
       "accumulated = 0;",
-      ...nest(searched, [
-        ...emitter.lines("inside"),
-        ...countedBlock(open, [...emitter.lines("counted"), `accumulated += ${term};`]),
-      ]),
+      ...loop,
       "return accumulated;",
     ],
     threads.extents,
   );
 }
 
-/** A term of a target and the local that holds its digit. Terms number axes, then lookups. */
-interface Digit {
-  readonly term: number;
-  readonly name: string;
-  readonly stride: number;
-  readonly size: number;
-}
-
-/** The terms of a target, largest stride first, where a position determines them; else null. */
-function nestedDigits(
-  { strides }: Affine,
-  axes: readonly number[],
-  lookups: readonly Lookup[],
-): Digit[] | null {
-  const sizes = [...axes, ...lookups.map(({ size }) => size)];
-  const digits = sizes
-    .map((size, term): Digit => ({ term, name: `digit${term}`, stride: strides[term] ?? 0, size }))
-    .filter(({ stride, size, term }) => stride !== 0 && (size > 1 || term >= axes.length))
-    .sort((a, b) => b.stride - a.stride);
-  let span = 1;
-  for (const { stride, size } of [...digits].reverse()) {
-    if (stride < span) return null;
-    span = stride * (size - 1) + span;
-  }
-  return digits;
-}
-
+/** Statements that find the digits of a position, and `hit`: whether any point can go there. */
 function digitsOf(
   digits: readonly Digit[],
   offset: number,
@@ -95,4 +83,38 @@ function digitsOf(
   }
   statements.push("if (left > 0) { hit = 0; }");
   return statements;
+}
+
+/** A loop over the points of the run that the element's digit names. */
+function alongRun(
+  { order, starts, pieces }: SortedPoints,
+  digit: string,
+  piece: string,
+  searched: readonly Loop[],
+  emitter: Emitter,
+  statements: readonly string[],
+): string[] {
+  const indices: string[] = [];
+  let rest = "point";
+  searched.forEach(({ axis }, i) => {
+    const inner = product(searched.slice(i + 1).map(({ size }) => size));
+    if (inner === 1) indices.push(integer(`i${axis}`, rest));
+    else {
+      indices.push(integer(`i${axis}`, emitter.call("quotient", rest, `${inner}`)));
+      indices.push(integer(`below${axis}`, `${rest} - i${axis} * ${inner}`));
+      rest = `below${axis}`;
+    }
+  });
+  return [
+    integer("at", `~~${emitter.element(starts, digit)}`),
+    integer("end", `~~${emitter.element(starts, `${digit} + 1`)}`),
+    "if (hit === 0) { end = at; }",
+    `at += ${piece};`,
+    "while (at < end) {",
+    integer("point", `~~${emitter.element(order, "at")}`),
+    ...indices,
+    ...statements,
+    `at += ${pieces};`,
+    "}",
+  ];
 }

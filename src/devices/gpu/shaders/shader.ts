@@ -3,14 +3,15 @@
  * @module
  */
 
-import type { LoopKernel } from "../../../kernels/kernel.js";
 import { refuseFloat64 } from "../elements.js";
 import type { GpuJsInstance, RunnableKernel } from "../gpujs.js";
 import type { GpuKernel } from "../plan.js";
+import { epilogueOf } from "../transform.js";
 import { FUNCTIONS } from "./functions.js";
 import { loopShader } from "./loop.js";
 import { mergeShader } from "./merge.js";
 import { scatterShader } from "./scatter.js";
+import { startsShader } from "./starts.js";
 
 /** A kernel in the form gpu.js compiles. Equal kernels are equal as JSON. */
 export interface Shader {
@@ -39,7 +40,7 @@ const SPECIAL = { infinite: Number.POSITIVE_INFINITY, invalid: Number.NaN, accum
 /** The shader of a kernel; of a product, that of its epilogue, which takes the product's element. */
 export function shaderOf(kernel: GpuKernel): CompiledShader {
   if (kernel.dtype === "float64") refuseFloat64("a tensor of this computation");
-  if (kernel.kind !== "merge" && kernel.kind !== "matmul") {
+  if ("expressions" in kernel) {
     for (const { dtype } of kernel.expressions) {
       if (dtype === "float64") refuseFloat64("a tensor of this computation");
     }
@@ -56,24 +57,11 @@ function sourceOf(kernel: GpuKernel): Shader {
   if (kernel.kind === "loop") return loopShader(kernel);
   if (kernel.kind === "scatter") return scatterShader(kernel);
   if (kernel.kind === "merge") return mergeShader(kernel);
-  const shader = loopShader(kernel.epilogue ?? identity(kernel.batch, kernel.m, kernel.n));
+  if (kernel.kind === "starts") return startsShader(kernel);
+  const shader = loopShader(epilogueOf(kernel));
   const operands = [kernel.left.buffer, kernel.right.buffer];
   const buffers = [...new Set([...operands, ...shader.buffers])].sort((a, b) => a - b);
   return { ...shader, buffers };
-}
-
-function identity(...axes: readonly (readonly number[])[]): LoopKernel {
-  return {
-    kind: "loop",
-    dtype: "float32",
-    axes: axes.flat(),
-    outputRank: axes.flat().length,
-    lookups: [],
-    expressions: [{ kind: "accumulator", dtype: "float32" }],
-    reduce: null,
-    body: 0,
-    epilogue: null,
-  };
 }
 
 /** The gpu.js kernel of a shader, not yet built. */
@@ -93,7 +81,7 @@ export function createShader(
     dynamicArguments: true,
     functions: functions.map((name) => FUNCTIONS.get(name)!),
     argumentTypes: names.map((name) => (/^b\d+$/.test(name) ? "Input" : "Float")),
-    // Loops have literal bounds; gpu.js would cut any other short.
+    // gpu.js cuts loops short whose bounds are no literals.
     loopMaxIterations: 2 ** 30,
   });
 }
