@@ -31,14 +31,15 @@ export type TensorOption<Options extends object> = {
       : Name;
 }[keyof Options];
 
-/** Marks, one for each pair. */
-type FlagArray = readonly boolean[];
-
 /**
  * A further input of a loss: one for each pair, a row for each pair, or one number for all. A mask may be
  * of booleans.
  */
-export type FurtherInput = NumberArray | FlagArray | readonly (NumberArray | FlagArray)[] | number;
+export type FurtherInput =
+  | NumberArray
+  | readonly boolean[]
+  | readonly (NumberArray | readonly boolean[])[]
+  | number;
 
 /** All a loss takes as arrays: {@link PairArrays}, and its options that may be tensors. */
 export type LossArrays<Options extends object> = PairArrays & {

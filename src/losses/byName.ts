@@ -47,14 +47,16 @@ export interface NamedResults {
  *
  * An option of TRL's that the loss has no part for is accepted only at the value at which it does
  * nothing (`label_smoothing: 0`, `f_divergence_type: "reverse_kl"`, null), so that whole configurations
- * can be passed on. Defaults are this library's, not TRL's.
+ * can be passed on; `sft` takes any `beta`, and a single name `loss_weights: [1]`. Defaults are this
+ * library's, not TRL's.
  *
  * The losses of a list share its options, and each has to have them; but `sft` stands beside any loss,
  * and options named after one (`discopop_tau`, `simpo_gamma`, …) are for those that have them. Under a
  * loss's name stand options for it alone: `{ beta: 0.1, kto: { kl } }`.
  *
  * @throws for an unknown name, listing those there are, and at once for options that a loss does not
- * have, listing those it has, or that are out of its range.
+ * have, listing those it has, or that are out of its range; for options of a loss inside another
+ * (`baseOptions`) and tensors that do not fit the pairs, when it gets pairs.
  * @example lossByName("sigmoid", { beta: 0.1, label_smoothing: 0.1 })(pairs);
  * @example lossByName(["sigmoid", "bco_pair", "sft"], { loss_weights: [0.8, 0.2, 1] })(pairs);
  */
