@@ -41,7 +41,7 @@ import {
 } from "../problem.js";
 import { versionOf } from "./version.js";
 
-/** The library with a number of threads; each number makes a device of its own. */
+/** The library with a number of threads; the device is shared by all. */
 export async function load(threads: number): Promise<Peer> {
   const enter = (): Promise<void> => setDevice("wasm", { threads });
   await enter();

@@ -8,7 +8,7 @@ import { iota } from "../tensor/create.js";
 import { primitive } from "../tensor/primitive.js";
 import { checkShape, formatShape, normalizeAxis, type Shape, sameShape } from "../tensor/shape.js";
 import { checkTensor, Tensor } from "../tensor/tensor.js";
-import { add, cast, equal, where } from "./elementwise.js";
+import { add, cast, equal, less, lessEqual, logicalAnd, where } from "./elementwise.js";
 import { expandDims, reshape } from "./movement.js";
 
 function checkIndices(operation: string, indices: Tensor): void {
@@ -69,8 +69,19 @@ const SCATTER = /* @__PURE__ */ primitive(
       return [...at.slice(0, axis), found, ...at.slice(axis + rank)];
     },
   },
-  (g, { inputs: [indices], attributes: [axis] }) => [null, gather(g, indices!, axis!)],
+  (g, { inputs: [indices], attributes: [axis, , extent] }) => [
+    null,
+    zeroOutside(gather(g, indices!, axis!), indices!, axis!, extent!),
+  ],
 );
+/** The adjoint of skipping: 0 at positions outside, where reading gives NaN. The indices' axes begin at `axis`. */
+function zeroOutside(values: Tensor, indices: Tensor, axis: number, extent: number): Tensor {
+  const ones = (count: number): number[] => new Array<number>(count).fill(1);
+  const after = values.rank - axis - indices.rank;
+  const aligned = reshape(indices, [...ones(axis), ...indices.shape, ...ones(after)]);
+  const isInside = logicalAnd(lessEqual(0, aligned), less(aligned, extent));
+  return where(isInside, values, 0);
+}
 function scatter(indices: Tensor, updates: Tensor, axis: number, shape: Shape): Tensor {
   return new Tensor({
     primitive: SCATTER,
@@ -148,7 +159,10 @@ const PUT_ALONG = /* @__PURE__ */ primitive(
       return at.map((index, d) => (d === axis ? found : index));
     },
   },
-  (g, { inputs: [indices], attributes: [axis] }) => [null, takeAlongAxis(g, indices!, axis!)],
+  (g, { inputs: [indices], attributes: [axis, extent] }) => [
+    null,
+    zeroOutside(takeAlongAxis(g, indices!, axis!), indices!, 0, extent!),
+  ],
 );
 function putAlong(indices: Tensor, updates: Tensor, axis: number, shape: Shape): Tensor {
   if (indices.shape[axis] === 1) {

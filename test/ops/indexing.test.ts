@@ -225,3 +225,44 @@ describe("oneHot", () => {
     expect(pg.oneHot(indices([1]), 2).dtype).toBe("float32");
   });
 });
+
+describe("positions outside", () => {
+  const indices = tensor(Int32Array.of(1, 7, -1, 0));
+
+  it("are skipped by scatterAdd, whose gradient there is 0", async () => {
+    const gradient = pg.grad((updates: Tensor) =>
+      pg
+        .scatterAdd(pg.zeros([3]), indices, updates)
+        .square()
+        .sum(),
+    );
+    expect(await gradient(tensor([1, 2, 3, 4])).array()).toEqual([2, 0, 0, 8]);
+    const rows = pg.grad((updates: Tensor) =>
+      pg
+        .scatterAdd(pg.zeros([2, 3]), indices, updates, 1)
+        .square()
+        .sum(),
+    );
+    expect(await rows(pg.ones([2, 4])).array()).toEqual([
+      [2, 0, 0, 2],
+      [2, 0, 0, 2],
+    ]);
+  });
+
+  it("have finite second derivatives nowhere but where they were read", async () => {
+    // d/dx of Σ g·w over what gather read: NaN is read outside, and its cotangent is skipped.
+    const x = tensor([1, 2, 3]);
+    const slope = pg.grad((y: Tensor) =>
+      pg
+        .takeAlongAxis(y, tensor(Int32Array.of(2, 5)), 0)
+        .slice([0, 1])
+        .square()
+        .sum(),
+    );
+    expect(
+      await pg
+        .grad((y: Tensor) => slope(y).sum())(x)
+        .array(),
+    ).toEqual([0, 0, 2]);
+  });
+});

@@ -4,6 +4,7 @@
  * @module
  */
 /// <reference types="@webgpu/types" />
+/// <reference path="./gpujsModule.d.ts" />
 
 import type { ShaderFunction } from "./shaders/functions.js";
 
