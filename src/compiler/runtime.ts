@@ -160,6 +160,10 @@ class Engine implements Runtime {
       loading.catch(() => this.devices.delete(key));
     }
     const loaded = await loading;
+    const { backend } = loaded.device;
+    // Asked for by its back end or not, it is one device.
+    if (name === "gpu") this.devices.set(`gpu ${backend}`, loading);
+    if (backend === "webgpu") this.devices.set("gpu", loading);
     loaded.device.configure?.(options);
     return loaded;
   }

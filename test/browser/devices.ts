@@ -32,7 +32,7 @@ const gpu = {
   floats: ["float32"],
   integerBits: 24,
   every: 12,
-  work: { gptSteps: 0, descents: 2 },
+  work: { gptSteps: 0, everyDescent: 6 },
 } as const;
 
 export const BROWSER_DEVICES: readonly BrowserDevice[] = [

@@ -27,7 +27,7 @@ export interface TestedDevice {
    * Less of the work that takes minutes on a software GPU. With no steps, a GPT's loss and gradient
    * are compared for one loss. Default: 3 steps of either loss, all of SPO's descents.
    */
-  readonly work?: { readonly gptSteps: number; readonly descents: number };
+  readonly work?: { readonly gptSteps: number; readonly everyDescent: number };
 }
 
 /** Every device. */

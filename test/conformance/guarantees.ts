@@ -144,6 +144,26 @@ const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
       [-8, NAN, INFINITE, 1],
     ],
   ],
+  "NaN is true: in `where`, `logicalAnd`, `cast` to bool": async (values) => {
+    const x = (): Tensor => tensor([NAN, 0, 2]);
+    return [
+      [await values(() => pg.where(x().cast("bool"), 1, 2)), [1, 2, 1]],
+      [await values(() => x().cast("bool")), [1, 0, 1]],
+      [await values(() => pg.logicalNot(x())), [0, 1, 0]],
+      [await values(() => pg.logicalAnd(x(), 1)), [1, 0, 1]],
+      [await values(() => pg.logicalOr(x(), 0)), [1, 0, 1]],
+    ];
+  },
+  "`pow` of ±1, 0 and ±∞ as in JavaScript": async (values) => {
+    const bases = [1, -1, 0, INFINITE, -INFINITE, 4, 0.25];
+    const exponents = [INFINITE, -INFINITE, 2, 3, -1, 0.5];
+    const pairs = bases.flatMap((x) => exponents.map((y) => [x, y] as const));
+    const found = await values(() =>
+      pg.pow(tensor(pairs.map(([x]) => x)), tensor(pairs.map(([, y]) => y))),
+    );
+    // The sign of zero is another row's.
+    return [[found.map((x) => x + 0), pairs.map(([x, y]) => x ** y + 0)]];
+  },
   "NaN comes last in `sort`; an index out of range gathers NaN": async (values) => [
     [
       await values(() => pg.sort(tensor([3, NAN, -INFINITE, 1, INFINITE]))),

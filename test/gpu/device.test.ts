@@ -251,6 +251,45 @@ describe("faults", () => {
   });
 });
 
+describe("what is disposed of", () => {
+  it("while it is needed rejects, and costs no other tensor", async () => {
+    const other = await pg.realize(tensor([1, 2]).mul(2));
+    const size = 20e6;
+    for (let turns = 0; turns < 12; turns++) {
+      const x = await pg.realize(other.sum().broadcastTo([size]).add(turns));
+      const work = pg.realize(x.mul(2).sum()).then(
+        () => "done",
+        (error: Error) => error.message,
+      );
+      for (let i = 0; i < turns; i++) await null;
+      x.dispose();
+      expect(await work).toMatch(/^done$|used after dispose\(\)/);
+    }
+    expect(await other.array()).toEqual([2, 4]);
+  });
+
+  it("is given back to the GPU when it runs out of memory", async () => {
+    const x = await pg.realize(tensor([1, 2]).mul(2));
+    (await pg.realize(x.sum().broadcastTo([1e6]).add(1))).dispose();
+    const device = await gpuDevice();
+    const kept = await pg.realize(x.add(1));
+    // Compiled before, and its block in use: the next one takes a new block.
+    const large = (): Tensor => x.sum().broadcastTo([2e6]).add(1);
+    const first = await pg.realize(large());
+    const created = vi.spyOn(device, "createBuffer");
+    const full = { message: "full" } as never;
+    vi.spyOn(device, "popErrorScope").mockResolvedValueOnce(full);
+    const again = await pg.realize(large());
+    expect(await again.max().item()).toBe(7);
+    // What was kept for later is gone: a buffer of a size that was free is made anew.
+    created.mockClear();
+    await pg.realize(x.sum().broadcastTo([1e6]).add(1));
+    expect(created).toHaveBeenCalled();
+    expect(await kept.array()).toEqual([3, 5]);
+    expect(await first.max().item()).toBe(7);
+  });
+});
+
 describe("memory and order", () => {
   /** One step of gradient descent on (x − 3)². */
   const step = (x: Tensor, rate: Tensor): Tensor =>
@@ -303,11 +342,10 @@ describe("memory and order", () => {
     expect(created).not.toHaveBeenCalled();
     expect(bound).not.toHaveBeenCalled();
     const { bytes, buffers, plansCompiled } = await pg.deviceStatistics();
-    expect([bytes, buffers, plansCompiled]).toEqual([
-      before.bytes,
-      before.buffers,
-      before.plansCompiled,
-    ]);
+    // Less where garbage of other tests was collected meanwhile.
+    expect(bytes).toBeLessThanOrEqual(before.bytes);
+    expect(buffers).toBeLessThanOrEqual(before.buffers);
+    expect(plansCompiled).toBe(before.plansCompiled);
   });
 
   it("a loop that leaves its tensors to garbage collection comes back to its bind groups", async () => {

@@ -6,7 +6,7 @@
 import { allocate, type DType, type TypedArray } from "../../kernels/dtype.js";
 
 /** Integers up to here are exact in float32. */
-const LARGEST_INTEGER = 2 ** 24;
+export const LARGEST_INTEGER = 2 ** 24;
 
 /** The error of a dtype the GPU does not have. */
 export function refuseFloat64(what: string): never {

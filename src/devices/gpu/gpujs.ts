@@ -52,9 +52,12 @@ export interface InputValues {
   readonly size: readonly number[];
 }
 
+/** An argument of a kernel. */
+export type KernelInput = TextureHandle | InputValues | number;
+
 /** A kernel function. On WebGPU it is built but never called. */
 export interface RunnableKernel {
-  (...inputs: readonly (TextureHandle | InputValues | number)[]): TextureHandle;
+  (...inputs: readonly KernelInput[]): TextureHandle;
   build(...inputs: readonly unknown[]): Promise<void>;
   readonly kernel: GpuJsKernel;
   destroy(removeCanvas?: boolean): void;

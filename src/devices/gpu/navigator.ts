@@ -29,8 +29,10 @@ export async function provideWebGpu(): Promise<string | null> {
       : "this browser has no WebGPU";
   }
   let dawn: Dawn;
+  let gpu: GPU;
   try {
     dawn = (await import(/* @vite-ignore */ /* webpackIgnore: true */ PACKAGE)) as Dawn;
+    gpu = dawn.create([]);
   } catch (error) {
     const { code, message } = error as { code?: string; message?: string };
     return code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND"
@@ -38,7 +40,6 @@ export async function provideWebGpu(): Promise<string | null> {
       : `the package webgpu could not be loaded: ${message}`;
   }
   Object.assign(globalThis, dawn.globals);
-  const gpu = dawn.create([]);
   if (typeof navigator === "undefined") {
     Object.defineProperty(globalThis, "navigator", { value: { gpu }, configurable: true });
   } else Object.defineProperty(navigator, "gpu", { value: gpu, configurable: true });

@@ -16,6 +16,7 @@ import type {
   ScatterKernel,
   SortKernel,
 } from "../../kernels/kernel.js";
+import { LARGEST_INTEGER } from "./elements.js";
 import type {
   Applied,
   GpuKernel,
@@ -108,6 +109,12 @@ class Rewriter implements GpuPlan {
 
   /** Runs of 1, 2, 4, … elements are merged until a row is one run. */
   private sort({ dtype, rows, length }: SortKernel, { buffers, operations }: Applied): void {
+    if (length > LARGEST_INTEGER) {
+      throw new RangeError(
+        `rows of ${length} elements are too long to sort on the GPU, where positions are exact to 2^24; ` +
+          'use setDevice("wasm")',
+      );
+    }
     const [output, values] = buffers as [number, number];
     let order: number[] = [];
     for (let width = 1; width === 1 || width < length; width *= 2) {

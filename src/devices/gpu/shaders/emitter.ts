@@ -6,6 +6,7 @@
  */
 
 import type { Affine, Condition, Expression, ScalarOperation } from "../../../kernels/kernel.js";
+import { LARGEST_INTEGER } from "../elements.js";
 import type { Shader, Special } from "./shader.js";
 import { type Body, integer, isOpen, type Loop, type Threads } from "./statements.js";
 
@@ -219,6 +220,11 @@ export class Emitter {
         this.constants.add(e.slot);
         return `c${e.slot}`;
       case "index":
+        if (this.range(e.index)[1] > LARGEST_INTEGER) {
+          throw new RangeError(
+            'positions beyond 2^24 are not exact on the GPU; use setDevice("wasm") for them',
+          );
+        }
         return this.call("toFloat", this.affine(e.index));
       case "load":
         // Where a condition fails any element will do, and an address out of range gives one.
@@ -300,14 +306,15 @@ export class Emitter {
       case "lessEqual":
         return truth(`${x} <= ${y}`);
       case "and":
-        return truth(`${x} !== 0.0 && ${y} !== 0.0`);
+        return `(${x} === 0.0 || ${y} === 0.0) ? 0.0 : 1.0`;
       case "or":
-        return truth(`${x} !== 0.0 || ${y} !== 0.0`);
+        return `(${x} === 0.0 && ${y} === 0.0) ? 0.0 : 1.0`;
       case "where":
-        return `(${x} !== 0.0) ? ${y} : ${z}`;
+        // NaN is true, and compilers get `!==` wrong for it: conditions ask what is zero.
+        return `(${x} === 0.0) ? ${z} : ${y}`;
       case "cast":
         if (dtype === "int32") return this.call("truncated", x);
-        return dtype === "bool" ? truth(`${x} !== 0.0`) : x;
+        return dtype === "bool" ? `(${x} === 0.0) ? 0.0 : 1.0` : x;
     }
   }
 }

@@ -149,6 +149,7 @@ export const FUNCTIONS: ReadonlyMap<string, ShaderFunction> = new Map([
     if (y === 1) { r = m; }
     if (y === 2) { r = m * m; }
     if (y === 3) { r = m * m * m; }
+    if (m === 1) { r = 1; if (y > ${LARGEST} || y < -${LARGEST}) { r = invalid; } }
     if (y === 0.5) { r = Math.sqrt(m); }
     if (y === -1) { r = 1 / m; }
     if (x < 0) {

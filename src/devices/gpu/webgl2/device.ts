@@ -14,7 +14,7 @@ import {
   OutOfMemoryError,
 } from "../../device.js";
 import { fromFloats, toFloats } from "../elements.js";
-import type { GpuJs, GpuJsInstance, RunnableKernel, TextureHandle } from "../gpujs.js";
+import type { GpuJs, GpuJsInstance, KernelInput, RunnableKernel, TextureHandle } from "../gpujs.js";
 import type { GpuStep } from "../plan.js";
 import { rewrite } from "../rewrite.js";
 import { type CompiledShader, createShader, shaderOf } from "../shaders/shader.js";
@@ -103,7 +103,9 @@ class WebGl2Device implements Device {
       });
       this.uploads.set(size, copy);
     }
-    const texture = copy(this.gpujs.input(floats, [size]));
+    const texture = this.call({ operations: [`uploading ${what}`] }, copy, [
+      this.gpujs.input(floats, [size]),
+    ]);
     this.checkErrors(what);
     return this.own(dtype, values.length, texture);
   }
@@ -199,16 +201,17 @@ class WebGl2Device implements Device {
   }
 
   private call(
-    { operations }: GpuStep,
+    { operations }: Pick<GpuStep, "operations">,
     kernel: RunnableKernel,
-    inputs: readonly (TextureHandle | number)[],
+    inputs: readonly KernelInput[],
   ): TextureHandle {
     try {
       return kernel(...inputs);
     } catch (error) {
       this.check();
       throw new Error(
-        `the kernel of ${operations.join(", ")} could not be run on WebGL2: ${(error as Error).message}`,
+        `the kernel of ${operations.join(", ")} could not be run on WebGL2: ${(error as Error).message}; ` +
+          'where a tensor is too large for a texture, split it or use setDevice("wasm")',
         { cause: error },
       );
     }

@@ -39,6 +39,8 @@ const BATCH = 8;
 const BATCHES_BEHIND = 8;
 /** What a buffer costs at least: so that many small ones count when garbage is looked for. */
 const LEAST_BYTES = 65_536;
+/** Buffers up to so many bytes are kept to read through. */
+const STAGING_KEPT = 65_536;
 /** Bytes of freed buffers kept for later ones, if more is not in use. */
 const KEPT_BYTES = 64e6;
 
@@ -53,6 +55,11 @@ export interface Pipeline {
 
 /** Creates the device. */
 export async function createWebGpuDevice(gpujs: GpuJs): Promise<Device> {
+  if (!(await navigator.gpu.requestAdapter())) {
+    throw new Error(
+      "there is the interface but no GPU behind it; a driver may be missing (on Linux: of Vulkan)",
+    );
+  }
   const { device } = await gpujs.WebGPUContext.acquire();
   return new WebGpuDevice(gpujs, device);
 }
@@ -66,6 +73,10 @@ export class WebGpuDevice implements Device {
   private broken: Error | null = null;
   private readonly free = new Map<number, Block[]>();
   private readonly slots = new Map<string, Block>();
+  /** Counts how often the slots were given back to the GPU. */
+  generation = 0;
+  /** Small buffers that elements are read through. */
+  private readonly staging = new Map<number, GPUBuffer[]>();
   private freeBytes = 0;
   private slotBytes = 0;
   private bytes = 0;
@@ -112,15 +123,15 @@ export class WebGpuDevice implements Device {
   async download(buffer: DeviceBuffer): Promise<TypedArray> {
     this.check();
     const { dtype, size } = buffer;
-    const { block } = buffer as WebGpuBuffer;
     const bytes = sizeInBytes(size);
-    const staging = this.gpu.createBuffer({ size: bytes, usage: MAP_READ | COPY_TARGET });
+    const staging = this.staging.get(bytes)?.pop() ?? (await this.createStaging(bytes));
     try {
       const encoder = this.gpu.createCommandEncoder();
-      encoder.copyBufferToBuffer(block.buffer, 0, staging, 0, bytes);
+      encoder.copyBufferToBuffer((buffer as WebGpuBuffer).block.buffer, 0, staging, 0, bytes);
       this.gpu.queue.submit([encoder.finish()]);
       await staging.mapAsync(MAP_READ);
     } catch (error) {
+      staging.destroy();
       // The reason arrives as an event of its own.
       await this.gpu.queue.onSubmittedWorkDone().catch(() => {});
       this.check();
@@ -129,8 +140,28 @@ export class WebGpuDevice implements Device {
     this.check();
     const floats = new Float32Array(staging.getMappedRange().slice(0, 4 * size));
     staging.unmap();
-    staging.destroy();
+    if (bytes > STAGING_KEPT) staging.destroy();
+    else this.staging.set(bytes, [...(this.staging.get(bytes) ?? []), staging]);
     return fromFloats(floats, dtype);
+  }
+
+  private async createStaging(bytes: number): Promise<GPUBuffer> {
+    const [buffer, error] = await this.create(() => [
+      this.gpu.createBuffer({ size: bytes, usage: MAP_READ | COPY_TARGET }),
+    ]);
+    if (!error) return buffer[0]!;
+    buffer[0]!.destroy();
+    this.trim();
+    throw new OutOfMemoryError(
+      `the GPU has no memory left to read ${bytes} bytes; dispose() tensors that are no longer needed`,
+    );
+  }
+
+  /** Creates buffers; the error is that of running out of memory. */
+  private async create<T>(make: () => T): Promise<[created: T, error: GPUError | null]> {
+    this.gpu.pushErrorScope("out-of-memory");
+    const created = make();
+    return [created, await this.gpu.popErrorScope()];
   }
 
   memory(): DeviceMemory {
@@ -164,24 +195,20 @@ export class WebGpuDevice implements Device {
     const taken = requests.map(({ bytes }) => this.free.get(bytes)?.pop() ?? null);
     for (const block of taken) if (block) this.freeBytes -= block.bytes;
     if (taken.every((block) => block !== null)) return taken;
-    this.gpu.pushErrorScope("out-of-memory");
-    const blocks = taken.map((block, i) => {
-      const { bytes } = requests[i]!;
-      const usage = STORAGE | COPY_SOURCE | COPY_TARGET;
-      return (
-        block ?? {
-          buffer: this.gpu.createBuffer({ size: bytes, usage }),
-          id: this.blockCount++,
-          bytes,
-        }
-      );
-    });
-    const error = await this.gpu.popErrorScope();
+    const usage = STORAGE | COPY_SOURCE | COPY_TARGET;
+    const [blocks, error] = await this.create(() =>
+      taken.map((block, i): Block => {
+        const { bytes } = requests[i]!;
+        const made = () => this.gpu.createBuffer({ size: bytes, usage });
+        return block ?? { buffer: made(), id: this.blockCount++, bytes };
+      }),
+    );
     if (!error) return blocks;
     blocks.forEach((block, i) => {
       if (taken[i]) this.keep(block);
       else block.buffer.destroy();
     });
+    this.trim();
     const bytes = requests.reduce((sum, request) => sum + request.bytes, 0);
     throw new OutOfMemoryError(
       `the GPU has no memory left for ${requests.map(({ what }) => what).join(", ")} (${bytes} bytes); ` +
@@ -226,6 +253,17 @@ export class WebGpuDevice implements Device {
     if (this.batches.length > BATCHES_BEHIND) await this.batches.shift();
   }
 
+  /** Gives back what is kept for later. Whoever ran out of memory tries again. */
+  private trim(): void {
+    for (const list of this.free.values()) for (const { buffer } of list) buffer.destroy();
+    for (const { buffer } of this.slots.values()) buffer.destroy();
+    this.free.clear();
+    this.slots.clear();
+    this.freeBytes = 0;
+    this.slotBytes = 0;
+    this.generation++;
+  }
+
   private fail(message: string): void {
     this.broken ??= new Error(message);
   }
@@ -236,7 +274,8 @@ export class WebGpuDevice implements Device {
     this.keep(block);
   }
 
-  private keep(block: Block): void {
+  /** Keeps a block that nobody uses, for later or until memory runs out. */
+  keep(block: Block): void {
     if (this.freeBytes + block.bytes > Math.max(KEPT_BYTES, this.bytes)) {
       block.buffer.destroy();
       return;

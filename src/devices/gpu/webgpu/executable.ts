@@ -48,8 +48,10 @@ export class WebGpuExecutable implements Executable {
   /** Words of the uniform blocks that hold plan constants. */
   private readonly constantWords: readonly (readonly [word: number, constant: number])[];
   private isWritten = false;
-  /** The block of each temporary, known from the first run on. */
-  private temporaries: readonly (Block | null)[] | null = null;
+  /** The block of each temporary, … */
+  private temporaries: readonly (Block | null)[] = [];
+  /** … as of this generation of the device's. */
+  private generation = -1;
 
   constructor(
     private readonly device: WebGpuDevice,
@@ -91,45 +93,63 @@ export class WebGpuExecutable implements Executable {
   }
 
   async run(inputs: readonly DeviceBuffer[], constants: Float64Array): Promise<DeviceBuffer[]> {
-    const { device, gpu, plan } = this;
+    const { device, plan } = this;
     device.check();
-    if (!this.temporaries) {
-      await device.reserve(this.slots);
-      this.temporaries = this.places.map((slot) => (slot ? device.slot(slot) : null));
-    }
-    const blocks = [...this.temporaries];
-    plan.inputs.forEach((number, i) => {
-      blocks[number] = (inputs[i] as WebGpuBuffer).block;
-    });
     const requests = plan.outputs.map((number) => {
       const { dtype, size, name } = plan.buffers[number]!;
       return { bytes: sizeInBytes(size), what: name ?? `a ${dtype} tensor of ${size} elements` };
     });
     const outputs = await device.allocate(requests);
-    plan.outputs.forEach((number, i) => {
-      blocks[number] = outputs[i]!;
-    });
-    this.writeUniforms(constants);
-    if (this.commands.length > 0) {
-      const encoder = gpu.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      let current: Pipeline | null = null;
-      for (const command of this.commands) {
-        const { pipeline } = command;
-        const { kernel, groups } = pipeline;
-        if (pipeline !== current) pass.setPipeline(kernel.computePipeline);
-        current = pipeline;
-        pass.setBindGroup(0, this.bindGroup(command, blocks as Block[]));
-        pass.dispatchWorkgroups(groups[0]!, groups[1], groups[2]);
+    try {
+      while (this.generation !== device.generation) {
+        const { generation } = device;
+        await device.reserve(this.slots);
+        if (generation !== device.generation) continue;
+        this.temporaries = this.places.map((slot) => (slot ? device.slot(slot) : null));
+        this.generation = generation;
       }
-      pass.end();
-      gpu.queue.submit([encoder.finish()]);
-      await device.submitted();
+      // From here to the submission nothing is awaited: no block can change hands.
+      this.submit(inputs, outputs, constants);
+    } catch (error) {
+      for (const block of outputs) device.keep(block);
+      throw error;
     }
-    return plan.outputs.map((number, i) => {
+    const results = plan.outputs.map((number, i) => {
       const { dtype, size } = plan.buffers[number]!;
       return device.own(dtype, size, outputs[i]!);
     });
+    await device.submitted();
+    return results;
+  }
+
+  private submit(
+    inputs: readonly DeviceBuffer[],
+    outputs: readonly Block[],
+    constants: Float64Array,
+  ): void {
+    const { gpu, plan } = this;
+    const blocks = [...this.temporaries];
+    plan.inputs.forEach((number, i) => {
+      blocks[number] = (inputs[i] as WebGpuBuffer).block;
+    });
+    plan.outputs.forEach((number, i) => {
+      blocks[number] = outputs[i]!;
+    });
+    if (this.commands.length === 0) return;
+    this.writeUniforms(constants);
+    const encoder = gpu.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    let current: Pipeline | null = null;
+    for (const command of this.commands) {
+      const { pipeline } = command;
+      const { kernel, groups } = pipeline;
+      if (pipeline !== current) pass.setPipeline(kernel.computePipeline);
+      current = pipeline;
+      pass.setBindGroup(0, this.bindGroup(command, blocks as Block[]));
+      pass.dispatchWorkgroups(groups[0]!, groups[1], groups[2]);
+    }
+    pass.end();
+    gpu.queue.submit([encoder.finish()]);
   }
 
   private writeUniforms(constants: Float64Array): void {
