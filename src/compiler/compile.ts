@@ -5,6 +5,7 @@
  */
 
 import { bytesPerElement } from "../kernels/dtype.js";
+import { stridesOf } from "../kernels/indexing.js";
 import type { Expression, Kernel, Plan, PlanBuffer, Step } from "../kernels/kernel.js";
 import { formatShape, sizeOf } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -237,12 +238,7 @@ function assignScratch(
 /** Whether each element of a read buffer is needed only for the output element at the same place. */
 function overwritable(kernel: Kernel, buffer: number): boolean {
   if (kernel.kind !== "loop" || kernel.reduce !== null) return false;
-  const strides: number[] = [];
-  let stride = 1;
-  for (let d = kernel.axes.length - 1; d >= 0; d--) {
-    strides[d] = stride;
-    stride *= kernel.axes[d]!;
-  }
+  const strides = stridesOf(kernel.axes);
   return kernel.expressions.every(
     (e: Expression) =>
       e.kind !== "load" ||

@@ -19,6 +19,17 @@ export interface Index {
   readonly terms: readonly (readonly [axis: Axis, stride: number])[];
 }
 
+/** Row-major strides of a shape. */
+export function stridesOf(shape: readonly number[]): number[] {
+  const strides: number[] = [];
+  let stride = 1;
+  for (let d = shape.length - 1; d >= 0; d--) {
+    strides[d] = stride;
+    stride *= shape[d]!;
+  }
+  return strides;
+}
+
 /** The index that is always 0. */
 export const ZERO: Index = { offset: 0, terms: [] };
 

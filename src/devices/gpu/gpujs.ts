@@ -21,7 +21,6 @@ export interface KernelSettings {
 
 /** A kernel on WebGPU, as gpu.js's own executor sees it. */
 export interface GpuJsKernel {
-  compiledSource: string;
   translatedBody: string | null;
   computePipeline: GPUComputePipeline;
   bindGroupLayout: GPUBindGroupLayout;
@@ -67,8 +66,6 @@ export interface RunnableKernel {
 export interface GpuJsInstance {
   createKernel(source: string, settings: KernelSettings): RunnableKernel;
   readonly context: WebGL2RenderingContext;
-  readonly kernels: unknown[];
-  destroy(): Promise<void>;
 }
 
 /** The module. */

@@ -6,6 +6,7 @@
  */
 
 import type { DType } from "../../kernels/dtype.js";
+import { stridesOf } from "../../kernels/indexing.js";
 import type {
   Expression,
   Kernel,
@@ -40,7 +41,6 @@ import {
   productAsLoop,
   rootsOf,
   splitAxis,
-  stridesOf,
   summing,
   trim,
   withLoadedAccumulator,

@@ -4,6 +4,7 @@
  */
 
 import type { DType } from "../../kernels/dtype.js";
+import { stridesOf } from "../../kernels/indexing.js";
 import type {
   Affine,
   Condition,
@@ -17,16 +18,6 @@ import type { Applied, PointKernel } from "./plan.js";
 
 export function product(sizes: readonly number[]): number {
   return sizes.reduce((a, b) => a * b, 1);
-}
-
-export function stridesOf(shape: readonly number[]): number[] {
-  const strides: number[] = [];
-  let stride = 1;
-  for (let d = shape.length - 1; d >= 0; d--) {
-    strides[d] = stride;
-    stride *= shape[d]!;
-  }
-  return strides;
 }
 
 /** Every affine index of a kernel, replaced. */

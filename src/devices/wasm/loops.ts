@@ -8,6 +8,7 @@
  */
 
 import { bytesPerElement, type DType } from "../../kernels/dtype.js";
+import { stridesOf } from "../../kernels/indexing.js";
 import type {
   Affine,
   Condition,
@@ -602,13 +603,9 @@ class LoopGenerator {
   }
 
   private outputIndex(kernel: LoopKernel): Affine {
-    const strides: number[] = kernel.axes.map(() => 0);
-    let stride = 1;
-    for (let d = kernel.outputRank - 1; d >= 0; d--) {
-      strides[d] = stride;
-      stride *= kernel.axes[d]!;
-    }
-    return { offset: 0, strides: [...strides, ...kernel.lookups.map(() => 0)] };
+    const { axes, outputRank, lookups } = kernel;
+    const others = [...axes.slice(outputRank), ...lookups].map(() => 0);
+    return { offset: 0, strides: [...stridesOf(axes.slice(0, outputRank)), ...others] };
   }
 
   private store(kernel: LoopKernel, value: Local): void {

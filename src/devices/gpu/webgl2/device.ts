@@ -13,42 +13,28 @@ import {
   type Executable,
   OutOfMemoryError,
 } from "../../device.js";
+import { ResidentBuffer } from "../buffer.js";
 import { fromFloats, toFloats } from "../elements.js";
 import type { GpuJs, GpuJsInstance, KernelInput, RunnableKernel, TextureHandle } from "../gpujs.js";
 import type { GpuStep } from "../plan.js";
 import { rewrite } from "../rewrite.js";
-import { type CompiledShader, createShader, shaderOf } from "../shaders/shader.js";
+import { createShader, type Shader, shaderOf } from "../shaders/shader.js";
 
 /** Textures a kernel may read: what every WebGL2 has is 16; fewer keep shaders short. */
 const INPUTS = 7;
 const OUT_OF_MEMORY = 0x0505;
+/** From an array to a texture. */
+const COPY: Omit<Shader, "threads"> = {
+  body: "return b1[this.thread.x];",
+  buffers: [1],
+  constants: [],
+  special: [],
+  functions: [],
+};
 /** Compiled kernels kept. */
 const KERNELS_KEPT = 1024;
 
-class WebGl2Buffer implements DeviceBuffer {
-  private held: TextureHandle | null;
-
-  constructor(
-    readonly dtype: DType,
-    readonly size: number,
-    readonly home: WebGl2Device,
-    texture: TextureHandle,
-  ) {
-    this.held = texture;
-  }
-
-  get texture(): TextureHandle {
-    if (!this.held) throw new Error("a tensor was used after dispose() gave its memory back");
-    return this.held;
-  }
-
-  dispose(): void {
-    if (!this.held) return;
-    const texture = this.held;
-    this.held = null;
-    this.home.release(this, texture);
-  }
-}
+type WebGl2Buffer = ResidentBuffer<TextureHandle>;
 
 interface Remains {
   readonly texture: TextureHandle;
@@ -69,7 +55,6 @@ class WebGl2Device implements Device {
   readonly backend = "webgl2";
   private readonly instance: GpuJsInstance;
   private readonly kernels = new Map<string, RunnableKernel>();
-  private readonly uploads = new Map<number, RunnableKernel>();
   private bytes = 0;
   private buffers = 0;
   private readonly gone = new FinalizationRegistry<Remains>((remains) => this.reclaim(remains));
@@ -90,19 +75,7 @@ class WebGl2Device implements Device {
     this.check();
     const floats = values.length === 0 ? new Float32Array(1) : toFloats(values, dtype, what);
     const size = floats.length;
-    let copy = this.uploads.get(size);
-    if (!copy) {
-      if (this.uploads.size >= KERNELS_KEPT) this.uploads.clear();
-      copy = createShader(this.instance, {
-        body: "return b1[this.thread.x];",
-        buffers: [1],
-        constants: [],
-        special: [],
-        functions: [],
-        threads: [size],
-      });
-      this.uploads.set(size, copy);
-    }
+    const copy = this.kernel({ ...COPY, threads: [size] }, `upload ${size}`, []);
     const texture = this.call({ operations: [`uploading ${what}`] }, copy, [
       this.gpujs.input(floats, [size]),
     ]);
@@ -112,7 +85,7 @@ class WebGl2Device implements Device {
 
   async download(buffer: DeviceBuffer): Promise<TypedArray> {
     this.check();
-    const floats = flatten((buffer as WebGl2Buffer).texture.toArray(), buffer.size);
+    const floats = flatten((buffer as WebGl2Buffer).held.toArray(), buffer.size);
     this.check();
     return fromFloats(floats, buffer.dtype);
   }
@@ -141,7 +114,7 @@ class WebGl2Device implements Device {
       this.check();
       const textures = new Map<number, TextureHandle>();
       plan.inputs.forEach((number, i) => {
-        textures.set(number, (inputs[i] as WebGl2Buffer).texture);
+        textures.set(number, (inputs[i] as WebGl2Buffer).held);
       });
       const given = new Set(plan.inputs);
       try {
@@ -218,7 +191,7 @@ class WebGl2Device implements Device {
   }
 
   private own(dtype: DType, size: number, texture: TextureHandle): WebGl2Buffer {
-    const buffer = new WebGl2Buffer(dtype, size, this, texture);
+    const buffer = new ResidentBuffer(dtype, size, this, texture);
     this.gone.register(buffer, { texture, bytes: 4 * size }, buffer);
     this.bytes += 4 * size;
     this.buffers++;
@@ -233,7 +206,7 @@ class WebGl2Device implements Device {
 
   /** A kernel serves one class of texture per argument, of which gpu.js has one for each rank. */
   private kernel(
-    shader: CompiledShader,
+    shader: Shader,
     shaderKey: string,
     read: readonly TextureHandle[],
   ): RunnableKernel {

@@ -4,9 +4,7 @@
  * @module
  */
 
-import type { DType } from "../../../kernels/dtype.js";
-import type { DeviceBuffer } from "../../device.js";
-import type { WebGpuDevice } from "./device.js";
+import type { ResidentBuffer } from "../buffer.js";
 
 /** A GPU buffer with a number that bind groups are found by. */
 export interface Block {
@@ -15,30 +13,8 @@ export interface Block {
   readonly bytes: number;
 }
 
-export class WebGpuBuffer implements DeviceBuffer {
-  private held: Block | null;
-
-  constructor(
-    readonly dtype: DType,
-    readonly size: number,
-    readonly home: WebGpuDevice,
-    block: Block,
-  ) {
-    this.held = block;
-  }
-
-  get block(): Block {
-    if (!this.held) throw new Error("a tensor was used after dispose() gave its memory back");
-    return this.held;
-  }
-
-  dispose(): void {
-    if (!this.held) return;
-    const block = this.held;
-    this.held = null;
-    this.home.release(this, block);
-  }
-}
+/** A tensor's elements in a block. */
+export type WebGpuBuffer = ResidentBuffer<Block>;
 
 /** Bytes of a buffer of so many elements: an empty one cannot be bound. */
 export function sizeInBytes(elements: number): number {

@@ -15,12 +15,13 @@ import {
   type Executable,
   OutOfMemoryError,
 } from "../../device.js";
+import { ResidentBuffer } from "../buffer.js";
 import { fromFloats, toFloats } from "../elements.js";
 import type { GpuJs, GpuJsInstance, GpuJsKernel } from "../gpujs.js";
 import type { GpuStep } from "../plan.js";
 import { rewrite } from "../rewrite.js";
 import { type CompiledShader, createShader, shaderOf } from "../shaders/shader.js";
-import { type Block, sizeInBytes, WebGpuBuffer } from "./buffer.js";
+import { type Block, sizeInBytes, type WebGpuBuffer } from "./buffer.js";
 import { WebGpuExecutable } from "./executable.js";
 import { installTiledProduct, tiledProduct } from "./matmul.js";
 import { type Slot, slotKey } from "./slots.js";
@@ -127,7 +128,7 @@ export class WebGpuDevice implements Device {
     const staging = this.staging.get(bytes)?.pop() ?? (await this.createStaging(bytes));
     try {
       const encoder = this.gpu.createCommandEncoder();
-      encoder.copyBufferToBuffer((buffer as WebGpuBuffer).block.buffer, 0, staging, 0, bytes);
+      encoder.copyBufferToBuffer((buffer as WebGpuBuffer).held.buffer, 0, staging, 0, bytes);
       this.gpu.queue.submit([encoder.finish()]);
       await staging.mapAsync(MAP_READ);
     } catch (error) {
@@ -218,7 +219,7 @@ export class WebGpuDevice implements Device {
 
   /** A tensor's elements in a block. */
   own(dtype: DType, size: number, block: Block): WebGpuBuffer {
-    const buffer = new WebGpuBuffer(dtype, size, this, block);
+    const buffer = new ResidentBuffer(dtype, size, this, block);
     this.gone.register(buffer, block, buffer);
     this.bytes += block.bytes;
     this.buffers++;

@@ -130,7 +130,7 @@ export class WebGpuExecutable implements Executable {
     const { gpu, plan } = this;
     const blocks = [...this.temporaries];
     plan.inputs.forEach((number, i) => {
-      blocks[number] = (inputs[i] as WebGpuBuffer).block;
+      blocks[number] = (inputs[i] as WebGpuBuffer).held;
     });
     plan.outputs.forEach((number, i) => {
       blocks[number] = outputs[i]!;

@@ -1,0 +1,40 @@
+/**
+ * Elements that stay on the GPU, in whatever a back end holds them in.
+ * @module
+ */
+
+import type { DType } from "../../kernels/dtype.js";
+import type { BufferHome, DeviceBuffer } from "../device.js";
+
+/** A device that takes back what disposed buffers held. */
+export interface ResidentHome<Held> extends BufferHome {
+  release(buffer: ResidentBuffer<Held>, held: Held): void;
+}
+
+/** Elements on the GPU. */
+export class ResidentBuffer<Held> implements DeviceBuffer {
+  private holding: Held | null;
+
+  constructor(
+    readonly dtype: DType,
+    readonly size: number,
+    readonly home: ResidentHome<Held>,
+    held: Held,
+  ) {
+    this.holding = held;
+  }
+
+  get held(): Held {
+    if (this.holding === null) {
+      throw new Error("a tensor was used after dispose() gave its memory back");
+    }
+    return this.holding;
+  }
+
+  dispose(): void {
+    if (this.holding === null) return;
+    const held = this.holding;
+    this.holding = null;
+    this.home.release(this, held);
+  }
+}
