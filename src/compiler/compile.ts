@@ -25,9 +25,9 @@ export interface Graph {
   readonly constants: readonly Tensor[];
 }
 
-/** Compiles a graph. */
-export function compile(graph: Graph): Plan {
-  const parts = partition(graph.nodes, new Set(graph.outputs));
+/** Compiles a graph for a device that computes again what is {@link Device.cheap}. */
+export function compile(graph: Graph, cheap: number): Plan {
+  const parts = partition(graph.nodes, new Set(graph.outputs), cheap);
   const kernels = freeEarly(schedule(graph, parts), new Set(graph.outputs));
   const buffers: Omit<PlanBuffer, "offset">[] = [];
   const numbers = new Map<Tensor, number>();

@@ -15,24 +15,22 @@ import type { Tensor } from "../tensor/tensor.js";
 
 /** Largest number of operations fused into one kernel. */
 const LARGEST_KERNEL = 64;
-/** Work, in simple operations per element, up to which a shared value is computed again. */
-const CHEAP = 24;
-/** The same where the value is repeated by broadcasting. */
+/** Work, in simple operations per element, up to which a value repeated by broadcasting is computed again. */
 const CHEAP_IF_REPEATED = 3;
 /** How far to look ahead for the point where the users of a result come together. */
 const LOOK_AHEAD = 24;
 /** Largest number of operations in an epilogue. */
 const LARGEST_EPILOGUE = 32;
 
-/** Cost of scalar operations in units of one addition; others cost 1. */
+/** Work of scalar operations, in instructions of a processor; others are one. */
 const COST: Readonly<Record<string, number>> = {
-  exp: 6,
-  log: 8,
-  log1p: 10,
-  expm1: 10,
-  tanh: 10,
-  erf: 14,
-  pow: 30,
+  exp: 25,
+  log: 35,
+  log1p: 35,
+  expm1: 30,
+  tanh: 30,
+  erf: 45,
+  pow: 120,
   div: 2,
   sqrt: 2,
 };
@@ -112,9 +110,14 @@ function relabels(from: Shape, to: Shape): boolean {
 
 /**
  * Decides for every node that is not given. `nodes` is in topological order, and each node's
- * `position` is its place there.
+ * `position` is its place there. A value that several kernels need is computed again up to `cheap`
+ * simple operations per element.
  */
-export function partition(nodes: readonly Tensor[], outputs: ReadonlySet<Tensor>): Part[] {
+export function partition(
+  nodes: readonly Tensor[],
+  outputs: ReadonlySet<Tensor>,
+  cheap: number,
+): Part[] {
   const parts: Part[] = nodes.map((node) => ({
     node,
     size: sizeOf(node.shape),
@@ -144,7 +147,7 @@ export function partition(nodes: readonly Tensor[], outputs: ReadonlySet<Tensor>
     if (kind === "reduce" || kind === "matmul") attachEpilogue(part, parts, outputs);
     if (isHeavy(part.node) && part.epilogue === null) part.stored = true;
   }
-  while (storeShared(parts, costs(parts, partOf)));
+  while (storeShared(parts, costs(parts, partOf), cheap));
   return parts;
 }
 
@@ -255,8 +258,8 @@ const SEVERAL = -2;
  * Stores what several kernels need and is not cheap; of a chain of such values only the first, since
  * that may make the others cheap. Returns whether there was any.
  */
-function storeShared(parts: readonly Part[], cost: Float64Array): boolean {
-  const isCandidate = candidates(parts, cost);
+function storeShared(parts: readonly Part[], cost: Float64Array, cheap: number): boolean {
+  const isCandidate = candidates(parts, cost, cheap);
   // Nodes computed, inside their kernels, from a candidate.
   const follows = new Uint8Array(parts.length);
   let any = false;
@@ -278,7 +281,7 @@ function storeShared(parts: readonly Part[], cost: Float64Array): boolean {
 }
 
 /** Nodes whose value costs too much to be computed in every kernel that needs it. */
-function candidates(parts: readonly Part[], cost: Float64Array): Uint8Array {
+function candidates(parts: readonly Part[], cost: Float64Array, cheap: number): Uint8Array {
   const found = new Uint8Array(parts.length);
   // The kernel each node is computed in, named by the position of its root.
   const home = new Int32Array(parts.length).fill(NOWHERE);
@@ -298,7 +301,7 @@ function candidates(parts: readonly Part[], cost: Float64Array): Uint8Array {
     const { kind } = part.node.primitive.lowering;
     const canStore = kind === "map" || (kind === "read" && !part.isView);
     if (part.stored || !canStore || kernel === NOWHERE || part.inEpilogue) continue;
-    const limit = repeated ? CHEAP_IF_REPEATED : kernel === SEVERAL ? CHEAP : Infinity;
+    const limit = repeated ? CHEAP_IF_REPEATED : kernel === SEVERAL ? cheap : Infinity;
     if (cost[position]! > limit) found[position] = 1;
   }
   return found;

@@ -100,8 +100,9 @@ class Engine implements Runtime {
   }
 
   async explain(tensors: readonly Tensor[]): Promise<Explanation> {
+    const { device } = await this.load();
     const graph = this.structure.capture([...new Set(tensors)].filter((t) => !isGiven(t)));
-    return explainPlan(compile(graph), this.name);
+    return explainPlan(compile(graph, device.cheap), this.name);
   }
 
   async setDevice(name: DeviceName, options: DeviceOptions): Promise<void> {
@@ -225,7 +226,7 @@ class Engine implements Runtime {
     key: Int32Array,
     graph: Graph,
   ): Promise<CachedPlan> {
-    const plan = compile(graph);
+    const plan = compile(graph, device.cheap);
     const cached = { key, plan, executable: await device.prepare(plan) };
     this.plansCompiled++;
     plans.set(hash, [...(plans.get(hash) ?? []), cached]);

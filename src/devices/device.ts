@@ -65,6 +65,11 @@ export interface Device extends BufferHome {
   readonly name: DeviceName;
   /** What computes. */
   readonly backend: "interpreter" | "wasm" | GpuBackend;
+  /**
+   * Work, in a processor's instructions per element, up to which a value that several kernels need is
+   * computed in each of them: about what writing and reading it costs.
+   */
+  readonly cheap: number;
   /** What a buffer costs at least, in bytes, when memory is short. Default: its own size. */
   readonly leastBytes?: number;
   /** Why the device can no longer be used, if so. */

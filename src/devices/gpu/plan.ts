@@ -12,6 +12,9 @@ import type {
   SortKernel,
 } from "../../kernels/kernel.js";
 
+/** Device.cheap of GPUs, whose memory is slow beside their arithmetic. */
+export const CHEAP = 96;
+
 /** Part of a reduction or scatter: only points where the conditions hold are counted. */
 export type Counted<K> = K & { readonly counted?: readonly Condition[] };
 

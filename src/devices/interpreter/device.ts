@@ -36,6 +36,7 @@ class InterpreterBuffer implements DeviceBuffer {
 class InterpreterDevice implements Device {
   readonly name = "interpreter";
   readonly backend = "interpreter";
+  readonly cheap = 24;
   private bytes = 0;
   private buffers = 0;
   readonly registry = new FinalizationRegistry<number>((bytes) => this.account(-bytes, -1));

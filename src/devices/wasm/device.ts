@@ -80,6 +80,7 @@ export function createWasmDevice(): Device {
 export class WasmDevice implements Device {
   readonly name = "wasm";
   readonly backend = "wasm";
+  readonly cheap = 24;
   private readonly heap = new Heap(typeof SharedArrayBuffer !== "undefined");
   private readonly kernels = new Map<string, CompiledKernel>();
   private kernelCount = 0;

@@ -198,6 +198,13 @@ interface Scope {
 interface Total {
   readonly value: Local;
   clear(): Code;
+  add(x: Code): Code;
+}
+
+/** What a reduction's innermost loop builds up, to be added to a total now and then. */
+interface Partial {
+  readonly value: Code;
+  clear(): Code;
   add(x: Local): Code;
 }
 
@@ -449,7 +456,7 @@ class LoopGenerator {
       excess.set(splatConstant(0, dtype)),
     ];
     if (kernel.reduce !== "sum" || dtype === "int32") {
-      const add = (x: Local): Code => value.set(this.combine(kernel, dtype, value.get, x.get));
+      const add = (x: Code): Code => value.set(this.combine(kernel, dtype, value.get, x));
       return { value, clear, add };
     }
     const { add, sub, eq } = dtype === "float64" ? f64x2 : f32x4;
@@ -457,12 +464,37 @@ class LoopGenerator {
       value,
       clear,
       add: (x) => [
-        term.set(sub(x.get, excess.get)),
+        term.set(sub(x, excess.get)),
         next.set(add(value.get, term.get)),
         excess.set(sub(sub(next.get, value.get), term.get)),
         // Infinite sums have no rounding error: ∞ − ∞ made it NaN.
         excess.set(v128.and(excess.get, eq(excess.get, excess.get))),
         value.set(next.get),
+      ],
+    };
+  }
+
+  /**
+   * The running part of a reduction. The largest and smallest numbers are found by an instruction that
+   * ignores NaN, with a mask of the lanes that had one beside it: that which heeds NaN is several.
+   */
+  private partial(kernel: LoopKernel, dtype: DType): Partial {
+    const sum = this.f.local("v128");
+    const clear = (): Code => sum.set(this.identity(kernel, dtype));
+    if (kernel.reduce === "sum" || (dtype !== "float32" && dtype !== "float64")) {
+      const add = (x: Local): Code => sum.set(this.combine(kernel, dtype, sum.get, x.get));
+      return { value: sum.get, clear, add };
+    }
+    const { pmax, pmin, ne } = dtype === "float64" ? f64x2 : f32x4;
+    const extreme = kernel.reduce === "max" ? pmax : pmin;
+    const isNan = this.f.local("v128");
+    return {
+      // All bits set are a NaN.
+      value: v128.or(sum.get, isNan.get),
+      clear: () => [clear(), isNan.set(splatConstant(0, dtype))],
+      add: (x) => [
+        sum.set(extreme(sum.get, x.get)),
+        isNan.set(v128.or(isNan.get, ne(x.get, x.get))),
       ],
     };
   }
@@ -474,13 +506,12 @@ class LoopGenerator {
     const dtype = kernel.expressions[body]!.dtype;
     const { vector } = this.schedule;
     const unroll = this.unrollFactor;
-    const sums = Array.from({ length: unroll }, () => f.local("v128"));
+    const sums = Array.from({ length: unroll }, () => this.partial(kernel, dtype));
     const single = this.total(kernel, dtype);
     const total = this.total(kernel, dtype);
-    const clear = (sum: Local): Code => sum.set(this.identity(kernel, dtype));
-    this.append(...sums.map(clear), single.clear(), total.clear());
+    this.append(...sums.map((sum) => sum.clear()), single.clear(), total.clear());
     const flush = (): void => {
-      for (const sum of sums) this.append(total.add(sum), clear(sum));
+      for (const sum of sums) this.append(total.add(sum.value), sum.clear());
     };
     const outer = axes.map((_, d) => d).filter((d) => d >= outputRank && d !== vector);
     const isEmpty = axes.slice(outputRank).includes(0);
@@ -488,11 +519,10 @@ class LoopGenerator {
     const accumulate = (): void => {
       const x = this.value(body);
       if (this.width === 1) {
-        this.append(single.add(x));
+        this.append(single.add(x.get));
         return;
       }
-      const sum = sums[this.unrolled]!;
-      this.append(sum.set(this.combine(kernel, dtype, sum.get, x.get)));
+      this.append(sums[this.unrolled]!.add(x));
       if (iterations > SHORT_SUM && kernel.reduce === "sum" && this.unrolled === 0) {
         const vectors = i32.divU(this.vectorIndices[0]!.get, i32.const(this.lanes));
         const mask = i32.const(sumBlock(iterations) * unroll - 1);
@@ -535,7 +565,6 @@ class LoopGenerator {
 
   /** Columns are reduced: each lane holds its own sum. */
   private reduceAcrossVector(kernel: LoopKernel, range: readonly [Local, Local] | null): void {
-    const { f } = this;
     const { axes, outputRank, body } = kernel;
     const dtype = kernel.expressions[body]!.dtype;
     const reduced = axes.map((_, d) => d).filter((d) => d >= outputRank);
@@ -543,23 +572,22 @@ class LoopGenerator {
     const innermost = reduced[reduced.length - 1];
     const isLong = innermost !== undefined && axes[innermost]! > SHORT_SUM;
     const columns = Array.from({ length: this.unrollFactor }, () => ({
-      sum: f.local("v128"),
+      sum: this.partial(kernel, dtype),
       total: this.total(kernel, dtype),
     }));
-    const clear = (sum: Local): Code => sum.set(this.identity(kernel, dtype));
     const generate = (): void => {
       // All unrolled vectors are reduced in one pass, at the last of them.
       const copies = this.schedule.vector >= 0 ? this.vectorIndices.length : 1;
       if (this.unrolled < copies - 1) return;
       const active = columns.slice(0, copies);
-      for (const { sum, total } of active) this.append(clear(sum), total.clear());
+      for (const { sum, total } of active) this.append(sum.clear(), total.clear());
       const flush = (): void => {
-        for (const { sum, total } of active) this.append(total.add(sum), clear(sum));
+        for (const { sum, total } of active) this.append(total.add(sum.value), sum.clear());
       };
       const accumulate = (): void => {
         active.forEach(({ sum }, u) => {
           this.unrolled = u;
-          this.append(sum.set(this.combine(kernel, dtype, sum.get, this.value(body).get)));
+          this.append(sum.add(this.value(body)));
         });
         if (kernel.reduce === "sum" && isLong) {
           const mask = i32.const(sumBlock(axes[innermost]!) - 1);

@@ -135,26 +135,18 @@ const singleInDouble: Format = {
 };
 
 /**
- * Σ coefficients[i] · x^i by Horner's rule. A long one is split into its even and odd powers, for
- * two chains of half the length run side by side.
+ * Σ coefficients[i] · x^i by Horner's rule over x², with pairs of neighbouring powers as its
+ * coefficients (Estrin): as many instructions as over x, in half as long a chain.
  */
 function polynomial(format: Format, keep: Keep, coefficients: readonly number[], x: Code): Code {
   const { float, constant } = format;
-  if (coefficients.length > 16) {
-    const square = keep(float.mul(x, x));
-    const [even, odd] = [0, 1].map((parity) =>
-      polynomial(
-        format,
-        keep,
-        coefficients.filter((_, power) => power % 2 === parity),
-        square,
-      ),
-    );
-    return float.add(float.mul(odd!, x), even!);
+  const square = keep(float.mul(x, x));
+  const pairs: Code[] = [];
+  for (let i = 0; i < coefficients.length; i += 2) {
+    const [even, odd] = coefficients.slice(i, i + 2).map(constant);
+    pairs.push(odd ? float.add(float.mul(x, odd), even!) : even!);
   }
-  return coefficients
-    .map(constant)
-    .reduceRight((higher, coefficient) => float.add(float.mul(higher, x), coefficient));
+  return pairs.reduceRight((higher, pair) => float.add(float.mul(higher, square), pair));
 }
 
 /** x clamped to [low, high]; NaN stays. */

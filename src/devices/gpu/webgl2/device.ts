@@ -16,7 +16,7 @@ import {
 import { ResidentBuffer } from "../buffer.js";
 import { fromFloats, toFloats } from "../elements.js";
 import type { GpuJs, GpuJsInstance, KernelInput, RunnableKernel, TextureHandle } from "../gpujs.js";
-import type { GpuStep } from "../plan.js";
+import { CHEAP, type GpuStep } from "../plan.js";
 import { rewrite } from "../rewrite.js";
 import { createShader, type Shader, shaderOf } from "../shaders/shader.js";
 
@@ -53,6 +53,7 @@ export function createWebGl2Device(gpujs: GpuJs): Device {
 class WebGl2Device implements Device {
   readonly name = "gpu";
   readonly backend = "webgl2";
+  readonly cheap = CHEAP;
   private readonly instance: GpuJsInstance;
   private readonly kernels = new Map<string, RunnableKernel>();
   private bytes = 0;

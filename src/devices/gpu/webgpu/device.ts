@@ -18,7 +18,7 @@ import {
 import { ResidentBuffer } from "../buffer.js";
 import { fromFloats, toFloats } from "../elements.js";
 import type { GpuJs, GpuJsInstance, GpuJsKernel } from "../gpujs.js";
-import type { GpuStep } from "../plan.js";
+import { CHEAP, type GpuStep } from "../plan.js";
 import { rewrite } from "../rewrite.js";
 import { type CompiledShader, createShader, shaderOf } from "../shaders/shader.js";
 import { type Block, sizeInBytes, type WebGpuBuffer } from "./buffer.js";
@@ -68,6 +68,7 @@ export async function createWebGpuDevice(gpujs: GpuJs): Promise<Device> {
 export class WebGpuDevice implements Device {
   readonly name = "gpu";
   readonly backend = "webgpu";
+  readonly cheap = CHEAP;
   readonly leastBytes = LEAST_BYTES;
   private instance: GpuJsInstance;
   private readonly pipelines = new Map<string, Promise<Pipeline>>();
