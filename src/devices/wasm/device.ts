@@ -11,7 +11,7 @@ import type { Device, DeviceBuffer, DeviceMemory, DeviceOptions, Executable } fr
 import { assemble, type FunctionBuilder } from "./assembler.js";
 import { Heap, MAXIMUM_PAGES } from "./heap.js";
 import { buildLoop } from "./loops.js";
-import { buildMatmul } from "./matmul.js";
+import { buildMatmul } from "./matmul/product.js";
 import { divide, type FunctionKernel, type Work } from "./program.js";
 import { availableThreads, type KernelFunction, type KernelModule, ThreadPool } from "./threads.js";
 

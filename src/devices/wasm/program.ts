@@ -5,7 +5,7 @@
 
 import type { Kernel, SortKernel } from "../../kernels/kernel.js";
 import { loopGrain, loopWorkItems } from "./loops.js";
-import { matmulWorkItems, matmulWorkspaceBytes } from "./matmul.js";
+import { matmulWorkItems, matmulWorkspaceBytes } from "./matmul/schedule.js";
 
 /** Shares of a call that packs panels: each packs them anew. */
 const PACKED_SHARES = 8;

@@ -12,12 +12,12 @@ import {
   i32,
   type Local,
 } from "../../../src/devices/wasm/assembler.js";
+import { buildMatmul } from "../../../src/devices/wasm/matmul/product.js";
 import {
-  buildMatmul,
   matmulWorkItems,
   matmulWorkspaceBytes,
   type Tile,
-} from "../../../src/devices/wasm/matmul.js";
+} from "../../../src/devices/wasm/matmul/schedule.js";
 import type { LoopKernel, MatmulKernel, MatmulOperand } from "../../../src/kernels/kernel.js";
 
 const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1);
@@ -293,6 +293,8 @@ describe("matmul code", () => {
       { m: 128, n: 96, k: 513 },
       { m: 5, n: 600, k: 300 },
       { m: 300, n: 7, k: 300 },
+      { m: 1, n: 530, k: 267 },
+      { m: 1, n: 70, k: 4100 },
     ])
       for (const kernel of layouts(shape)) {
         check(kernel);
