@@ -10,7 +10,7 @@ import { argsortRows } from "../argsort.js";
 import type { Device, DeviceBuffer, DeviceMemory, DeviceOptions, Executable } from "../device.js";
 import { assemble, type FunctionBuilder } from "./assembler.js";
 import { Heap, MAXIMUM_PAGES } from "./heap.js";
-import { buildLoop } from "./loops.js";
+import { buildLoop } from "./loops/generator.js";
 import { buildMatmul } from "./matmul/product.js";
 import { divide, type FunctionKernel, type Work } from "./program.js";
 import { availableThreads, type KernelFunction, type KernelModule, ThreadPool } from "./threads.js";

@@ -4,7 +4,7 @@
  */
 
 import type { Kernel, SortKernel } from "../../kernels/kernel.js";
-import { loopGrain, loopWorkItems } from "./loops.js";
+import { loopGrain, loopWorkItems } from "./loops/schedule.js";
 import { matmulWorkItems, matmulWorkspaceBytes } from "./matmul/schedule.js";
 
 /** Shares of a call that packs panels: each packs them anew. */

@@ -7,15 +7,15 @@
  * @module
  */
 
-import { bytesPerElement, type DType } from "../../kernels/dtype.js";
-import { stridesOf } from "../../kernels/indexing.js";
+import { bytesPerElement, type DType } from "../../../kernels/dtype.js";
+import { stridesOf } from "../../../kernels/indexing.js";
 import type {
   Affine,
   Condition,
   Expression,
   LoopKernel,
   ScatterKernel,
-} from "../../kernels/kernel.js";
+} from "../../../kernels/kernel.js";
 import {
   type Code,
   control,
@@ -28,8 +28,10 @@ import {
   i32x4,
   type Local,
   v128,
-} from "./assembler.js";
-import { emitOperation, splatConstant, widenMask } from "./scalars.js";
+} from "../assembler.js";
+import { emitOperation, splatConstant, widenMask } from "../scalars.js";
+import { ACCUMULATED, Analysis, type Schedule, scheduleOf } from "./schedule.js";
+import { combine, createPartial, createTotal } from "./totals.js";
 
 /** Iterations up to which a sum runs on; longer ones are summed in blocks. */
 const SHORT_SUM = 128;
@@ -46,166 +48,12 @@ function sumBlock(iterations: number): number {
   return 2 ** Math.round(Math.log2(iterations) / 2);
 }
 
-/** How a loop kernel is run. */
-interface Schedule {
-  /** The axis run through with vectors; −1 for none. */
-  readonly vector: number;
-  /** Whether the vector axis can hold full vectors, or only one element at a time. */
-  readonly wide: boolean;
-  /** Output axes that the outer loop flattens into rows. */
-  readonly rows: readonly number[];
-}
-
-/** Number of equal parts in which a kernel's work can be divided: its range is `0 … workItems`. */
-export function loopWorkItems(kernel: LoopKernel | ScatterKernel): number {
-  if (kernel.kind === "scatter") return 1;
-  const { rows, vector } = scheduleOf(kernel);
-  if (rows.length === 0)
-    return vector >= 0 && vector < kernel.outputRank ? kernel.axes[vector]! : 1;
-  return rows.reduce((product, axis) => product * kernel.axes[axis]!, 1);
-}
-
-/** Parts that are best done together: those of one row are the elements of vectors. */
-export function loopGrain(kernel: LoopKernel | ScatterKernel): number {
-  return scheduleOf(kernel).rows.length === 0 ? 16 : 1;
-}
-
-function scheduleOf(kernel: LoopKernel | ScatterKernel): Schedule {
-  const { axes } = kernel;
-  const analysis = new Analysis(kernel);
-  const upTo = (end: number): number[] => Array.from({ length: end }, (_, d) => d);
-  if (kernel.kind === "scatter") {
-    const vector = axes.length - 1;
-    const wide =
-      vector >= 0 && analysis.canVectorize(vector) && kernel.target.strides[vector] === 1;
-    return { vector, wide, rows: upTo(Math.max(0, vector)) };
-  }
-  const { outputRank, reduce } = kernel;
-  const last = outputRank - 1;
-  if (reduce === null) {
-    return {
-      vector: last,
-      wide: last >= 0 && analysis.canVectorize(last),
-      rows: upTo(Math.max(0, last)),
-    };
-  }
-  const inner = axes.length - 1;
-  const across = last >= 0 && analysis.canVectorize(last) && analysis.prefers(last, inner);
-  if (inner < outputRank || across) {
-    return {
-      vector: last,
-      wide: last >= 0 && analysis.canVectorize(last),
-      rows: upTo(Math.max(0, last)),
-    };
-  }
-  return { vector: inner, wide: analysis.canVectorize(inner), rows: upTo(outputRank) };
-}
-
-/** What the expressions of a kernel depend on. */
-class Analysis {
-  /** For each expression, a bit per axis; the bit {@link ACCUMULATED} for the accumulator. */
-  readonly dependence: number[] = [];
-  /** The same for lookups. */
-  readonly lookupDependence: number[] = [];
-  readonly lanes: 2 | 4;
-
-  constructor(private readonly kernel: LoopKernel | ScatterKernel) {
-    let wide = kernel.dtype === "float64";
-    kernel.expressions.forEach((e, number) => {
-      wide ||= e.dtype === "float64";
-      this.dependence[number] = this.dependenceOf(e);
-      kernel.lookups.forEach(({ index }, lookup) => {
-        if (index === number) this.lookupDependence[lookup] = this.dependence[number]!;
-      });
-    });
-    this.lanes = wide ? 2 : 4;
-  }
-
-  /** Axes an affine index varies with. */
-  affine({ strides }: Affine): number {
-    const { axes } = this.kernel;
-    let bits = 0;
-    strides.forEach((stride, d) => {
-      if (stride !== 0) bits |= d < axes.length ? 1 << d : this.lookupDependence[d - axes.length]!;
-    });
-    return bits;
-  }
-
-  private conditions(conditions: readonly Condition[]): number {
-    return conditions.reduce((bits, { index }) => bits | this.affine(index), 0);
-  }
-
-  private dependenceOf(e: Expression): number {
-    switch (e.kind) {
-      case "constant":
-        return 0;
-      case "index":
-        return this.affine(e.index);
-      case "load":
-        return this.affine(e.index) | this.conditions(e.conditions);
-      case "accumulator":
-        return ACCUMULATED;
-      case "map":
-        return e.inputs.reduce((bits, input) => bits | this.dependence[input]!, 0);
-      case "guard":
-        return (
-          this.conditions(e.conditions) |
-          this.dependence[e.inside]! |
-          e.lookups.reduce((bits, lookup) => bits | this.lookupDependence[lookup]!, 0)
-        );
-    }
-  }
-
-  /** Whether neighbouring elements along an axis can be computed together. */
-  canVectorize(axis: number): boolean {
-    if (this.lookupDependence.some((bits) => (bits & (1 << axis)) !== 0)) return false;
-    const simple = (conditions: readonly Condition[]): boolean =>
-      conditions.every(({ index }) => index.strides[axis] === 0 || index.strides[axis] === 1);
-    return this.kernel.expressions.every((e) => {
-      if (e.kind === "guard") return simple(e.conditions);
-      if (e.kind !== "load") return true;
-      const stride = e.index.strides[axis]!;
-      const near = stride === 0 || stride === 1;
-      const cut = e.conditions.some(({ index }) => index.strides[axis] !== 0);
-      return simple(e.conditions) && (near || !cut);
-    });
-  }
-
-  /** Whether vectors along one axis cost fewer separate loads than along another. */
-  prefers(axis: number, other: number): boolean {
-    const count = (along: number, holds: (stride: number) => boolean): number =>
-      this.kernel.expressions.filter((e) => e.kind === "load" && holds(e.index.strides[along]!))
-        .length;
-    const scattered = (stride: number): boolean => stride !== 0 && stride !== 1;
-    const difference = count(axis, scattered) - count(other, scattered);
-    const isUnit = (stride: number): boolean => stride === 1;
-    return difference < 0 || (difference === 0 && count(axis, isUnit) > count(other, isUnit));
-  }
-}
-
-/** The dependence bit of the accumulator. */
-const ACCUMULATED = 1 << 30;
-
 /** A loop being generated: code that runs at the start of each iteration, and what it computed. */
 interface Scope {
   /** Bits of the axes whose indices are set when the scope's code runs. */
   readonly axes: number;
   readonly code: Code[];
   readonly known: Map<string, Local>;
-}
-
-/** The result a reduction builds up. */
-interface Total {
-  readonly value: Local;
-  clear(): Code;
-  add(x: Code): Code;
-}
-
-/** What a reduction's innermost loop builds up, to be added to a total now and then. */
-interface Partial {
-  readonly value: Code;
-  clear(): Code;
-  add(x: Local): Code;
 }
 
 /** Generates the function of a kernel. `rowAxes` leading output axes form the range, when given; otherwise the schedule's rows do. */
@@ -431,84 +279,17 @@ class LoopGenerator {
     return this.kernel.expressions.length <= UNROLLED_EXPRESSIONS ? ACCUMULATORS : 1;
   }
 
-  private identity(kernel: LoopKernel, dtype: DType): Code {
-    if (kernel.reduce === "sum") return splatConstant(0, dtype);
-    const most = dtype === "int32" ? 2147483647 : Number.POSITIVE_INFINITY;
-    const least = dtype === "int32" ? -2147483648 : Number.NEGATIVE_INFINITY;
-    return splatConstant(kernel.reduce === "max" ? least : most, dtype);
-  }
-
-  private combine(kernel: LoopKernel, dtype: DType, x: Code, y: Code): Code {
-    const operation = { sum: "add", max: "maximum", min: "minimum" } as const;
-    return emitOperation(this.f, operation[kernel.reduce!], dtype, [x, y], dtype);
-  }
-
-  /** A total of running sums. Float sums carry their rounding error along (Kahan). */
-  private total(kernel: LoopKernel, dtype: DType): Total {
-    const [value, excess, term, next] = Array.from({ length: 4 }, () => this.f.local("v128")) as [
-      Local,
-      Local,
-      Local,
-      Local,
-    ];
-    const clear = (): Code => [
-      value.set(this.identity(kernel, dtype)),
-      excess.set(splatConstant(0, dtype)),
-    ];
-    if (kernel.reduce !== "sum" || dtype === "int32") {
-      const add = (x: Code): Code => value.set(this.combine(kernel, dtype, value.get, x));
-      return { value, clear, add };
-    }
-    const { add, sub, eq } = dtype === "float64" ? f64x2 : f32x4;
-    return {
-      value,
-      clear,
-      add: (x) => [
-        term.set(sub(x, excess.get)),
-        next.set(add(value.get, term.get)),
-        excess.set(sub(sub(next.get, value.get), term.get)),
-        // Infinite sums have no rounding error: ∞ − ∞ made it NaN.
-        excess.set(v128.and(excess.get, eq(excess.get, excess.get))),
-        value.set(next.get),
-      ],
-    };
-  }
-
-  /**
-   * The running part of a reduction. The largest and smallest numbers are found by an instruction that
-   * ignores NaN, with a mask of the lanes that had one beside it: that which heeds NaN is several.
-   */
-  private partial(kernel: LoopKernel, dtype: DType): Partial {
-    const sum = this.f.local("v128");
-    const clear = (): Code => sum.set(this.identity(kernel, dtype));
-    if (kernel.reduce === "sum" || (dtype !== "float32" && dtype !== "float64")) {
-      const add = (x: Local): Code => sum.set(this.combine(kernel, dtype, sum.get, x.get));
-      return { value: sum.get, clear, add };
-    }
-    const { pmax, pmin, ne } = dtype === "float64" ? f64x2 : f32x4;
-    const extreme = kernel.reduce === "max" ? pmax : pmin;
-    const isNan = this.f.local("v128");
-    return {
-      // All bits set are a NaN.
-      value: v128.or(sum.get, isNan.get),
-      clear: () => [clear(), isNan.set(splatConstant(0, dtype))],
-      add: (x) => [
-        sum.set(extreme(sum.get, x.get)),
-        isNan.set(v128.or(isNan.get, ne(x.get, x.get))),
-      ],
-    };
-  }
-
   /** Rows are reduced: each vector holds elements that end up in one sum. */
   private reduceAlongVector(kernel: LoopKernel): void {
     const { f } = this;
     const { axes, outputRank, body } = kernel;
     const dtype = kernel.expressions[body]!.dtype;
+    const reduction = { reduce: kernel.reduce!, dtype };
     const { vector } = this.schedule;
     const unroll = this.unrollFactor;
-    const sums = Array.from({ length: unroll }, () => this.partial(kernel, dtype));
-    const single = this.total(kernel, dtype);
-    const total = this.total(kernel, dtype);
+    const sums = Array.from({ length: unroll }, () => createPartial(f, reduction));
+    const single = createTotal(f, reduction);
+    const total = createTotal(f, reduction);
     this.append(...sums.map((sum) => sum.clear()), single.clear(), total.clear());
     const flush = (): void => {
       for (const sum of sums) this.append(total.add(sum.value), sum.clear());
@@ -546,12 +327,12 @@ class LoopGenerator {
       const other = f.local("v128");
       this.append(
         other.set(v128.shuffle(bytes, value.get, value.get)),
-        value.set(this.combine(kernel, dtype, value.get, other.get)),
+        value.set(combine(f, reduction, value.get, other.get)),
       );
     };
     if (dtype === "float64" || this.lanes === 4) swap(SWAP_HALVES);
     if (dtype !== "float64") swap(SWAP_QUARTERS);
-    this.append(value.set(this.combine(kernel, dtype, value.get, single.value.get)));
+    this.append(value.set(combine(f, reduction, value.get, single.value.get)));
     this.width = 1;
     this.append(this.block(() => this.store(kernel, this.result(kernel, value))));
   }
@@ -565,15 +346,16 @@ class LoopGenerator {
 
   /** Columns are reduced: each lane holds its own sum. */
   private reduceAcrossVector(kernel: LoopKernel, range: readonly [Local, Local] | null): void {
+    const { f } = this;
     const { axes, outputRank, body } = kernel;
-    const dtype = kernel.expressions[body]!.dtype;
+    const reduction = { reduce: kernel.reduce!, dtype: kernel.expressions[body]!.dtype };
     const reduced = axes.map((_, d) => d).filter((d) => d >= outputRank);
     const isEmpty = reduced.some((d) => axes[d] === 0);
     const innermost = reduced[reduced.length - 1];
     const isLong = innermost !== undefined && axes[innermost]! > SHORT_SUM;
     const columns = Array.from({ length: this.unrollFactor }, () => ({
-      sum: this.partial(kernel, dtype),
-      total: this.total(kernel, dtype),
+      sum: createPartial(f, reduction),
+      total: createTotal(f, reduction),
     }));
     const generate = (): void => {
       // All unrolled vectors are reduced in one pass, at the last of them.
