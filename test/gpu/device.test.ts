@@ -223,6 +223,25 @@ describe("faults", () => {
     expect(await before.array()).toEqual([2, 4, 6]);
   });
 
+  it("no memory left to upload or to read rejects after another try, too", async () => {
+    const device = await gpuDevice();
+    // Of sizes no other buffer has.
+    const large = (extra: number): Tensor => tensor(new Float32Array(76_543 + extra));
+    const full = { message: "full" } as never;
+    const scope = vi
+      .spyOn(device, "popErrorScope")
+      .mockResolvedValueOnce(full)
+      .mockResolvedValueOnce(full);
+    await expect(pg.realize(large(0))).rejects.toThrow(/no memory left for .*76543.*dispose\(\)/);
+    expect(scope).toHaveBeenCalledTimes(2);
+    scope.mockResolvedValueOnce(full);
+    const x = await pg.realize(large(1));
+    scope.mockResolvedValueOnce(full).mockResolvedValueOnce(full);
+    await expect(x.data()).rejects.toThrow(/no memory left to read 306176 bytes.*dispose\(\)/);
+    scope.mockResolvedValueOnce(full);
+    expect(await x.data()).toHaveLength(76_544);
+  });
+
   it("a lost device rejects what waits and what follows; a new one works", async () => {
     const before = await pg.realize(tensor([1, 2, 3]).mul(2));
     (await gpuDevice()).destroy();
