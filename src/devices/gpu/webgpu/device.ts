@@ -85,7 +85,8 @@ export class WebGpuDevice implements Device {
   private blockCount = 0;
   private submissions = 0;
   private readonly batches: Promise<unknown>[] = [];
-  private readonly largest: number;
+  /** Bytes of a buffer, at most. */
+  readonly largest: number;
   private readonly gone = new FinalizationRegistry<Block>((block) => this.reclaim(block));
 
   constructor(

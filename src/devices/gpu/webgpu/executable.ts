@@ -60,7 +60,7 @@ export class WebGpuExecutable implements Executable {
     rewritten: GpuPlan,
     pipelines: readonly Pipeline[],
   ) {
-    this.places = assignSlots(rewritten);
+    this.places = assignSlots(rewritten, device.largest);
     this.slots = [...new Map(this.places.flatMap((s) => (s ? [[slotKey(s), s]] : []))).values()];
     const alignment = gpu.limits.minUniformBufferOffsetAlignment;
     let end = 0;
