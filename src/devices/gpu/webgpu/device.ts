@@ -69,7 +69,7 @@ export class WebGpuDevice implements Device {
   readonly name = "gpu";
   readonly backend = "webgpu";
   readonly leastBytes = LEAST_BYTES;
-  private instance: GpuJsInstance;
+  private instance: GpuJsInstance<GpuJsKernel>;
   private readonly pipelines = new Map<string, Promise<Pipeline>>();
   private broken: Error | null = null;
   private readonly free = new Map<number, Block[]>();
