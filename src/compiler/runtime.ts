@@ -71,7 +71,8 @@ class Engine implements Runtime {
   private checkFinite = false;
 
   async evaluate(tensors: readonly Tensor[]): Promise<void> {
-    return this.exclusively(async () => {
+    let accepted: Promise<void> | undefined;
+    await this.exclusively(async () => {
       const loaded = await this.load();
       const { device } = loaded;
       await this.pressure.relieve(device.memory().bytes);
@@ -82,7 +83,10 @@ class Engine implements Runtime {
         if (missing.length > 0) await this.run(missing, loaded);
       });
       if (this.checkFinite && missing.length > 0) await this.traceNonFinite(missing, loaded);
+      accepted = device.accepted?.();
     });
+    // The next evaluation need not wait for it.
+    await accepted;
   }
 
   async read(tensor: Tensor): Promise<TypedArray> {

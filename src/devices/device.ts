@@ -74,5 +74,7 @@ export interface Device extends BufferHome {
   /** Copies elements to the device. `what` names the tensor in errors. */
   upload(values: TypedArray, dtype: DType, what: string): DeviceBuffer | Promise<DeviceBuffer>;
   prepare(plan: Plan): Promise<Executable>;
+  /** Resolves when all that was issued so far is known to be accepted; rejects where it was not. */
+  accepted?(): Promise<void>;
   memory(): DeviceMemory;
 }

@@ -257,14 +257,21 @@ describe("faults", () => {
     await expect(before.data()).rejects.toThrow(message);
   });
 
-  it("a command that fails later is not read as a result", async () => {
+  it("a command the GPU does not take rejects its evaluation, and those that build on it", async () => {
     const before = await pg.realize(tensor([1, 2, 3]).mul(2));
     const device = await gpuDevice();
     // A bind group that lacks everything makes the submission invalid.
     vi.spyOn(device, "createBindGroup").mockImplementationOnce((descriptor) =>
       Object.getPrototypeOf(device).createBindGroup.call(device, { ...descriptor, entries: [] }),
     );
-    await expect(before.add(1).mul(7).data()).rejects.toThrow(/a command failed on the GPU/);
+    const broken = before.add(1).mul(7);
+    const issued = [pg.realize(broken), pg.realize(broken.sqrt())];
+    for (const outcome of await Promise.allSettled(issued)) {
+      expect(String((outcome as PromiseRejectedResult).reason)).toMatch(
+        /a command failed on the GPU .*setDevice\("gpu"\) makes a new device/s,
+      );
+    }
+    await expect(broken.data()).rejects.toThrow(/a command failed on the GPU/);
     await pg.setDevice("gpu", { backend: "webgpu" });
     expect(await tensor([1]).add(1).array()).toEqual([2]);
   });

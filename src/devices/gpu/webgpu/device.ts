@@ -84,6 +84,8 @@ export class WebGpuDevice implements Device {
   private buffers = 0;
   private blockCount = 0;
   private submissions = 0;
+  /** Settles when the fate of the last submission is known. */
+  private issued: Promise<void> = Promise.resolve();
   private readonly batches: Promise<unknown>[] = [];
   /** Bytes of a buffer, at most. */
   readonly largest: number;
@@ -101,13 +103,7 @@ export class WebGpuDevice implements Device {
           'setDevice("gpu") makes a new one',
       );
     });
-    gpu.onuncapturederror = ({ error }) => {
-      this.fail(
-        `a command failed on the GPU (${error.message}); what it should have computed is not there. ` +
-          'setDevice("gpu") makes a new device',
-      );
-      void gpujs.WebGPUContext.destroy();
-    };
+    gpu.onuncapturederror = ({ error }) => this.refused(error);
   }
 
   get failure(): Error | null {
@@ -164,6 +160,30 @@ export class WebGpuDevice implements Device {
     this.gpu.pushErrorScope("out-of-memory");
     const created = make();
     return [created, await this.gpu.popErrorScope()];
+  }
+
+  /**
+   * Issues commands. Whether the GPU takes them is known when the scope's result comes back, and
+   * with it the fate of all that was issued before.
+   */
+  issue(commands: () => void): void {
+    this.gpu.pushErrorScope("validation");
+    try {
+      commands();
+    } finally {
+      this.issued = this.gpu.popErrorScope().then(
+        (error) => {
+          if (error) this.refused(error);
+        },
+        // The device was lost.
+        () => {},
+      );
+    }
+  }
+
+  async accepted(): Promise<void> {
+    await this.issued;
+    this.check();
   }
 
   memory(): DeviceMemory {
@@ -264,6 +284,17 @@ export class WebGpuDevice implements Device {
     this.freeBytes = 0;
     this.slotBytes = 0;
     this.generation++;
+  }
+
+  /** What was to be computed may be in use already: nothing on this device can be relied on. */
+  private refused({ message }: GPUError): void {
+    // gpu.js may have another device by now.
+    if (this.broken) return;
+    this.fail(
+      `a command failed on the GPU (${message}); what it should have computed is not there. ` +
+        'setDevice("gpu") makes a new device',
+    );
+    void this.gpujs.WebGPUContext.destroy();
   }
 
   private fail(message: string): void {

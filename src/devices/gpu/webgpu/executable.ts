@@ -127,7 +127,7 @@ export class WebGpuExecutable implements Executable {
     outputs: readonly Block[],
     constants: Float64Array,
   ): void {
-    const { gpu, plan } = this;
+    const { device, gpu, plan } = this;
     const blocks = [...this.temporaries];
     plan.inputs.forEach((number, i) => {
       blocks[number] = (inputs[i] as WebGpuBuffer).held;
@@ -136,20 +136,22 @@ export class WebGpuExecutable implements Executable {
       blocks[number] = outputs[i]!;
     });
     if (this.commands.length === 0) return;
-    this.writeUniforms(constants);
-    const encoder = gpu.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    let current: Pipeline | null = null;
-    for (const command of this.commands) {
-      const { pipeline } = command;
-      const { kernel, groups } = pipeline;
-      if (pipeline !== current) pass.setPipeline(kernel.computePipeline);
-      current = pipeline;
-      pass.setBindGroup(0, this.bindGroup(command, blocks as Block[]));
-      pass.dispatchWorkgroups(groups[0]!, groups[1], groups[2]);
-    }
-    pass.end();
-    gpu.queue.submit([encoder.finish()]);
+    device.issue(() => {
+      this.writeUniforms(constants);
+      const encoder = gpu.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      let current: Pipeline | null = null;
+      for (const command of this.commands) {
+        const { pipeline } = command;
+        const { kernel, groups } = pipeline;
+        if (pipeline !== current) pass.setPipeline(kernel.computePipeline);
+        current = pipeline;
+        pass.setBindGroup(0, this.bindGroup(command, blocks as Block[]));
+        pass.dispatchWorkgroups(groups[0]!, groups[1], groups[2]);
+      }
+      pass.end();
+      gpu.queue.submit([encoder.finish()]);
+    });
   }
 
   private writeUniforms(constants: Float64Array): void {
