@@ -75,7 +75,7 @@ class Engine implements Runtime {
     await this.exclusively(async () => {
       const loaded = await this.load();
       const { device } = loaded;
-      await this.pressure.relieve(device.memory().bytes);
+      await this.pressure.relieve(device.memory().bytes, device.mostBuffers);
       const distinct = [...new Set(tensors)];
       const missing = distinct.filter((t) => !isGiven(t));
       await this.withMemory(async () => {
@@ -210,8 +210,7 @@ class Engine implements Runtime {
     });
     for (const output of plan.outputs) {
       const { size, dtype } = plan.buffers[output]!;
-      const bytes = size * bytesPerElement(dtype);
-      this.pressure.allocated(Math.max(bytes, loaded.device.leastBytes ?? 0));
+      this.pressure.allocated(size * bytesPerElement(dtype));
     }
   }
 

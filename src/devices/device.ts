@@ -65,8 +65,8 @@ export interface Device extends BufferHome {
   readonly name: DeviceName;
   /** What computes. */
   readonly backend: "interpreter" | "wasm" | GpuBackend;
-  /** What a buffer costs at least, in bytes, when memory is short. Default: its own size. */
-  readonly leastBytes?: number;
+  /** New buffers after which garbage is looked for, however small they are. Default: any number. */
+  readonly mostBuffers?: number;
   /** Why the device can no longer be used, if so. */
   readonly failure?: Error | null;
   /** Takes the options of {@link setDevice}, again each time it is called. */

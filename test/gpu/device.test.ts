@@ -351,6 +351,22 @@ describe("memory and order", () => {
     expect(Math.max(...held)).toBeLessThan(400e6);
   });
 
+  it.each([[[300, 20, 300, 1, 40]], [[300]]])(
+    "a loop that leaves tensors of sizes %j to garbage collection comes back to its bind groups",
+    async (sizes) => {
+      let tree = await pg.realize(sizes.map((size) => pg.zeros([size])));
+      const rate = await pg.realize(tensor(0.01));
+      const run = async (steps: number): Promise<void> => {
+        for (let i = 0; i < steps; i++) tree = await pg.realize(tree.map((x) => step(x, rate)));
+      };
+      await run(2500);
+      const bound = vi.spyOn(await gpuDevice(), "createBindGroup");
+      await run(500);
+      // When garbage is collected decides how often. Without coming back it would be all of them.
+      expect(bound.mock.calls.length).toBeLessThan(0.3 * 500 * sizes.length);
+    },
+  );
+
   it("disposed tensors are freed at once, and their buffers serve the next step", async () => {
     let x = await pg.realize(pg.zeros([10_000]));
     const rate = await pg.realize(tensor(0.01));

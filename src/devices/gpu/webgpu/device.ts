@@ -38,8 +38,12 @@ const KERNELS_KEPT = 4096;
 const BATCH = 8;
 /** … and waits if it is more than so many of these behind. */
 const BATCHES_BEHIND = 8;
-/** What a buffer costs at least: so that many small ones count when garbage is looked for. */
-const LEAST_BYTES = 65_536;
+/**
+ * Tensors made between two collections of garbage, at most. Small ones are costly too; and a loop
+ * that leaves its tensors to garbage collection comes back to the same blocks, and to the bind groups
+ * that hold them, after each.
+ */
+const MOST_BUFFERS = 1024;
 /** Buffers up to so many bytes are kept to read through. */
 const STAGING_KEPT = 65_536;
 /** Bytes of freed buffers kept for later ones, if more is not in use. */
@@ -68,7 +72,7 @@ export async function createWebGpuDevice(gpujs: GpuJs): Promise<Device> {
 export class WebGpuDevice implements Device {
   readonly name = "gpu";
   readonly backend = "webgpu";
-  readonly leastBytes = LEAST_BYTES;
+  readonly mostBuffers = MOST_BUFFERS;
   private instance: GpuJsInstance<GpuJsKernel>;
   private readonly pipelines = new Map<string, Promise<Pipeline>>();
   private broken: Error | null = null;
@@ -309,7 +313,8 @@ export class WebGpuDevice implements Device {
 
   /** Keeps a block that nobody uses, for later or until memory runs out. */
   keep(block: Block): void {
-    if (this.freeBytes + block.bytes > Math.max(KEPT_BYTES, this.bytes)) {
+    const most = Math.max(KEPT_BYTES, this.bytes);
+    if (block.bytes > most) {
       block.buffer.destroy();
       return;
     }
@@ -319,8 +324,18 @@ export class WebGpuDevice implements Device {
     let at = list.length;
     while (at > 0 && list[at - 1]!.id < block.id) at--;
     list.splice(at, 0, block);
-    this.free.set(block.bytes, list);
     this.freeBytes += block.bytes;
+    // Sizes in the order of use: what is too much is taken from those not used for longest.
+    this.free.delete(block.bytes);
+    this.free.set(block.bytes, list);
+    for (const [bytes, unused] of this.free) {
+      while (this.freeBytes > most && unused.length > 0) {
+        unused.shift()!.buffer.destroy();
+        this.freeBytes -= bytes;
+      }
+      if (unused.length > 0) break;
+      this.free.delete(bytes);
+    }
   }
 
   private pipeline(step: GpuStep): Promise<Pipeline> {

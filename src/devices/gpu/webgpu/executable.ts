@@ -14,8 +14,11 @@ import { assignSlots, type Slot, slotKey } from "./slots.js";
 const UNIFORM = 0x40;
 const COPY_TARGET = 0x8;
 
-/** Bind groups kept per kernel of a plan: one for each set of buffers it was run with. */
-const BIND_GROUPS_KEPT = 256;
+/**
+ * Bind groups kept per plan: of each kernel one for each set of buffers it was run with. A loop that
+ * leaves its tensors to garbage collection has as many sets as it makes tensors until then.
+ */
+const BIND_GROUPS_KEPT = 8192;
 
 /** A kernel of a plan. */
 interface Command {
@@ -48,6 +51,7 @@ export class WebGpuExecutable implements Executable {
   /** Words of the uniform blocks that hold plan constants. */
   private readonly constantWords: readonly (readonly [word: number, constant: number])[];
   private isWritten = false;
+  private bindGroupCount = 0;
   /** The block of each temporary, … */
   private temporaries: readonly (Block | null)[] = [];
   /** … as of this generation of the device's. */
@@ -179,7 +183,10 @@ export class WebGpuExecutable implements Executable {
         command,
         buffers.map((number) => blocks[number]!),
       );
-      if (bindGroups.size >= BIND_GROUPS_KEPT) bindGroups.clear();
+      if (++this.bindGroupCount > BIND_GROUPS_KEPT) {
+        for (const { bindGroups } of this.commands) bindGroups.clear();
+        this.bindGroupCount = 1;
+      }
       bindGroups.set(key, found);
     }
     command.bound = found;
