@@ -71,32 +71,28 @@ class Engine implements Runtime {
   private checkFinite = false;
 
   async evaluate(tensors: readonly Tensor[]): Promise<void> {
-    return this.exclusively(async () => {
+    let accepted: Promise<void> | undefined;
+    await this.exclusively(async () => {
       const loaded = await this.load();
       const { device } = loaded;
-      await this.pressure.relieve(device.memory().bytes);
-      const missing: Tensor[] = [];
-      for (const t of new Set(tensors)) {
-        if (!isGiven(t)) missing.push(t);
-        else await this.bring(t, device);
-      }
-      if (missing.length === 0) return;
-      try {
-        await this.run(missing, loaded);
-      } catch (error) {
-        if (!(error instanceof OutOfMemoryError)) throw error;
-        // What fills the memory may be garbage.
-        await this.pressure.collect();
-        await this.run(missing, loaded);
-      }
-      if (this.checkFinite) await this.traceNonFinite(missing, loaded);
+      await this.pressure.relieve(device.memory().bytes, device.mostBuffers);
+      const distinct = [...new Set(tensors)];
+      const missing = distinct.filter((t) => !isGiven(t));
+      await this.withMemory(async () => {
+        for (const t of distinct) if (isGiven(t)) await this.bring(t, device);
+        if (missing.length > 0) await this.run(missing, loaded);
+      });
+      if (this.checkFinite && missing.length > 0) await this.traceNonFinite(missing, loaded);
+      accepted = device.accepted?.();
     });
+    // The next evaluation need not wait for it.
+    await accepted;
   }
 
   async read(tensor: Tensor): Promise<TypedArray> {
     if (tensor.host) return tensor.host.slice();
     const { device } = await this.load();
-    return device.download(await this.bring(tensor, device));
+    return this.withMemory(async () => device.download(await this.bring(tensor, device)));
   }
 
   async explain(tensors: readonly Tensor[]): Promise<Explanation> {
@@ -139,6 +135,17 @@ class Engine implements Runtime {
     this.checkFinite = options.checkFinite ?? false;
   }
 
+  /** Does what takes memory, once more if there is none left: what fills it may be garbage. */
+  private async withMemory<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError)) throw error;
+      await this.pressure.collect();
+      return work();
+    }
+  }
+
   /** Evaluations run one after the other. */
   private exclusively<T>(work: () => Promise<T>): Promise<T> {
     const result = this.queue.then(work);
@@ -179,9 +186,9 @@ class Engine implements Runtime {
         `a tensor of shape ${formatShape(tensor.shape)} was used after dispose() gave its memory back`,
       );
     }
-    this.pressure.allocated(values.byteLength);
     tensor.buffer = await device.upload(values, tensor.dtype, String(tensor));
     tensor.host = null;
+    this.pressure.allocated(values.byteLength);
     return tensor.buffer;
   }
 
@@ -204,8 +211,7 @@ class Engine implements Runtime {
     });
     for (const output of plan.outputs) {
       const { size, dtype } = plan.buffers[output]!;
-      const bytes = size * bytesPerElement(dtype);
-      this.pressure.allocated(Math.max(bytes, loaded.device.leastBytes ?? 0));
+      this.pressure.allocated(size * bytesPerElement(dtype));
     }
   }
 

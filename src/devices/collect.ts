@@ -54,16 +54,19 @@ function findCollector(): () => unknown {
 export class MemoryPressure {
   private collector: (() => unknown) | undefined;
   private fresh = 0;
+  private freshBuffers = 0;
   private turnStarted = performance.now();
 
-  /** Notes memory that was taken. */
+  /** Notes memory that was taken: a buffer. */
   allocated(bytes: number): void {
     this.fresh += bytes;
+    this.freshBuffers++;
   }
 
   /** Collects garbage now, or soon where that cannot be asked for, and lets finalizers run. */
   async collect(): Promise<void> {
     this.fresh = 0;
+    this.freshBuffers = 0;
     this.collector ??= findCollector();
     // Targets of weak references stay alive until the current task ends.
     await nextTask();
@@ -74,11 +77,12 @@ export class MemoryPressure {
   }
 
   /**
-   * Called between evaluations: collects garbage when as much memory was taken as is held (but not
-   * before some tens of megabytes), and gives other tasks a turn now and then.
+   * Called between evaluations: collects garbage when half as much memory was taken as is held (but
+   * not before some tens of megabytes) or very many buffers, and gives other tasks a turn now and
+   * then.
    */
-  async relieve(held: number): Promise<void> {
-    if (this.fresh > Math.max(LEAST_BYTES, held / 2)) {
+  async relieve(held: number, mostBuffers = Number.POSITIVE_INFINITY): Promise<void> {
+    if (this.fresh > Math.max(LEAST_BYTES, held / 2) || this.freshBuffers > mostBuffers) {
       await this.collect();
     } else if (performance.now() - this.turnStarted > TURN) {
       await nextTask();

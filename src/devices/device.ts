@@ -70,8 +70,8 @@ export interface Device extends BufferHome {
    * computed in each of them: about what writing and reading it costs.
    */
   readonly cheap: number;
-  /** What a buffer costs at least, in bytes, when memory is short. Default: its own size. */
-  readonly leastBytes?: number;
+  /** New buffers after which garbage is looked for, however small they are. Default: any number. */
+  readonly mostBuffers?: number;
   /** Why the device can no longer be used, if so. */
   readonly failure?: Error | null;
   /** Takes the options of {@link setDevice}, again each time it is called. */
@@ -79,5 +79,7 @@ export interface Device extends BufferHome {
   /** Copies elements to the device. `what` names the tensor in errors. */
   upload(values: TypedArray, dtype: DType, what: string): DeviceBuffer | Promise<DeviceBuffer>;
   prepare(plan: Plan): Promise<Executable>;
+  /** Resolves when all that was issued so far is known to be accepted; rejects where it was not. */
+  accepted?(): Promise<void>;
   memory(): DeviceMemory;
 }

@@ -13,6 +13,7 @@ import { bundlePage } from "./bundle.js";
 import { launch, open, type WatchedPage } from "./chromium.js";
 import { BROWSER_DEVICES } from "./devices.js";
 import type { RunSuite } from "./page/main.js";
+import type { Held } from "./page/textures.js";
 import { type Site, serve } from "./server.js";
 
 const directory = mkdtempSync(join(tmpdir(), "prefgrad-browser-"));
@@ -60,11 +61,29 @@ for (const { headers, where, mayComplain, ...device } of BROWSER_DEVICES) {
         const found = (await run("failures", [device])) as Record<string, string>;
         expect(found.compile).toMatch(/the kernel of mul, exp, add could not be .* \/ 2,4$/s);
         expect(found.memory).toMatch(/no memory left for .*dispose\(\).* \/ 2,4$/);
-        expect(found.size).toMatch(/20000.* \/ 2,4$/);
+        expect(found.size).toMatch(/20000.*more than the \d+ .*use setDevice\("wasm"\) \/ 2,4$/);
         expect(found.float64).toMatch(/float64.*use setDevice\("wasm"\) \/ 2,4$/);
         expect(found.after).toMatch(/^no error/);
       });
+    }
 
+    if (device.options?.backend === "webgl2") {
+      it("holds the textures of tensors, and no others; unused kernels are destroyed", async () => {
+        const found = (await run("textureMemory", [device])) as Held[];
+        const [full, disposed] = found as [Held, Held];
+        expect(full.countedBytes - disposed.countedBytes).toBeGreaterThanOrEqual(40 * 4e6);
+        for (const { textureBytes, countedBytes, programs } of found) {
+          expect(textureBytes).toBe(countedBytes);
+          expect(programs).toBeLessThanOrEqual(512);
+        }
+      });
+
+      it("axes may be longer than a texture is wide", async () => {
+        expect(await run("longAxes", [device])).toEqual({ "2 × 40000": 0, "40000 × 2": 0 });
+      });
+    }
+
+    if (device.name === "gpu") {
       it("a lost GPU rejects what waits and what follows; a new one works", async () => {
         const [reading, computing, later] = (await run("loseDevice", [device])) as string[];
         expect(reading).toMatch(/was lost.*setDevice\("gpu"\) makes a new one/);

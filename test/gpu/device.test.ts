@@ -223,6 +223,25 @@ describe("faults", () => {
     expect(await before.array()).toEqual([2, 4, 6]);
   });
 
+  it("no memory left to upload or to read rejects after another try, too", async () => {
+    const device = await gpuDevice();
+    // Of sizes no other buffer has.
+    const large = (extra: number): Tensor => tensor(new Float32Array(76_543 + extra));
+    const full = { message: "full" } as never;
+    const scope = vi
+      .spyOn(device, "popErrorScope")
+      .mockResolvedValueOnce(full)
+      .mockResolvedValueOnce(full);
+    await expect(pg.realize(large(0))).rejects.toThrow(/no memory left for .*76543.*dispose\(\)/);
+    expect(scope).toHaveBeenCalledTimes(2);
+    scope.mockResolvedValueOnce(full);
+    const x = await pg.realize(large(1));
+    scope.mockResolvedValueOnce(full).mockResolvedValueOnce(full);
+    await expect(x.data()).rejects.toThrow(/no memory left to read 306176 bytes.*dispose\(\)/);
+    scope.mockResolvedValueOnce(full);
+    expect(await x.data()).toHaveLength(76_544);
+  });
+
   it("a lost device rejects what waits and what follows; a new one works", async () => {
     const before = await pg.realize(tensor([1, 2, 3]).mul(2));
     (await gpuDevice()).destroy();
@@ -238,14 +257,21 @@ describe("faults", () => {
     await expect(before.data()).rejects.toThrow(message);
   });
 
-  it("a command that fails later is not read as a result", async () => {
+  it("a command the GPU does not take rejects its evaluation, and those that build on it", async () => {
     const before = await pg.realize(tensor([1, 2, 3]).mul(2));
     const device = await gpuDevice();
     // A bind group that lacks everything makes the submission invalid.
     vi.spyOn(device, "createBindGroup").mockImplementationOnce((descriptor) =>
       Object.getPrototypeOf(device).createBindGroup.call(device, { ...descriptor, entries: [] }),
     );
-    await expect(before.add(1).mul(7).data()).rejects.toThrow(/a command failed on the GPU/);
+    const broken = before.add(1).mul(7);
+    const issued = [pg.realize(broken), pg.realize(broken.sqrt())];
+    for (const outcome of await Promise.allSettled(issued)) {
+      expect(String((outcome as PromiseRejectedResult).reason)).toMatch(
+        /a command failed on the GPU .*setDevice\("gpu"\) makes a new device/s,
+      );
+    }
+    await expect(broken.data()).rejects.toThrow(/a command failed on the GPU/);
     await pg.setDevice("gpu", { backend: "webgpu" });
     expect(await tensor([1]).add(1).array()).toEqual([2]);
   });
@@ -324,6 +350,22 @@ describe("memory and order", () => {
     expect(Math.max(...late)).toBeLessThanOrEqual(1.25 * Math.max(...early));
     expect(Math.max(...held)).toBeLessThan(400e6);
   });
+
+  it.each([[[300, 20, 300, 1, 40]], [[300]]])(
+    "a loop that leaves tensors of sizes %j to garbage collection comes back to its bind groups",
+    async (sizes) => {
+      let tree = await pg.realize(sizes.map((size) => pg.zeros([size])));
+      const rate = await pg.realize(tensor(0.01));
+      const run = async (steps: number): Promise<void> => {
+        for (let i = 0; i < steps; i++) tree = await pg.realize(tree.map((x) => step(x, rate)));
+      };
+      await run(2500);
+      const bound = vi.spyOn(await gpuDevice(), "createBindGroup");
+      await run(500);
+      // When garbage is collected decides how often. Without coming back it would be all of them.
+      expect(bound.mock.calls.length).toBeLessThan(0.3 * 500 * sizes.length);
+    },
+  );
 
   it("disposed tensors are freed at once, and their buffers serve the next step", async () => {
     let x = await pg.realize(pg.zeros([10_000]));

@@ -5,7 +5,12 @@
 
 import seedrandom from "seedrandom";
 import { beforeAll, describe, expect, test } from "vitest";
-import { type GpuJs, type GpuJsInstance, loadGpuJs } from "../../src/devices/gpu/gpujs.js";
+import {
+  type GpuJs,
+  type GpuJsInstance,
+  type GpuJsKernel,
+  loadGpuJs,
+} from "../../src/devices/gpu/gpujs.js";
 import { provideWebGpu } from "../../src/devices/gpu/navigator.js";
 import {
   chooseTile,
@@ -18,7 +23,7 @@ import {
 import type { MatmulKernel, MatmulOperand } from "../../src/kernels/kernel.js";
 
 let gpujs: GpuJs;
-let instance: GpuJsInstance;
+let instance: GpuJsInstance<GpuJsKernel>;
 let device: GPUDevice;
 
 beforeAll(async () => {
@@ -85,7 +90,6 @@ async function run(
   const compiled = instance.createKernel(`function(${names.join(", ")}) { ${body} }`, {
     output: threads,
     pipeline: true,
-    immutable: true,
     functions: [],
     argumentTypes: names.map((name) => (name === "accumulator" ? "Float" : "Input")),
     loopMaxIterations: 1,

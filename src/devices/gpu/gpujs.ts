@@ -12,7 +12,6 @@ import type { ShaderFunction } from "./shaders/functions.js";
 export interface KernelSettings {
   readonly output: readonly number[];
   readonly pipeline: true;
-  readonly immutable: true;
   readonly dynamicArguments?: boolean;
   readonly functions: readonly ShaderFunction[];
   readonly argumentTypes: readonly ("Input" | "Float")[];
@@ -38,51 +37,44 @@ export interface GpuJsKernel {
   };
 }
 
-/** What WebGL2 kernels return and take: elements in a texture. */
-export interface TextureHandle {
-  /** Sizes, x first, as the kernel that made it was given them. */
-  readonly output: readonly number[];
-  toArray(): Float32Array;
-  delete(): void;
+/** A kernel on WebGL2. */
+export interface GlKernel {
+  readonly built: boolean;
+  /** What its next run draws on. */
+  texture: { readonly texture: WebGLTexture; readonly size: Int32Array } | null;
+  /** Makes the texture and attaches it to the kernel's framebuffer. */
+  _setupOutputTexture(): void;
 }
-
-/** Values as an argument. */
-export interface InputValues {
-  readonly size: readonly number[];
-}
-
-/** An argument of a kernel. */
-export type KernelInput = TextureHandle | InputValues | number;
 
 /** A kernel function. On WebGPU it is built but never called. */
-export interface RunnableKernel {
-  (...inputs: readonly KernelInput[]): TextureHandle;
+export interface RunnableKernel<Kernel> {
+  (...inputs: readonly unknown[]): unknown;
   build(...inputs: readonly unknown[]): Promise<void>;
-  readonly kernel: GpuJsKernel;
-  destroy(removeCanvas?: boolean): void;
+  readonly kernel: Kernel;
+  destroy(): void;
 }
 
 /** An instance of gpu.js for one kind of context. */
-export interface GpuJsInstance {
-  createKernel(source: string, settings: KernelSettings): RunnableKernel;
-  readonly context: WebGL2RenderingContext;
+export interface GpuJsInstance<Kernel> {
+  createKernel(source: string, settings: KernelSettings): RunnableKernel<Kernel>;
 }
 
 /** The module. */
 export interface GpuJs {
   readonly GPU: {
+    new (settings: { mode: "webgpu" }): GpuJsInstance<GpuJsKernel>;
     new (settings: {
-      mode: "webgpu" | "webgl2";
-      context?: unknown;
-      canvas?: unknown;
-    }): GpuJsInstance;
+      mode: "webgl2";
+      context: WebGL2RenderingContext;
+      canvas: { width: number; height: number };
+    }): GpuJsInstance<GlKernel>;
     readonly isWebGL2Supported: boolean;
   };
   readonly WebGPUContext: {
     acquire(): Promise<{ readonly device: GPUDevice; readonly adapter: GPUAdapter }>;
     destroy(): Promise<void>;
   };
-  input(values: Float32Array, size: readonly number[]): InputValues;
+  input(values: Float32Array, size: readonly number[]): unknown;
 }
 
 let loading: Promise<GpuJs> | undefined;

@@ -34,8 +34,9 @@ export async function provideWebGpu(): Promise<string | null> {
     dawn = (await import(/* @vite-ignore */ /* webpackIgnore: true */ PACKAGE)) as Dawn;
     gpu = dawn.create([]);
   } catch (error) {
-    const { code, message } = error as { code?: string; message?: string };
-    return code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND"
+    const { code, message } = error as { code?: string; message: string };
+    // What is not found may also be a part of the package: its binary for another system, say.
+    return code?.endsWith("MODULE_NOT_FOUND") && message.includes(`'${PACKAGE}'`)
       ? "Node has no WebGPU of its own; install it with: npm install webgpu"
       : `the package webgpu could not be loaded: ${message}`;
   }

@@ -5,9 +5,17 @@
 
 import { suites } from "../../conformance/suites.js";
 import { failures, loseDevice } from "./faults.js";
+import { longAxes, textureMemory } from "./textures.js";
 import { whatComputed } from "./witness.js";
 
-const known = { ...suites, failures, loseDevice, whatComputed: async () => whatComputed() };
+const known = {
+  ...suites,
+  failures,
+  longAxes,
+  loseDevice,
+  textureMemory,
+  whatComputed: async () => whatComputed(),
+};
 
 /** Runs a suite. */
 export type RunSuite = (name: keyof typeof known, values: unknown[]) => Promise<unknown>;

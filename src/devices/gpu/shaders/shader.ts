@@ -65,10 +65,10 @@ function sourceOf(kernel: GpuKernel): Shader {
 }
 
 /** The gpu.js kernel of a shader, not yet built. */
-export function createShader(
-  instance: GpuJsInstance,
+export function createShader<Kernel>(
+  instance: GpuJsInstance<Kernel>,
   { body, buffers, constants, special, functions, threads }: Shader,
-): RunnableKernel {
+): RunnableKernel<Kernel> {
   const names = [
     ...buffers.map((buffer) => `b${buffer}`),
     ...constants.map((slot) => `c${slot}`),
@@ -77,7 +77,6 @@ export function createShader(
   return instance.createKernel(`function(${names.join(", ")}) {\n${body}\n}`, {
     output: threads,
     pipeline: true,
-    immutable: true,
     dynamicArguments: true,
     functions: functions.map((name) => FUNCTIONS.get(name)!),
     argumentTypes: names.map((name) => (/^b\d+$/.test(name) ? "Input" : "Float")),

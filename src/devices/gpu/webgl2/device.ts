@@ -15,31 +15,19 @@ import {
 } from "../../device.js";
 import { ResidentBuffer } from "../buffer.js";
 import { fromFloats, toFloats } from "../elements.js";
-import type { GpuJs, GpuJsInstance, KernelInput, RunnableKernel, TextureHandle } from "../gpujs.js";
+import type { GlKernel, GpuJs, GpuJsInstance, RunnableKernel } from "../gpujs.js";
 import { CHEAP, type GpuStep } from "../plan.js";
 import { rewrite } from "../rewrite.js";
 import { createShader, type Shader, shaderOf } from "../shaders/shader.js";
+import { downloadTexture, FloatTexture, uploadTexture } from "./texture.js";
 
 /** Textures a kernel may read: what every WebGL2 has is 16; fewer keep shaders short. */
 const INPUTS = 7;
 const OUT_OF_MEMORY = 0x0505;
-/** From an array to a texture. */
-const COPY: Omit<Shader, "threads"> = {
-  body: "return b1[this.thread.x];",
-  buffers: [1],
-  constants: [],
-  special: [],
-  functions: [],
-};
-/** Compiled kernels kept. */
-const KERNELS_KEPT = 1024;
+/** Compiled kernels kept; the least recently used goes first. */
+const KERNELS_KEPT = 512;
 
-type WebGl2Buffer = ResidentBuffer<TextureHandle>;
-
-interface Remains {
-  readonly texture: TextureHandle;
-  readonly bytes: number;
-}
+type WebGl2Buffer = ResidentBuffer<FloatTexture>;
 
 /** Creates the device. */
 export function createWebGl2Device(gpujs: GpuJs): Device {
@@ -47,25 +35,45 @@ export function createWebGl2Device(gpujs: GpuJs): Device {
     throw new Error("there is none outside browsers");
   }
   if (!gpujs.GPU.isWebGL2Supported) throw new Error("this browser has none");
-  return new WebGl2Device(gpujs);
+  // Nothing is drawn on the canvas.
+  const canvas =
+    typeof document === "undefined"
+      ? new OffscreenCanvas(1, 1)
+      : Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
+  const gl = canvas.getContext("webgl2", { alpha: false, depth: false, antialias: false });
+  if (!gl) throw new Error("this browser has no context left");
+  return new WebGl2Device(gpujs, gl as WebGL2RenderingContext);
 }
 
 class WebGl2Device implements Device {
   readonly name = "gpu";
   readonly backend = "webgl2";
   readonly cheap = CHEAP;
-  private readonly instance: GpuJsInstance;
-  private readonly kernels = new Map<string, RunnableKernel>();
+  private readonly instance: GpuJsInstance<GlKernel>;
+  private readonly kernels = new Map<string, RunnableKernel<GlKernel>>();
+  /** Texels along a side of a texture, at most. */
+  private readonly side: number;
+  /** Elements of a tensor, at most: gpu.js finds a texture for so many, but not for each number beyond. */
+  private readonly largest: number;
   private bytes = 0;
   private buffers = 0;
-  private readonly gone = new FinalizationRegistry<Remains>((remains) => this.reclaim(remains));
+  private readonly gone = new FinalizationRegistry<FloatTexture>((texture) =>
+    this.reclaim(texture),
+  );
 
-  constructor(private readonly gpujs: GpuJs) {
-    this.instance = new gpujs.GPU({ mode: "webgl2" });
+  constructor(
+    gpujs: GpuJs,
+    private readonly gl: WebGL2RenderingContext,
+  ) {
+    // gpu.js would make the canvas, and so its drawing buffer, as large as the largest texture.
+    const canvas = { width: 1, height: 1 };
+    this.instance = new gpujs.GPU({ mode: "webgl2", context: gl, canvas });
+    this.side = gl.getParameter(gl.MAX_TEXTURE_SIZE);
+    this.largest = this.side * (this.side - 1);
   }
 
   get failure(): Error | null {
-    if (!this.instance.context?.isContextLost()) return null;
+    if (!this.gl.isContextLost()) return null;
     return new Error(
       "the WebGL2 context was lost, and the tensors on it with it; " +
         'setDevice("gpu") makes a new one',
@@ -74,19 +82,21 @@ class WebGl2Device implements Device {
 
   upload(values: TypedArray, dtype: DType, what: string): DeviceBuffer {
     this.check();
+    this.checkSize(values.length, what);
     const floats = values.length === 0 ? new Float32Array(1) : toFloats(values, dtype, what);
-    const size = floats.length;
-    const copy = this.kernel({ ...COPY, threads: [size] }, `upload ${size}`, []);
-    const texture = this.call({ operations: [`uploading ${what}`] }, copy, [
-      this.gpujs.input(floats, [size]),
-    ]);
-    this.checkErrors(what);
+    const texture = uploadTexture(this.gl, floats);
+    try {
+      this.checkErrors(what);
+    } catch (error) {
+      texture.delete();
+      throw error;
+    }
     return this.own(dtype, values.length, texture);
   }
 
   async download(buffer: DeviceBuffer): Promise<TypedArray> {
     this.check();
-    const floats = flatten((buffer as WebGl2Buffer).held.toArray(), buffer.size);
+    const floats = downloadTexture((buffer as WebGl2Buffer).held, buffer.size);
     this.check();
     return fromFloats(floats, buffer.dtype);
   }
@@ -97,10 +107,14 @@ class WebGl2Device implements Device {
 
   async prepare(plan: Plan): Promise<Executable> {
     this.check();
+    for (const { dtype, size, name } of plan.buffers) {
+      this.checkSize(size, name ?? `a ${dtype} tensor`);
+    }
     const { buffers, steps } = rewrite(plan, { inputs: INPUTS, products: false });
     const calls = steps.map((step) => {
-      const shader = shaderOf(step.kernel);
-      return { step, shader, key: JSON.stringify(shader) };
+      const { scalars, ...shader } = shaderOf(step.kernel);
+      const folded = this.fold(shader);
+      return { step, scalars, shader: folded, key: JSON.stringify(folded) };
     });
     const lastUse = new Map<number, number>();
     steps.forEach((step, time) => {
@@ -113,22 +127,19 @@ class WebGl2Device implements Device {
     );
     const run = (inputs: readonly DeviceBuffer[], constants: Float64Array): DeviceBuffer[] => {
       this.check();
-      const textures = new Map<number, TextureHandle>();
+      const textures = new Map<number, FloatTexture>();
       plan.inputs.forEach((number, i) => {
         textures.set(number, (inputs[i] as WebGl2Buffer).held);
       });
       const given = new Set(plan.inputs);
       try {
-        calls.forEach(({ step, shader, key }, time) => {
+        calls.forEach(({ step, shader, scalars, key }, time) => {
           const read = shader.buffers.map((number) => textures.get(step.buffers[number]!)!);
-          const scalars = shader.scalars.map((scalar) =>
+          const numbers = scalars.map((scalar) =>
             typeof scalar === "number" ? scalar : constants[step.constants[scalar.slot]!]!,
           );
           const [output] = step.buffers as [number, ...number[]];
-          textures.set(
-            output,
-            this.call(step, this.kernel(shader, key, read), [...read, ...scalars]),
-          );
+          textures.set(output, this.call(step, this.kernel(shader, key), [...read, ...numbers]));
           for (const buffer of ends[time]!) {
             textures.get(buffer)!.delete();
             textures.delete(buffer);
@@ -150,9 +161,9 @@ class WebGl2Device implements Device {
     return { run };
   }
 
-  release(buffer: WebGl2Buffer, texture: TextureHandle): void {
+  release(buffer: WebGl2Buffer, texture: FloatTexture): void {
     this.gone.unregister(buffer);
-    this.reclaim({ texture, bytes: 4 * buffer.size });
+    this.reclaim(texture);
   }
 
   private check(): void {
@@ -160,10 +171,18 @@ class WebGl2Device implements Device {
     if (failure) throw failure;
   }
 
+  private checkSize(size: number, what: string): void {
+    if (size <= this.largest) return;
+    throw new RangeError(
+      `${what} has ${size} elements, more than the ${this.largest} of a texture of this GPU; ` +
+        'split it, or use setDevice("wasm")',
+    );
+  }
+
   /** WebGL2 tells of errors when asked, and would go on with zeros. */
   private checkErrors(what: string): void {
     this.check();
-    const code = this.instance.context.getError();
+    const code = this.gl.getError();
     if (code === 0) return;
     if (code === OUT_OF_MEMORY) {
       throw new OutOfMemoryError(
@@ -174,65 +193,71 @@ class WebGl2Device implements Device {
     throw new Error(`a command failed on WebGL2 (error ${code}) while making ${what}`);
   }
 
+  /**
+   * Runs a kernel and takes the texture from it. The kernel would keep it until its next run, and its
+   * framebuffer even after that it was deleted.
+   */
   private call(
     { operations }: Pick<GpuStep, "operations">,
-    kernel: RunnableKernel,
-    inputs: readonly KernelInput[],
-  ): TextureHandle {
+    run: RunnableKernel<GlKernel>,
+    inputs: readonly (FloatTexture | number)[],
+  ): FloatTexture {
+    const { gl } = this;
     try {
-      return kernel(...inputs);
+      // The first run makes the texture when it compiles the kernel.
+      if (run.kernel.built) run.kernel._setupOutputTexture();
+      run(...inputs);
     } catch (error) {
       this.check();
       throw new Error(
-        `the kernel of ${operations.join(", ")} could not be run on WebGL2: ${(error as Error).message}; ` +
-          'where a tensor is too large for a texture, split it or use setDevice("wasm")',
+        `the kernel of ${operations.join(", ")} could not be run on WebGL2: ${(error as Error).message}`,
         { cause: error },
       );
     }
+    const { texture, size } = run.kernel.texture!;
+    run.kernel.texture = null;
+    gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, null, 0);
+    return new FloatTexture(gl, texture, size);
   }
 
-  private own(dtype: DType, size: number, texture: TextureHandle): WebGl2Buffer {
+  private own(dtype: DType, size: number, texture: FloatTexture): WebGl2Buffer {
     const buffer = new ResidentBuffer(dtype, size, this, texture);
-    this.gone.register(buffer, { texture, bytes: 4 * size }, buffer);
-    this.bytes += 4 * size;
+    this.gone.register(buffer, texture, buffer);
+    this.bytes += texture.bytes;
     this.buffers++;
     return buffer;
   }
 
-  private reclaim({ texture, bytes }: Remains): void {
+  private reclaim(texture: FloatTexture): void {
     texture.delete();
-    this.bytes -= bytes;
+    this.bytes -= texture.bytes;
     this.buffers--;
   }
 
-  /** A kernel serves one class of texture per argument, of which gpu.js has one for each rank. */
-  private kernel(
-    shader: Shader,
-    shaderKey: string,
-    read: readonly TextureHandle[],
-  ): RunnableKernel {
-    const key = `${read.map(({ output }) => output.length).join()} ${shaderKey}`;
+  /**
+   * gpu.js gives two thread axes a texture as wide and as high as they are long. Where that is too
+   * much, a third one has it fold the elements.
+   */
+  private fold(shader: Shader): Shader {
+    if (shader.threads.length !== 2) return shader;
+    const [x, y] = shader.threads as [number, number];
+    if (x <= this.side && y <= this.side) return shader;
+    const body = shader.body.replaceAll("this.thread.y", "this.thread.z");
+    return { ...shader, body, threads: [x, 1, y] };
+  }
+
+  private kernel(shader: Shader, key: string): RunnableKernel<GlKernel> {
     let kernel = this.kernels.get(key);
-    if (!kernel) {
-      if (this.kernels.size >= KERNELS_KEPT) this.kernels.clear();
+    if (kernel) this.kernels.delete(key);
+    else {
       kernel = createShader(this.instance, shader);
-      this.kernels.set(key, kernel);
+      if (this.kernels.size >= KERNELS_KEPT) {
+        const [oldest, unused] = this.kernels.entries().next().value!;
+        this.kernels.delete(oldest);
+        unused.destroy();
+      }
     }
+    this.kernels.set(key, kernel);
     return kernel;
   }
-}
-
-/** Elements that gpu.js gives as nested rows, in a row. */
-function flatten(rows: unknown, size: number): Float32Array {
-  if (rows instanceof Float32Array) return rows.slice(0, size);
-  const values = new Float32Array(size);
-  let at = 0;
-  const visit = (part: unknown): void => {
-    if (part instanceof Float32Array) {
-      values.set(part.subarray(0, size - at), at);
-      at += part.length;
-    } else for (const row of part as unknown[]) visit(row);
-  };
-  visit(rows);
-  return values;
 }

@@ -38,8 +38,12 @@ const KERNELS_KEPT = 4096;
 const BATCH = 8;
 /** … and waits if it is more than so many of these behind. */
 const BATCHES_BEHIND = 8;
-/** What a buffer costs at least: so that many small ones count when garbage is looked for. */
-const LEAST_BYTES = 65_536;
+/**
+ * Tensors made between two collections of garbage, at most. Small ones are costly too; and a loop
+ * that leaves its tensors to garbage collection comes back to the same blocks, and to the bind groups
+ * that hold them, after each.
+ */
+const MOST_BUFFERS = 1024;
 /** Buffers up to so many bytes are kept to read through. */
 const STAGING_KEPT = 65_536;
 /** Bytes of freed buffers kept for later ones, if more is not in use. */
@@ -69,8 +73,8 @@ export class WebGpuDevice implements Device {
   readonly name = "gpu";
   readonly backend = "webgpu";
   readonly cheap = CHEAP;
-  readonly leastBytes = LEAST_BYTES;
-  private instance: GpuJsInstance;
+  readonly mostBuffers = MOST_BUFFERS;
+  private instance: GpuJsInstance<GpuJsKernel>;
   private readonly pipelines = new Map<string, Promise<Pipeline>>();
   private broken: Error | null = null;
   private readonly free = new Map<number, Block[]>();
@@ -85,8 +89,11 @@ export class WebGpuDevice implements Device {
   private buffers = 0;
   private blockCount = 0;
   private submissions = 0;
+  /** Settles when the fate of the last submission is known. */
+  private issued: Promise<void> = Promise.resolve();
   private readonly batches: Promise<unknown>[] = [];
-  private readonly largest: number;
+  /** Bytes of a buffer, at most. */
+  readonly largest: number;
   private readonly gone = new FinalizationRegistry<Block>((block) => this.reclaim(block));
 
   constructor(
@@ -101,13 +108,7 @@ export class WebGpuDevice implements Device {
           'setDevice("gpu") makes a new one',
       );
     });
-    gpu.onuncapturederror = ({ error }) => {
-      this.fail(
-        `a command failed on the GPU (${error.message}); what it should have computed is not there. ` +
-          'setDevice("gpu") makes a new device',
-      );
-      void gpujs.WebGPUContext.destroy();
-    };
+    gpu.onuncapturederror = ({ error }) => this.refused(error);
   }
 
   get failure(): Error | null {
@@ -164,6 +165,30 @@ export class WebGpuDevice implements Device {
     this.gpu.pushErrorScope("out-of-memory");
     const created = make();
     return [created, await this.gpu.popErrorScope()];
+  }
+
+  /**
+   * Issues commands. Whether the GPU takes them is known when the scope's result comes back, and
+   * with it the fate of all that was issued before.
+   */
+  issue(commands: () => void): void {
+    this.gpu.pushErrorScope("validation");
+    try {
+      commands();
+    } finally {
+      this.issued = this.gpu.popErrorScope().then(
+        (error) => {
+          if (error) this.refused(error);
+        },
+        // The device was lost.
+        () => {},
+      );
+    }
+  }
+
+  async accepted(): Promise<void> {
+    await this.issued;
+    this.check();
   }
 
   memory(): DeviceMemory {
@@ -266,6 +291,17 @@ export class WebGpuDevice implements Device {
     this.generation++;
   }
 
+  /** What was to be computed may be in use already: nothing on this device can be relied on. */
+  private refused({ message }: GPUError): void {
+    // gpu.js may have another device by now.
+    if (this.broken) return;
+    this.fail(
+      `a command failed on the GPU (${message}); what it should have computed is not there. ` +
+        'setDevice("gpu") makes a new device',
+    );
+    void this.gpujs.WebGPUContext.destroy();
+  }
+
   private fail(message: string): void {
     this.broken ??= new Error(message);
   }
@@ -278,7 +314,8 @@ export class WebGpuDevice implements Device {
 
   /** Keeps a block that nobody uses, for later or until memory runs out. */
   keep(block: Block): void {
-    if (this.freeBytes + block.bytes > Math.max(KEPT_BYTES, this.bytes)) {
+    const most = Math.max(KEPT_BYTES, this.bytes);
+    if (block.bytes > most) {
       block.buffer.destroy();
       return;
     }
@@ -288,8 +325,18 @@ export class WebGpuDevice implements Device {
     let at = list.length;
     while (at > 0 && list[at - 1]!.id < block.id) at--;
     list.splice(at, 0, block);
-    this.free.set(block.bytes, list);
     this.freeBytes += block.bytes;
+    // Sizes in the order of use: what is too much is taken from those not used for longest.
+    this.free.delete(block.bytes);
+    this.free.set(block.bytes, list);
+    for (const [bytes, unused] of this.free) {
+      while (this.freeBytes > most && unused.length > 0) {
+        unused.shift()!.buffer.destroy();
+        this.freeBytes -= bytes;
+      }
+      if (unused.length > 0) break;
+      this.free.delete(bytes);
+    }
   }
 
   private pipeline(step: GpuStep): Promise<Pipeline> {

@@ -14,8 +14,11 @@ import { assignSlots, type Slot, slotKey } from "./slots.js";
 const UNIFORM = 0x40;
 const COPY_TARGET = 0x8;
 
-/** Bind groups kept per kernel of a plan: one for each set of buffers it was run with. */
-const BIND_GROUPS_KEPT = 256;
+/**
+ * Bind groups kept per plan: of each kernel one for each set of buffers it was run with. A loop that
+ * leaves its tensors to garbage collection has as many sets as it makes tensors until then.
+ */
+const BIND_GROUPS_KEPT = 8192;
 
 /** A kernel of a plan. */
 interface Command {
@@ -48,6 +51,7 @@ export class WebGpuExecutable implements Executable {
   /** Words of the uniform blocks that hold plan constants. */
   private readonly constantWords: readonly (readonly [word: number, constant: number])[];
   private isWritten = false;
+  private bindGroupCount = 0;
   /** The block of each temporary, … */
   private temporaries: readonly (Block | null)[] = [];
   /** … as of this generation of the device's. */
@@ -60,7 +64,7 @@ export class WebGpuExecutable implements Executable {
     rewritten: GpuPlan,
     pipelines: readonly Pipeline[],
   ) {
-    this.places = assignSlots(rewritten);
+    this.places = assignSlots(rewritten, device.largest);
     this.slots = [...new Map(this.places.flatMap((s) => (s ? [[slotKey(s), s]] : []))).values()];
     const alignment = gpu.limits.minUniformBufferOffsetAlignment;
     let end = 0;
@@ -127,7 +131,7 @@ export class WebGpuExecutable implements Executable {
     outputs: readonly Block[],
     constants: Float64Array,
   ): void {
-    const { gpu, plan } = this;
+    const { device, gpu, plan } = this;
     const blocks = [...this.temporaries];
     plan.inputs.forEach((number, i) => {
       blocks[number] = (inputs[i] as WebGpuBuffer).held;
@@ -136,20 +140,22 @@ export class WebGpuExecutable implements Executable {
       blocks[number] = outputs[i]!;
     });
     if (this.commands.length === 0) return;
-    this.writeUniforms(constants);
-    const encoder = gpu.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    let current: Pipeline | null = null;
-    for (const command of this.commands) {
-      const { pipeline } = command;
-      const { kernel, groups } = pipeline;
-      if (pipeline !== current) pass.setPipeline(kernel.computePipeline);
-      current = pipeline;
-      pass.setBindGroup(0, this.bindGroup(command, blocks as Block[]));
-      pass.dispatchWorkgroups(groups[0]!, groups[1], groups[2]);
-    }
-    pass.end();
-    gpu.queue.submit([encoder.finish()]);
+    device.issue(() => {
+      this.writeUniforms(constants);
+      const encoder = gpu.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      let current: Pipeline | null = null;
+      for (const command of this.commands) {
+        const { pipeline } = command;
+        const { kernel, groups } = pipeline;
+        if (pipeline !== current) pass.setPipeline(kernel.computePipeline);
+        current = pipeline;
+        pass.setBindGroup(0, this.bindGroup(command, blocks as Block[]));
+        pass.dispatchWorkgroups(groups[0]!, groups[1], groups[2]);
+      }
+      pass.end();
+      gpu.queue.submit([encoder.finish()]);
+    });
   }
 
   private writeUniforms(constants: Float64Array): void {
@@ -177,7 +183,10 @@ export class WebGpuExecutable implements Executable {
         command,
         buffers.map((number) => blocks[number]!),
       );
-      if (bindGroups.size >= BIND_GROUPS_KEPT) bindGroups.clear();
+      if (++this.bindGroupCount > BIND_GROUPS_KEPT) {
+        for (const { bindGroups } of this.commands) bindGroups.clear();
+        this.bindGroupCount = 1;
+      }
       bindGroups.set(key, found);
     }
     command.bound = found;

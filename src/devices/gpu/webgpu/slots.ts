@@ -11,19 +11,26 @@ export interface Slot {
   readonly number: number;
 }
 
-/** Temporaries come in few sizes, so that plans can share them: quarters of a power of two. */
-function slotBytes(elements: number): number {
+/**
+ * Temporaries come in few sizes, so that plans can share them: quarters of a power of two, and the
+ * largest a buffer may have.
+ */
+function slotBytes(elements: number, largest: number): number {
   const bytes = Math.max(256, 4 * elements);
   const step = 2 ** (Math.floor(Math.log2(bytes)) - 2);
-  return Math.ceil(bytes / step) * step;
+  const rounded = Math.ceil(bytes / step) * step;
+  return Math.max(bytes, Math.min(rounded, largest));
 }
 
 export function slotKey({ bytes, number }: Slot): string {
   return `${bytes}:${number}`;
 }
 
-/** Slots of the temporaries; those not alive together share one. A kernel never writes what it reads. */
-export function assignSlots({ buffers, steps }: GpuPlan): (Slot | null)[] {
+/**
+ * Slots of the temporaries; those not alive together share one. A kernel never writes what it reads.
+ * @param largest Bytes of a buffer, at most.
+ */
+export function assignSlots({ buffers, steps }: GpuPlan, largest: number): (Slot | null)[] {
   const lastUse = new Map<number, number>();
   steps.forEach((step, time) => {
     for (const buffer of step.buffers) lastUse.set(buffer, time);
@@ -35,7 +42,7 @@ export function assignSlots({ buffers, steps }: GpuPlan): (Slot | null)[] {
     for (const buffer of step.buffers) {
       // An output, or an empty temporary, which no kernel writes.
       if (slots[buffer] || buffers[buffer]!.role !== "temporary") continue;
-      const bytes = slotBytes(buffers[buffer]!.size);
+      const bytes = slotBytes(buffers[buffer]!.size, largest);
       let slot = free.get(bytes)?.pop();
       if (!slot) {
         const number = counts.get(bytes) ?? 0;
