@@ -35,6 +35,7 @@ const filesOfPage: Plugin = {
     onLoad({ filter: /[\\/]runner[\\/]files\.ts$/ }, () => {
       const paths = [
         "package.json",
+        "node_modules/gpu.js/package.json",
         "bench/node_modules/@jax-js/jax/package.json",
         "test/data/gpt-dpo.json",
       ];

@@ -39,7 +39,7 @@ interface Options {
 /** The subcommand. */
 export function gpuCommand(): Command {
   return new Command("gpu")
-    .description("prefgrad and jax-js on WebGPU, in Node or in Chromium.")
+    .description("prefgrad, jax-js and plain gpu.js on WebGPU, in Node or in Chromium.")
     .option("-b, --browser", "in Chromium: the environment variable CHROMIUM, or /usr/bin/chromium")
     .option("-f, --filter <text>", "only cases whose family or name contains the text", "")
     .option(

@@ -14,4 +14,5 @@ export const GPU_CONTENDERS: readonly Contender[] = [
     load: async () => (await import("../peers/prefgrad.js")).loadGpu({ disposes: true }),
   },
   { name: "jax-js", load: async () => (await import("../peers/jax.js")).load("webgpu") },
+  { name: "naive gpu.js", load: async () => (await import("../peers/gpujs.js")).load() },
 ];

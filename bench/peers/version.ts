@@ -4,8 +4,14 @@
 
 import { readJson } from "../runner/files.js";
 
-/** The version of prefgrad or of one of the benchmarks' dependencies. */
+/** Where packages are that are no dependencies of the benchmarks. */
+const FOLDERS: Readonly<Record<string, string>> = {
+  prefgrad: "",
+  "gpu.js": "node_modules/gpu.js/",
+};
+
+/** The version of prefgrad, of gpu.js or of one of the benchmarks' dependencies. */
 export function versionOf(name: string): string {
-  const folder = name === "prefgrad" ? "" : `bench/node_modules/${name}/`;
+  const folder = FOLDERS[name] ?? `bench/node_modules/${name}/`;
   return (readJson(`${folder}package.json`) as { version: string }).version;
 }

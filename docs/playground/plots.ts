@@ -37,9 +37,11 @@ export function addPlot(parent: HTMLElement, options: PlotOptions = {}): Plot {
   let shown: Chart | null = null;
   let plot: uPlot | null = null;
 
-  /** Values under the pointer, else the last ones. */
+  /** Values under the pointer, else the last of each curve. */
   const settleLegend = (): void => {
-    if (plot && plot.cursor.idx == null) plot.setLegend({ idx: shown!.steps.length - 1 });
+    if (!plot || plot.cursor.idx != null) return;
+    const { steps, curves } = shown!;
+    plot.setLegend({ idxs: [steps.length - 1, ...curves.map(({ values }) => lastOf(values))] });
   };
   const redraw = (): void => {
     plot?.destroy();
@@ -111,6 +113,12 @@ function drawn(chart: Chart, place: HTMLElement, { shares }: PlotOptions): uPlot
     dataOf(chart),
     place,
   );
+}
+
+/** Where the last value is. */
+function lastOf(values: readonly (number | null)[]): number | null {
+  const found = values.flatMap((value, i) => (value === null ? [] : [i]));
+  return found.at(-1) ?? null;
 }
 
 /** A number with a minus sign for a hyphen; a dash for none. */
