@@ -3,7 +3,7 @@
  * over the sum. What the tiled product is measured against.
  */
 
-import { type KernelInput, loadGpuJs, type TextureHandle } from "../../src/devices/gpu/gpujs.js";
+import { loadGpuJs } from "../../src/devices/gpu/gpujs.js";
 import { settled } from "../gpu/watch.js";
 import type { MatmulProblem, Peer, Task } from "../problem.js";
 import { versionOf } from "./version.js";
@@ -12,25 +12,33 @@ import { versionOf } from "./version.js";
 const LARGEST = 512;
 
 /** What kernels return on WebGPU. */
-interface Handle extends Omit<TextureHandle, "toArray"> {
+interface Handle {
   toArray(): Promise<readonly Float32Array[]>;
+  delete(): void;
 }
 
-type Kernel = (...inputs: readonly (Handle | KernelInput)[]) => Promise<Handle>;
+type Kernel = (...inputs: readonly unknown[]) => Promise<Handle>;
+
+/** gpu.js, as far as it is needed here. */
+interface GpuJs {
+  readonly GPU: new (settings: {
+    mode: "webgpu";
+  }) => { createKernel(source: string, settings: object): Kernel };
+  input(values: Float32Array, size: readonly number[]): unknown;
+}
 
 /** gpu.js on WebGPU; in Node prefgrad must have made it available. */
 export async function load(): Promise<Peer> {
-  const { GPU, input } = await loadGpuJs();
+  const { GPU, input } = (await loadGpuJs()) as unknown as GpuJs;
   const instance = new GPU({ mode: "webgpu" });
   const kernel = (source: string, inputs: number, rows: number, columns: number): Kernel =>
     instance.createKernel(source, {
       output: [columns, rows],
       pipeline: true,
       immutable: true,
-      functions: [],
       argumentTypes: Array.from({ length: inputs }, () => "Input"),
       loopMaxIterations: LARGEST,
-    }) as unknown as Kernel;
+    });
   const resident = (values: Float32Array, rows: number, columns: number): Promise<Handle> =>
     kernel(
       "function(x) { return x[this.thread.y][this.thread.x]; }",
