@@ -67,6 +67,14 @@ for (const { headers, where, mayComplain, ...device } of BROWSER_DEVICES) {
       });
     }
 
+    if (device.options?.backend === "webgpu") {
+      it("a command that is not taken rejects its evaluation; a new device works", async () => {
+        const [refused, later] = (await run("refuseCommand", [device])) as string[];
+        expect(refused).toMatch(/a command failed on the GPU .*setDevice\("gpu"\) makes a new/s);
+        expect(later).toBe("no error: 2,3");
+      });
+    }
+
     if (device.options?.backend === "webgl2") {
       it("holds the textures of tensors, and no others; unused kernels are destroyed", async () => {
         const found = (await run("textureMemory", [device])) as Held[];

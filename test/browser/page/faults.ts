@@ -102,3 +102,19 @@ export async function failures({ name, options }: TestedDevice): Promise<Record<
   found.after = await messageOf(computing(5)());
   return found;
 }
+
+/** What an evaluation says whose commands WebGPU finds invalid, and what a new device computes. */
+export async function refuseCommand({ name, options }: TestedDevice): Promise<readonly string[]> {
+  await setDevice(name, options);
+  const before = await realize(tensor([1, 2]).mul(2));
+  const { createBindGroup } = GPUDevice.prototype;
+  const unbound = function (this: unknown, descriptor: unknown) {
+    const nothing = { ...(descriptor as GPUBindGroupDescriptor), entries: [] };
+    return createBindGroup.call(this as GPUDevice, nothing);
+  };
+  const refused = await replaced("GPUDevice", "createBindGroup", unbound, () =>
+    messageOf(realize(before.mul(6).exp())),
+  );
+  await setDevice(name, options);
+  return [refused, await messageOf(tensor([1, 2]).add(1).array())];
+}

@@ -4,7 +4,7 @@
  */
 
 import { suites } from "../../conformance/suites.js";
-import { failures, loseDevice } from "./faults.js";
+import { failures, loseDevice, refuseCommand } from "./faults.js";
 import { longAxes, textureMemory } from "./textures.js";
 import { whatComputed } from "./witness.js";
 
@@ -13,6 +13,7 @@ const known = {
   failures,
   longAxes,
   loseDevice,
+  refuseCommand,
   textureMemory,
   whatComputed: async () => whatComputed(),
 };
