@@ -605,6 +605,14 @@ add("random numbers", (dtype) => [
 /** Every case. */
 export const CASES: readonly Case[] = cases;
 
+/** The parts that conformance is checked in: a GPU compiles products longer than all the rest. */
+export const KINDS = ["products", "other operations"] as const;
+export type OperationKind = (typeof KINDS)[number];
+
+/** The cases of a kind. */
+export const casesOf = (kind: OperationKind): readonly Case[] =>
+  CASES.filter(({ name }) => name.includes("products") === (kind === "products"));
+
 const bits = (n: number, step: number): Tensor =>
   tensor(
     Array.from({ length: n }, (_, i) => i % step === 0),

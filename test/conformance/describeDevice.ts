@@ -6,10 +6,11 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { DESCENTS, TABULAR } from "../bilevel/oracles.js";
-import { GPT_LOSSES, LOSS_TOLERANCE } from "../nn/gptTraining.js";
+import { LOSS_TOLERANCE } from "../nn/gptTraining.js";
 import { data } from "../nn/gptWorkload.js";
+import { casesOf, KINDS, type OperationKind } from "./cases.js";
 import type { Float } from "./check.js";
-import type { TestedDevice } from "./devices.js";
+import { everyNth, type TestedDevice } from "./devices.js";
 import type { Suites } from "./suites.js";
 
 function expectNear(found: readonly number[], expected: readonly number[], tolerance: number) {
@@ -40,54 +41,59 @@ function guarantees({ name, options }: TestedDevice): Readonly<Record<string, st
 }
 
 /** Runs a suite where the device is. */
-type RunSuite = (name: keyof Suites, values: unknown[]) => Promise<unknown>;
+export type RunSuite = (name: keyof Suites, values: unknown[]) => Promise<unknown>;
+
+type Run = <Name extends keyof Suites>(
+  name: Name,
+  ...values: Parameters<Suites[Name]>
+) => Promise<Awaited<ReturnType<Suites[Name]>>>;
+
+const typed =
+  (runSuite: RunSuite): Run =>
+  async (name, ...values) =>
+    (await runSuite(name, values)) as never;
 
 /** Defines the tests that hold a device to the tables of `docs/devices.md`. */
 export function describeGuarantees(device: TestedDevice, runSuite: RunSuite): void {
-  const documented = guarantees(device);
-  const accuracy = () => runSuite("accuracy", [device]) as Promise<Record<string, number>>;
-  const behaviours = () => runSuite("behaviours", [device]) as Promise<Record<string, boolean>>;
+  const run = typed(runSuite);
 
-  it("functions are as accurate as the documentation says", async () => {
-    const found = await accuracy();
-    for (const [row, error] of Object.entries(found)) {
+  it("numbers are what the documentation says, which promises nothing else", async () => {
+    const documented = guarantees(device);
+    const errors = await run("accuracy", device);
+    for (const [row, error] of Object.entries(errors)) {
       expect(documented[row], row).toMatch(/^\d+$/);
       expect(error, row).toBeLessThanOrEqual(Number(documented[row]));
     }
-  });
-
-  it("special numbers behave as the documentation says", async () => {
-    const found = await behaviours();
-    for (const [row, holds] of Object.entries(found)) {
+    const behaviours = await run("behaviours", device);
+    for (const [row, holds] of Object.entries(behaviours)) {
       expect(documented[row], row).toMatch(/^(yes|no)$/);
       if (documented[row] === "yes") expect(holds, row).toBe(true);
     }
-  });
-
-  it("the documentation promises nothing else", async () => {
-    const found = { ...(await accuracy()), ...(await behaviours()) };
-    expect(Object.keys(documented).sort()).toEqual(Object.keys(found).sort());
+    const measured = Object.keys({ ...errors, ...behaviours });
+    expect(Object.keys(documented).sort()).toEqual(measured.sort());
   });
 }
 
-/** Defines the tests of a device. */
-export function describeDevice(device: TestedDevice, runSuite: RunSuite): void {
-  const { gptSteps = 3, everyDescent = 1 } = device.work ?? {};
-
-  async function run<Name extends keyof Suites>(
-    name: Name,
-    ...values: Parameters<Suites[Name]>
-  ): Promise<Awaited<ReturnType<Suites[Name]>>> {
-    return (await runSuite(name, values)) as Awaited<ReturnType<Suites[Name]>>;
-  }
-
+/** Defines the tests of operations of one kind. */
+export function describeOperations(
+  device: TestedDevice,
+  runSuite: RunSuite,
+  kind: OperationKind,
+): void {
+  const run = typed(runSuite);
   for (const dtype of device.floats as readonly Float[]) {
-    it(`every operation has the interpreter's values in ${dtype}`, async () => {
-      const { checked, failures } = await run("operations", device, dtype);
+    it(`${kind} have the interpreter's values in ${dtype}`, async () => {
+      const { checked, failures } = await run("operations", device, dtype, kind);
       expect(failures).toEqual([]);
-      expect(checked).toBeGreaterThan(200);
+      expect(checked).toBe(casesOf(kind).length);
     });
+  }
+}
 
+/** Defines the tests of what is no operation on a few floating-point numbers. */
+export function describeGraphs(device: TestedDevice, runSuite: RunSuite): void {
+  const run = typed(runSuite);
+  for (const dtype of device.floats as readonly Float[]) {
     it(`random graphs have the interpreter's values in ${dtype}`, async () => {
       const { checked, failures } = await run("graphs", device, dtype, 60);
       expect(failures).toEqual([]);
@@ -106,11 +112,19 @@ export function describeDevice(device: TestedDevice, runSuite: RunSuite): void {
     expect(failures).toEqual([]);
     expect(checked).toBeGreaterThan(5);
   });
+}
+/** Defines the tests of training: PyTorch's numbers, SPO's oracles, and memory. */
+export function describeTraining(device: TestedDevice, runSuite: RunSuite): void {
+  const run = typed(runSuite);
+  const { gptSteps = 3, every = 1 } = device;
 
-  for (const name of gptSteps === 0 ? GPT_LOSSES.slice(0, 1) : GPT_LOSSES) {
-    it(`a GPT has PyTorch's numbers: ${name}`, async () => {
+  for (const [name, form] of [
+    ["gpt-dpo", "packed"],
+    ["gpt-spo", "plain"],
+  ] as const) {
+    it(`a GPT has PyTorch's numbers: ${name}, ${form}`, async () => {
       const golden = data.results[name];
-      const found = await run("gpt", device, name, gptSteps);
+      const found = await run("gpt", device, name, form, gptSteps);
       expectNear(found.chosen, golden.chosenLogps, 1e-3);
       expectNear(found.rejected, golden.rejectedLogps, 1e-3);
       for (const [key, { norm }] of Object.entries(golden.grads)) {
@@ -125,27 +139,34 @@ export function describeDevice(device: TestedDevice, runSuite: RunSuite): void {
     });
   }
 
-  describeGuarantees(device, runSuite);
+  it("SPO's oracles hold", async () => {
+    const dtype = device.floats.includes("float64") ? "float64" : "float32";
+    const { changes, ends } = await run("oracles", device, dtype);
+    for (const [i, { change }] of TABULAR.entries()) {
+      expectNear(changes[i]!, change, dtype === "float64" ? 1e-12 : 1e-6);
+    }
+    const descents = everyNth(DESCENTS, every);
+    expect(ends).toHaveLength(descents.length);
+    for (const [i, { end, tolerance }] of descents.entries()) {
+      expectNear(ends[i]!, end, tolerance);
+    }
+  });
 
   it("what a loop no longer needs is freed", async () => {
+    // Enough for several collections in a browser, which collects when it likes.
     const bytes = 4e6;
     const steps = 800;
     const { held, last } = await run("memory", device, bytes, steps);
     expect(last).toBe(steps);
-    // A browser collects when it likes; without any collection all of it is held at the end.
+    // Without any collection all of it is held at the end.
     expect(Math.max(...held)).toBeLessThan(0.5 * steps * bytes);
   });
+}
 
-  it("SPO's oracles hold", async () => {
-    const dtype = device.floats.includes("float64") ? "float64" : "float32";
-    const { changes, ends } = await run("oracles", device, dtype, everyDescent);
-    for (const [i, { change }] of TABULAR.entries()) {
-      expectNear(changes[i]!, change, dtype === "float64" ? 1e-12 : 1e-6);
-    }
-    for (const [i, { end, tolerance }] of DESCENTS.filter(
-      (_, i) => i % everyDescent === 2 % everyDescent,
-    ).entries()) {
-      expectNear(ends[i]!, end, tolerance);
-    }
-  });
+/** Defines all tests of a device. */
+export function describeDevice(device: TestedDevice, runSuite: RunSuite): void {
+  for (const kind of KINDS) describeOperations(device, runSuite, kind);
+  describeGraphs(device, runSuite);
+  describeGuarantees(device, runSuite);
+  describeTraining(device, runSuite);
 }

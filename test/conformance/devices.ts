@@ -21,13 +21,10 @@ export interface TestedDevice {
   readonly floats: readonly DType[];
   /** Bits of its integers. Default: 32. */
   readonly integerBits?: 24 | 32;
-  /** Check every n-th result of a case only, where each kernel takes long to compile. Default: 1. */
+  /** Check every n-th result of a case, and every n-th of SPO's descents, only. Default: 1. */
   readonly every?: number;
-  /**
-   * Less of the work that takes minutes on a software GPU. With no steps, a GPT's loss and gradient
-   * are compared for one loss. Default: 3 steps of either loss, all of SPO's descents.
-   */
-  readonly work?: { readonly gptSteps: number; readonly everyDescent: number };
+  /** Steps that a GPT is trained for. Default: 3. */
+  readonly gptSteps?: number;
 }
 
 /** Every device. */
@@ -46,6 +43,11 @@ export const DEVICES: readonly TestedDevice[] = [
     floats: ["float32", "float64"],
   },
 ];
+
+/** Every n-th of a list. */
+export function everyNth<T>(list: readonly T[], n: number): readonly T[] {
+  return list.filter((_, i) => i % n === 2 % n);
+}
 
 /** Elements of a tensor. */
 export interface Elements {

@@ -4,16 +4,15 @@
  */
 
 import fc from "fast-check";
-import { deviceStatistics, realize, setDevice, valueAndGrad, zeros } from "../../src/index.js";
-import type { GptParameters } from "../../src/nn/gpt.js";
+import { deviceStatistics, realize, setDevice, zeros } from "../../src/index.js";
 import { sharedFeatures } from "../bilevel/displacement.js";
 import { DESCENTS, TABULAR, tabularChange } from "../bilevel/oracles.js";
 import { programs } from "../compiler/randomGraph.js";
-import { evaluate, type GptLoss, norm, train } from "../nn/gptTraining.js";
-import { makeParameters, namedParameters } from "../nn/gptWorkload.js";
-import { CASES, exactCases } from "./cases.js";
+import { type GptForm, type GptLoss, norm, train } from "../nn/gptTraining.js";
+import { namedParameters } from "../nn/gptWorkload.js";
+import { casesOf, exactCases, type OperationKind } from "./cases.js";
 import { checkExact, checkGraph, checkOperation, type Float } from "./check.js";
-import type { TestedDevice } from "./devices.js";
+import { everyNth, type TestedDevice } from "./devices.js";
 import { measureAccuracy, observeBehaviours } from "./guarantees.js";
 import { MILLION, PRODUCTS } from "./large.js";
 
@@ -37,9 +36,9 @@ async function report<Case extends { readonly name: string }>(
 }
 
 export const suites = {
-  /** Every operation in a floating-point type. */
-  operations: (device: TestedDevice, dtype: Float) =>
-    report(CASES, (one) => checkOperation(device, dtype, one)),
+  /** Every operation of a kind, in a floating-point type. */
+  operations: (device: TestedDevice, dtype: Float, kind: OperationKind) =>
+    report(casesOf(kind), (one) => checkOperation(device, dtype, one)),
 
   /** Every operation on integers and booleans. */
   exact: (device: TestedDevice) =>
@@ -62,23 +61,14 @@ export const suites = {
     return { checked: details.numRuns, failures: failures as string[] };
   },
 
-  /** A GPT's loss and gradient at the start, and its way through some steps of AdamW if any. */
-  async gpt({ name, options }: TestedDevice, lossName: GptLoss, steps: number) {
+  /** A GPT's numbers at the start, and its way through some steps of AdamW. */
+  async gpt({ name, options }: TestedDevice, lossName: GptLoss, form: GptForm, steps: number) {
     await setDevice(name, options);
-    let seen: ReturnType<typeof evaluate> | undefined;
-    const [loss, gradient] = valueAndGrad((p: GptParameters) => {
-      seen = evaluate(lossName, p);
-      return seen.loss;
-    })(makeParameters());
-    const start = seen!;
-    const margin = start.margins.mean();
-    await realize(loss, gradient, start, margin);
+    const { start, losses, meanMargins } = await train(lossName, steps, form);
     const gradientNorms: Record<string, number> = {};
-    for (const [key, t] of Object.entries(namedParameters(gradient))) {
+    for (const [key, t] of Object.entries(namedParameters(start.gradients))) {
       gradientNorms[key] = norm(await t.data());
     }
-    const atStart = { losses: [await loss.item()], meanMargins: [await margin.item()] };
-    const { losses, meanMargins } = steps === 0 ? atStart : await train(lossName, steps);
     return {
       chosen: Array.from(await start.chosen.data()),
       rejected: Array.from(await start.rejected.data()),
@@ -108,15 +98,17 @@ export const suites = {
   },
 
   /** SPO's oracles in a floating-point type, in the order of their lists. */
-  async oracles({ name, options }: TestedDevice, dtype: Float, every: number) {
+  async oracles({ name, options, every = 1 }: TestedDevice, dtype: Float) {
     await setDevice(name, options);
     const changes: number[][] = [];
     for (const { from } of TABULAR) changes.push(await tabularChange(from, dtype));
     const model = sharedFeatures(dtype);
-    const ends: number[][] = [];
-    for (const { direction } of DESCENTS.filter((_, i) => i % every === 2 % every)) {
-      ends.push(...(await model.descend(direction(model), 400)));
-    }
+    // Side by side: while one waits for a number, others compute.
+    const ends = await Promise.all(
+      everyNth(DESCENTS, every).map(
+        async ({ direction }) => (await model.descend(direction(model), 400))[0]!,
+      ),
+    );
     return { changes, ends };
   },
 };

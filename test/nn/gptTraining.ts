@@ -53,11 +53,13 @@ export const LOG_PROBS = {
     ),
 } as const;
 
+export type GptForm = keyof typeof LOG_PROBS;
+
 /** The loss of the batch. */
 export function evaluate(
   name: GptLoss,
   parameters: GptParameters,
-  form: keyof typeof LOG_PROBS = "plain",
+  form: GptForm = "plain",
 ): Evaluation {
   const { B } = data.config;
   const logps = LOG_PROBS[form](parameters);
@@ -68,31 +70,36 @@ export function evaluate(
   return { chosen, rejected, margins: rewards.chosen.sub(rewards.rejected), loss };
 }
 
-/** Steps of AdamW from the start: losses and mean margins before each and after the last. */
-export async function train(name: GptLoss, steps: number, form: keyof typeof LOG_PROBS = "plain") {
+/**
+ * Steps of AdamW, one at least: losses and mean margins before each and after the last, and what the
+ * first started from.
+ */
+export async function train(name: GptLoss, steps: number, form: GptForm = "plain") {
   const optimizer = adamw({ learningRate: 1e-3, weightDecay: 0.01 });
   let parameters = makeParameters();
   let state = optimizer.init(parameters);
   const losses: number[] = [];
   const meanMargins: number[] = [];
+  let start: (Evaluation & { gradients: GptParameters }) | undefined;
   for (let step = 0; step < steps; step++) {
-    let margin: Tensor | undefined;
+    let seen: Evaluation | undefined;
     const [loss, gradients] = valueAndGrad((p: GptParameters) => {
-      const seen = evaluate(name, p, form);
-      margin = seen.margins.mean();
+      seen = evaluate(name, p, form);
       return seen.loss;
     })(parameters);
+    const margin = seen!.margins.mean();
     [parameters, state] = optimizer.update(gradients, state, parameters);
-    await realize(loss, margin, parameters, state);
+    await realize(seen, gradients, margin, parameters, state);
     losses.push(await loss.item());
-    meanMargins.push(await margin!.item());
+    meanMargins.push(await margin.item());
+    start ??= { ...seen!, gradients };
   }
   const end = evaluate(name, parameters, form);
   const margin = end.margins.mean();
   await realize(end, margin);
   losses.push(await end.loss.item());
   meanMargins.push(await margin.item());
-  return { losses, meanMargins, parameters, end };
+  return { losses, meanMargins, parameters, start: start!, end };
 }
 
 /** The Euclidean norm. */

@@ -1,0 +1,8 @@
+/**
+ * Training on WebGPU in Node.
+ */
+
+import { describeTraining } from "../conformance/describeDevice.js";
+import { describeWebGpu } from "./webgpu.js";
+
+describeWebGpu(describeTraining);

@@ -1,0 +1,32 @@
+/**
+ * The suites of every device on WebGPU in Node. Each file of them is a process, so that several
+ * compile side by side: one device compiles shader after shader.
+ * @module
+ */
+
+import { describe, expect, it } from "vitest";
+import { deviceStatistics } from "../../src/index.js";
+import type { RunSuite } from "../conformance/describeDevice.js";
+import type { TestedDevice } from "../conformance/devices.js";
+import { suites } from "../conformance/suites.js";
+
+const device: TestedDevice = {
+  title: "WebGPU in Node",
+  name: "gpu",
+  options: { backend: "webgpu" },
+  floats: ["float32"],
+  integerBits: 24,
+};
+
+/** Defines tests of the device, and that it is WebGPU that they ran on. */
+export function describeWebGpu(define: (device: TestedDevice, runSuite: RunSuite) => void): void {
+  describe(device.title, () => {
+    define(device, (name, values) =>
+      (suites[name] as (...values: unknown[]) => Promise<unknown>)(...values),
+    );
+
+    it("ran on WebGPU", async () => {
+      expect((await deviceStatistics()).backend).toBe("webgpu");
+    });
+  });
+}
