@@ -30,7 +30,7 @@ const wasm = { name: "wasm", floats: ["float32", "float64"] } as const;
 const gpu = { name: "gpu", floats: ["float32"], integerBits: 24 } as const;
 
 /** What takes long on a software GPU is checked in part, unless all is asked for. */
-const part = (less: Pick<TestedDevice, "every" | "gptSteps">): typeof less =>
+const part = (less: Pick<TestedDevice, "every" | "gptSteps" | "gptLosses">): typeof less =>
   process.env.PREFGRAD_CONFORMANCE === "full" ? {} : less;
 
 export const BROWSER_DEVICES: readonly BrowserDevice[] = [
@@ -69,14 +69,14 @@ export const BROWSER_DEVICES: readonly BrowserDevice[] = [
   {
     ...gpu,
     // All of it is checked in Node, where shaders are compiled by the same compilers.
-    ...part({ every: 6, gptSteps: 1 }),
+    ...part({ every: 6, gptSteps: 1, gptLosses: 1 }),
     title: "WebGPU",
     options: { backend: "webgpu" },
     expect: "webgpu",
   },
   {
     ...gpu,
-    ...part({ gptSteps: 1 }),
+    ...part({ gptSteps: 1, gptLosses: 1 }),
     title: "WebGL2",
     options: { backend: "webgl2" },
     expect: "webgl2",

@@ -25,6 +25,8 @@ export interface TestedDevice {
   readonly every?: number;
   /** Steps that a GPT is trained for. Default: 3. */
   readonly gptSteps?: number;
+  /** Losses that it is trained with, the first so many. Default: both. */
+  readonly gptLosses?: number;
 }
 
 /** Every device. */
