@@ -1,11 +1,30 @@
 import { defineConfig } from "vitest/config";
 
+const test = { testTimeout: 1_800_000, hookTimeout: 120_000 };
+
+/** Suites that need a browser: `npm run test:browser`. */
 export default defineConfig({
   test: {
-    include: ["test/browser/**/*.test.ts"],
-    testTimeout: 1_800_000,
-    hookTimeout: 120_000,
-    // A file has a browser and as many busy threads as the machine has processors.
-    fileParallelism: false,
+    projects: [
+      {
+        test: {
+          ...test,
+          name: "pages",
+          include: ["test/browser/{bundlers,playground}.test.ts"],
+          // A page is to answer while it computes.
+          maxWorkers: 1,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          ...test,
+          name: "devices",
+          include: ["test/browser/{devices,webgl2}.test.ts"],
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });

@@ -4,7 +4,7 @@
  */
 
 import fc from "fast-check";
-import { deviceStatistics, realize, setDevice, zeros } from "../../src/index.js";
+import { deviceStatistics, realize, setDevice, tensor, zeros } from "../../src/index.js";
 import { sharedFeatures } from "../bilevel/displacement.js";
 import { DESCENTS, TABULAR, tabularChange } from "../bilevel/oracles.js";
 import { programs } from "../compiler/randomGraph.js";
@@ -36,6 +36,13 @@ async function report<Case extends { readonly name: string }>(
 }
 
 export const suites = {
+  /** Elements there and back, with nothing computed. */
+  async echo({ name, options }: TestedDevice, values: number[]) {
+    await setDevice(name, options);
+    const t = await realize(tensor(values));
+    return Array.from(await t.data());
+  },
+
   /** Every operation of a kind, in a floating-point type. */
   operations: (device: TestedDevice, dtype: Float, kind: OperationKind) =>
     report(casesOf(kind), (one) => checkOperation(device, dtype, one)),

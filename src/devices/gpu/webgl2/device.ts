@@ -42,6 +42,8 @@ export function createWebGl2Device(gpujs: GpuJs): Device {
       : Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
   const gl = canvas.getContext("webgl2", { alpha: false, depth: false, antialias: false });
   if (!gl) throw new Error("this browser has no context left");
+  // gpu.js asks for it with the first kernel; textures are read before.
+  if (!gl.getExtension("EXT_color_buffer_float")) throw new Error("it computes no float32 here");
   return new WebGl2Device(gpujs, gl as WebGL2RenderingContext);
 }
 
@@ -97,7 +99,7 @@ class WebGl2Device implements Device {
   async download(buffer: DeviceBuffer): Promise<TypedArray> {
     this.check();
     const floats = downloadTexture((buffer as WebGl2Buffer).held, buffer.size);
-    this.check();
+    this.checkErrors("a copy of a tensor");
     return fromFloats(floats, buffer.dtype);
   }
 

@@ -1,0 +1,126 @@
+/**
+ * The built library in Chromium, on devices that a page can have: what it computes is what it computes
+ * anywhere else.
+ * @module
+ */
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describeDevice } from "../conformance/describeDevice.js";
+import { bundlePage } from "./bundle.js";
+import { launch, open, type WatchedPage } from "./chromium.js";
+import type { BrowserDevice } from "./devices.js";
+import type { RunSuite } from "./page/main.js";
+import type { Held } from "./page/textures.js";
+import { type Site, serve } from "./server.js";
+
+/** Defines the tests of devices, in a browser of their own. */
+export function describeBrowser(devices: readonly BrowserDevice[]): void {
+  const directory = mkdtempSync(join(tmpdir(), "prefgrad-browser-"));
+  let browser: Browser;
+
+  beforeAll(async () => {
+    await bundlePage(directory);
+    browser = await launch();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  for (const { headers, where, mayComplain, ...device } of devices) {
+    describe(device.title, () => {
+      let site: Site;
+      let opened: WatchedPage;
+
+      beforeAll(async () => {
+        site = await serve(directory, headers);
+        opened = await open(browser, `${site.origin}/${where === "worker" ? "?worker" : ""}`);
+      });
+      afterAll(async () => {
+        await opened?.page.close();
+        site?.close();
+      });
+
+      /** Has the page run a suite. */
+      const run: RunSuite = (name, values) =>
+        opened.page.evaluate(
+          ([name, values]) =>
+            (globalThis as unknown as { runSuite: RunSuite }).runSuite(name, values),
+          [name, values] as const,
+        );
+
+      it("what was uploaded is read as it was, before anything is computed", async () => {
+        expect(await run("echo", [device, [1.5, -2, 0]])).toEqual([1.5, -2, 0]);
+      });
+
+      describeDevice(device, run);
+
+      it(`what computed is ${device.expect}`, async () => {
+        expect(await run("whatComputed", [])).toBe(device.expect);
+      });
+
+      if (device.name === "gpu") {
+        it("what fails says so and spoils nothing", async () => {
+          const found = (await run("failures", [device])) as Record<string, string>;
+          expect(found.compile).toMatch(/the kernel of mul, exp, add could not be .* \/ 2,4$/s);
+          expect(found.memory).toMatch(/no memory left for .*dispose\(\).* \/ 2,4$/);
+          expect(found.size).toMatch(/20000.*more than the \d+ .*use setDevice\("wasm"\) \/ 2,4$/);
+          expect(found.float64).toMatch(/float64.*use setDevice\("wasm"\) \/ 2,4$/);
+          expect(found.after).toMatch(/^no error/);
+        });
+      }
+
+      if (device.options?.backend === "webgpu") {
+        it("a command that is not taken rejects its evaluation; a new device works", async () => {
+          const [refused, later] = (await run("refuseCommand", [device])) as string[];
+          expect(refused).toMatch(/a command failed on the GPU .*setDevice\("gpu"\) makes a new/s);
+          expect(later).toBe("no error: 2,3");
+        });
+      }
+
+      if (device.options?.backend === "webgl2") {
+        it("holds the textures of tensors, and no others; unused kernels are destroyed", async () => {
+          const found = (await run("textureMemory", [device])) as Held[];
+          const [full, disposed] = found as [Held, Held];
+          expect(full.countedBytes - disposed.countedBytes).toBeGreaterThanOrEqual(40 * 4e6);
+          for (const { textureBytes, countedBytes, programs } of found) {
+            expect(textureBytes).toBe(countedBytes);
+            expect(programs).toBeLessThanOrEqual(512);
+          }
+        });
+
+        it("axes may be longer than a texture is wide", async () => {
+          expect(await run("longAxes", [device])).toEqual({ "2 × 40000": 0, "40000 × 2": 0 });
+        });
+      }
+
+      if (device.name === "gpu") {
+        it("a lost GPU rejects what waits and what follows; a new one works", async () => {
+          const [reading, computing, later] = (await run("loseDevice", [device])) as string[];
+          expect(reading).toMatch(/was lost.*setDevice\("gpu"\) makes a new one/);
+          expect(computing).toBe(reading);
+          expect(later).toBe("no error: 2,3");
+        });
+      }
+
+      if (device.name === "wasm") {
+        it("nothing of the GPU is loaded", async () => {
+          const loaded = await opened.page.evaluate(() =>
+            performance.getEntriesByType("resource").map(({ name }) => name),
+          );
+          expect(loaded.some((name) => name.endsWith(".js"))).toBe(true);
+          expect(loaded.filter((name) => name.includes("gpu"))).toEqual([]);
+        });
+      }
+
+      it("the page complains about nothing", () => {
+        const unexpected = opened.complaints.filter((text) => !mayComplain?.test(text));
+        expect(unexpected).toEqual([]);
+      });
+    });
+  }
+}
