@@ -25,7 +25,7 @@ export interface Graph {
   readonly constants: readonly Tensor[];
 }
 
-/** Compiles a graph for a device that computes again what is {@link Device.cheap}. */
+/** Compiles a graph; `cheap` is what its device says of itself. */
 export function compile(graph: Graph, cheap: number): Plan {
   const parts = partition(graph.nodes, new Set(graph.outputs), cheap);
   const kernels = freeEarly(schedule(graph, parts), new Set(graph.outputs));

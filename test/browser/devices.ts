@@ -33,7 +33,7 @@ const gpu = { name: "gpu", floats: ["float32"], integerBits: 24 } as const;
 const part = (less: Pick<TestedDevice, "every" | "gptSteps" | "gptLosses">): typeof less =>
   process.env.PREFGRAD_CONFORMANCE === "full" ? {} : less;
 
-/** Compiles and computes on one thread of the browser's, and long: beside the others. */
+/** By itself, for it takes longest: it compiles and computes on one thread. */
 export const WEBGL2: BrowserDevice = {
   ...gpu,
   ...part({ gptSteps: 1, gptLosses: 1 }),

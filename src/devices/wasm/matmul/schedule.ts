@@ -160,14 +160,9 @@ export function scheduleOf(kernel: MatmulKernel, tile: Tile): Schedule {
 
   const leftInner = uniformStride(left.inner);
   const rightStep = uniformStride(right.inner);
+  const rightInPlace = rightStep !== undefined && uniformStride(right.outer) === size;
   const row =
-    !dot &&
-    m === 1 &&
-    k > 0 &&
-    k <= LONGEST_RUN &&
-    leftInner !== undefined &&
-    rightStep !== undefined &&
-    uniformStride(right.outer) === size;
+    !dot && m === 1 && k > 0 && k <= LONGEST_RUN && leftInner !== undefined && rightInPlace;
   const leftOuter = left.outer.at(-1)?.stride ?? 0;
   const packLeft = !(
     leftInner !== undefined &&
@@ -177,17 +172,17 @@ export function scheduleOf(kernel: MatmulKernel, tile: Tile): Schedule {
   );
   // Steps of a page or more fall into one set of the L1 cache: a panel read in place is reused only
   // when they are shorter.
-  const packRight = !(
-    rightStep !== undefined &&
-    uniformStride(right.outer) === size &&
-    (m <= 4 || (m <= 64 && Math.abs(rightStep) <= 2048))
-  );
+  const packRight = !(rightInPlace && (m <= 4 || (m <= 64 && Math.abs(rightStep) <= 2048)));
   const nc = packRight
     ? Math.max(1, Math.floor(2048 / size / columns)) * columns
     : roundUp(n, columns);
 
   const epilogueByRow = kernel.epilogue !== null && !(transposed && !dot);
   const split = k > 0 && !dot && m <= 32 && n > m && !epilogueByRow ? "n" : "m";
+  let item = 2 * rowUnit;
+  if (split === "n") item = row ? ROW_ITEM : columns;
+  // A row of the whole output that an epilogue needs in one piece is one item.
+  if (dot) item = dotRight && kernel.epilogue ? m : 16;
   return {
     scalar,
     batch,
@@ -209,16 +204,7 @@ export function scheduleOf(kernel: MatmulKernel, tile: Tile): Schedule {
     leftRow: packLeft ? kc * size + 16 : leftOuter,
     leftStep: packLeft ? size : (leftInner ?? 0),
     split,
-    // A row of the whole output that an epilogue needs in one piece is one item.
-    item: dot
-      ? dotRight && kernel.epilogue
-        ? m
-        : 16
-      : split === "m"
-        ? 2 * rowUnit
-        : row
-          ? ROW_ITEM
-          : columns,
+    item,
   };
 }
 
