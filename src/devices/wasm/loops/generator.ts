@@ -35,9 +35,9 @@ import { combine, createPartial, createTotal } from "./totals.js";
 
 /** Iterations up to which a sum runs on; longer ones are summed in blocks. */
 const SHORT_SUM = 128;
-/** Independent accumulators of a reduction. */
-const ACCUMULATORS = 4;
-/** Expressions up to which a reduction's body is unrolled. */
+/** Vectors computed together, with an accumulator each. */
+const UNROLLED = 4;
+/** Expressions up to which they are. */
 const UNROLLED_EXPRESSIONS = 16;
 
 /**
@@ -199,12 +199,24 @@ class LoopGenerator {
     if (kernel.kind === "scatter") {
       this.vectorLoop(1, range, () => this.scatterStore(kernel));
     } else if (kernel.reduce === null) {
-      this.vectorLoop(1, range, () => this.store(kernel, this.result(kernel, null)));
+      this.mapElements(kernel, range);
     } else if (vector >= kernel.outputRank) {
       this.reduceAlongVector(kernel);
     } else {
       this.reduceAcrossVector(kernel, range);
     }
+  }
+
+  /**
+   * Elements are computed without a reduction: several vectors, then all of them are stored. No load
+   * waits for a store in between, so the processor overlaps their chains of operations.
+   */
+  private mapElements(kernel: LoopKernel, range: readonly [Local, Local] | null): void {
+    const results: Local[] = [];
+    this.vectorLoop(this.unrollFactor, range, () => {
+      results[this.unrolled] = this.result(kernel, null);
+      if (this.unrolled === this.copies - 1) this.storeAll(kernel, results.slice(0, this.copies));
+    });
   }
 
   /** A loop over a whole axis with its own scope. */
@@ -217,6 +229,15 @@ class LoopGenerator {
     const code = this.close();
     const step = index.tee(i32.add(index.get, i32.const(1)));
     this.append(control.loop([code, control.branchIf(0, i32.ltU(step, i32.const(size)))]));
+  }
+
+  private get unrollFactor(): number {
+    return this.kernel.expressions.length <= UNROLLED_EXPRESSIONS ? UNROLLED : 1;
+  }
+
+  /** How many vectors are generated together. */
+  private get copies(): number {
+    return this.schedule.vector >= 0 ? this.vectorIndices.length : 1;
   }
 
   /**
@@ -274,10 +295,6 @@ class LoopGenerator {
   }
 
   // Reductions
-
-  private get unrollFactor(): number {
-    return this.kernel.expressions.length <= UNROLLED_EXPRESSIONS ? ACCUMULATORS : 1;
-  }
 
   /** Rows are reduced: each vector holds elements that end up in one sum. */
   private reduceAlongVector(kernel: LoopKernel): void {
@@ -359,9 +376,8 @@ class LoopGenerator {
     }));
     const generate = (): void => {
       // All unrolled vectors are reduced in one pass, at the last of them.
-      const copies = this.schedule.vector >= 0 ? this.vectorIndices.length : 1;
-      if (this.unrolled < copies - 1) return;
-      const active = columns.slice(0, copies);
+      if (this.unrolled < this.copies - 1) return;
+      const active = columns.slice(0, this.copies);
       for (const { sum, total } of active) this.append(sum.clear(), total.clear());
       const flush = (): void => {
         for (const { sum, total } of active) this.append(total.add(sum.value), sum.clear());
@@ -388,11 +404,11 @@ class LoopGenerator {
       };
       if (!isEmpty) nest(reduced);
       flush();
-      active.forEach(({ total }, u) => {
+      const results = active.map(({ total }, u) => {
         this.unrolled = u;
-        this.store(kernel, this.result(kernel, total.value));
+        return this.result(kernel, total.value);
       });
-      this.unrolled = copies - 1;
+      this.storeAll(kernel, results);
     };
     this.vectorLoop(this.unrollFactor, range, generate);
   }
@@ -401,13 +417,12 @@ class LoopGenerator {
 
   /** The kernel's result at the current elements. */
   private result(kernel: LoopKernel, reduced: Local | null): Local {
-    if (reduced === null && kernel.epilogue === null) return this.value(kernel.body);
-    if (kernel.epilogue === null) return reduced!;
+    if (reduced !== null && kernel.epilogue === null) return reduced;
     // What depends on the accumulator is new for each vector.
     for (const key of [...this.scope.known.keys()])
       if (key.endsWith("*")) this.scope.known.delete(key);
     this.accumulator = reduced;
-    const result = this.value(kernel.epilogue);
+    const result = this.value(kernel.epilogue ?? kernel.body);
     this.accumulator = null;
     return result;
   }
@@ -421,6 +436,14 @@ class LoopGenerator {
   private store(kernel: LoopKernel, value: Local): void {
     const address = this.address(0, this.outputIndex(kernel), kernel.dtype);
     this.append(this.storeCode(kernel.dtype, address, value));
+  }
+
+  /** Stores a result for each unrolled vector. */
+  private storeAll(kernel: LoopKernel, results: readonly Local[]): void {
+    results.forEach((result, u) => {
+      this.unrolled = u;
+      this.store(kernel, result);
+    });
   }
 
   private storeCode(dtype: DType, address: Code, value: Local): Code {
