@@ -1,14 +1,37 @@
 import { configDefaults, defineConfig } from "vitest/config";
 
+/** Engines that have relaxed SIMD, but only when asked: Node 20. */
+const RELAXED_SIMD = "--experimental-wasm-relaxed-simd";
+const execArgv = ["--expose-gc"];
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
-    // What needs a browser or a GPU: vitest.browser.config.ts, vitest.gpu.config.ts.
-    exclude: [...configDefaults.exclude, "test/browser/**", "test/gpu/**"],
     testTimeout: 30_000,
     hookTimeout: 30_000,
     // A process per file: WebAssembly memories are returned to the system when the file is done.
     pool: "forks",
-    execArgv: ["--expose-gc"],
+    setupFiles: ["test/seed.ts"],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "library",
+          include: ["test/**/*.test.ts"],
+          // What needs a browser or a GPU: vitest.browser.config.ts, vitest.gpu.config.ts.
+          exclude: [...configDefaults.exclude, "test/browser/**", "test/gpu/**"],
+          execArgv,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "relaxed SIMD",
+          include: process.version.startsWith("v20.")
+            ? ["test/devices/wasm/{matmul,relaxed}.test.ts"]
+            : [],
+          execArgv: [...execArgv, RELAXED_SIMD],
+        },
+      },
+    ],
   },
 });

@@ -240,6 +240,8 @@ export const f32x4 = {
   pmax: simd(235),
   convertI32x4S: simd(250),
   demoteF64x2Zero: simd(94),
+  /** a · b + c: relaxed SIMD. */
+  relaxedMadd: simd(0x105),
 } as const;
 
 export const f64x2 = {
@@ -271,6 +273,8 @@ export const f64x2 = {
   pmax: simd(247),
   convertLowI32x4S: simd(254),
   promoteLowF32x4: simd(95),
+  /** a · b + c: relaxed SIMD. */
+  relaxedMadd: simd(0x107),
 } as const;
 
 /** Structured control flow. Branch depths count enclosing blocks from the inside. */

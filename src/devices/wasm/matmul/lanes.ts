@@ -4,6 +4,7 @@
  */
 
 import { type Code, f32, f32x4, f64, f64x2, type Local, v128 } from "../assembler.js";
+import { multiplyAdd } from "../relaxed.js";
 
 /** Instructions and sizes of one element type. */
 export interface Scalar {
@@ -18,6 +19,8 @@ export interface Scalar {
   readonly scalarMul: (a: Code, b: Code) => Code;
   readonly add: (a: Code, b: Code) => Code;
   readonly mul: (a: Code, b: Code) => Code;
+  /** a · b + c. */
+  readonly multiplyAdd: (a: Code, b: Code, c: Code) => Code;
   /** Rows of a lanes × lanes square become its columns, in place. */
   readonly transpose: (rows: readonly Local[], temporary: readonly Local[]) => Code;
 }
@@ -41,6 +44,7 @@ export const FLOAT32: Scalar = {
   scalarMul: f32.mul,
   add: f32x4.add,
   mul: f32x4.mul,
+  multiplyAdd: (a, b, c) => multiplyAdd(f32x4, a, b, c),
   transpose(rows, temporary) {
     const [a, b, c, d] = rows as [Local, Local, Local, Local];
     const [p, q] = temporary as [Local, Local];
@@ -69,6 +73,7 @@ export const FLOAT64: Scalar = {
   scalarMul: f64.mul,
   add: f64x2.add,
   mul: f64x2.mul,
+  multiplyAdd: (a, b, c) => multiplyAdd(f64x2, a, b, c),
   transpose(rows, temporary) {
     const [a, b] = rows as [Local, Local];
     const [p] = temporary as [Local];

@@ -53,9 +53,7 @@ export function panelFunction(schedule: Schedule, width: number): FunctionBuilde
         .slice(0, height)
         .map((line, i) => [
           a.set(scalar.splat(p.get, i * leftRow)),
-          line.map((sum, j) =>
-            sum.set(scalar.add(sum.get, scalar.mul(a.get, (b[j] as Local).get))),
-          ),
+          line.map((sum, j) => sum.set(scalar.multiplyAdd(a.get, (b[j] as Local).get, sum.get))),
         ]),
       increment(p, leftStep),
       increment(q, rightStep),

@@ -56,7 +56,7 @@ export function dotFunction({ scalar, left, k }: Schedule): FunctionBuilder {
             control.loop([
               b.set(v128.load(q.get)),
               active.map(({ p, sums }) => [
-                sums.set(scalar.add(sums.get, scalar.mul(v128.load(p.get), b.get))),
+                sums.set(scalar.multiplyAdd(v128.load(p.get), b.get, sums.get)),
                 increment(p, 16),
               ]),
               increment(q, 16),
@@ -156,7 +156,7 @@ export function rowFunction({ scalar, left, right, n, k }: Schedule): FunctionBu
             loadLanes(scalar, sum, q.get, rest, 0),
             used.map((factor, i) => [
               loadLanes(scalar, row, at(p, i, rightStep), rest, 0),
-              sum.set(scalar.add(sum.get, scalar.mul(factor.get, row.get))),
+              sum.set(scalar.multiplyAdd(factor.get, row.get, sum.get)),
             ]),
             storeLanes(scalar, q.get, sum, rest, 0),
           ])
