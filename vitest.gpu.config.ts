@@ -8,6 +8,7 @@ export default defineConfig({
     testTimeout: 1_800_000,
     hookTimeout: 120_000,
     pool: "forks",
+    setupFiles: ["test/seed.ts"],
     // The shaders of a process compile one after the other.
     maxWorkers: availableParallelism(),
     execArgv: ["--expose-gc"],
