@@ -7,7 +7,7 @@
  */
 
 import type { UnaryOperation } from "../../kernels/kernel.js";
-import type { Code, FunctionBuilder } from "./assembler.js";
+import type { Code, FunctionBuilder, Local } from "./assembler.js";
 import { f32x4, f64x2, i32, i32x4, i64x2, v128 } from "./assembler.js";
 
 /** Lane format of a vector: f32x4 or f64x2. */
@@ -36,6 +36,7 @@ interface Format {
   readonly bias: number;
   /** The smallest normal number, or null where no argument of log is subnormal. */
   readonly smallestNormal: number | null;
+  readonly largest: number;
   /** Arguments of exp beyond these give 0 and ∞. */
   readonly expRange: readonly [number, number];
   /** ln 2 = high + low; multiples of high by an exponent are exact. */
@@ -62,6 +63,7 @@ const single: Format = {
   significandBits: 23,
   bias: 127,
   smallestNormal: 2 ** -126,
+  largest: 2 ** 128 - 2 ** 104,
   expRange: [-104, 89],
   ln2: { high: 0.693145751953125, low: 0.0000014286068203094173 },
   // Relative error 1.4e-8.
@@ -93,6 +95,7 @@ const double: Format = {
   significandBits: 52,
   bias: 1023,
   smallestNormal: 2 ** -1022,
+  largest: Number.MAX_VALUE,
   expRange: [-746, 710],
   ln2: { high: 0.6931471803691238, low: 1.9082149292705877e-10 },
   // Relative error 1e-17.
@@ -240,27 +243,27 @@ function exponentBits(format: Format, x: Code): Code {
   return v128.and(format.subBits(x, format.constant(Math.SQRT1_2)), format.constant(-Infinity));
 }
 
+/** log(x 2^-scale) of normal numbers. */
+function logOfNormal(format: Format, keep: Keep, x: Code, scale: Code | null): Code {
+  const { float, constant } = format;
+  const exponent = keep(exponentBits(format, x));
+  const k = format.exponentToFloat(exponent);
+  const f = float.sub(format.subBits(x, exponent), constant(1));
+  return logOfParts(format, keep, keep(scale ? float.sub(k, scale) : k), keep(f));
+}
+
 /** Subnormal arguments are scaled first. Within 0.8 ulp in float32, 2 in float64. */
 function log(format: Format, keep: Keep, x: Code): Code {
   const { float, constant, smallestNormal, significandBits } = format;
   let normal = x;
-  let correction: Code | null = null;
+  let scale: Code | null = null;
   if (smallestNormal !== null) {
     const subnormal = keep(float.lt(x, constant(smallestNormal)));
     const scaled = float.mul(x, constant(2 ** significandBits));
     normal = keep(v128.bitselect(scaled, x, subnormal));
-    correction = v128.and(subnormal, constant(significandBits));
+    scale = v128.and(subnormal, constant(significandBits));
   }
-  const exponent = keep(exponentBits(format, normal));
-  const k = format.exponentToFloat(exponent);
-  const f = float.sub(format.subBits(normal, exponent), constant(1));
-  const regular = logOfParts(
-    format,
-    keep,
-    keep(correction ? float.sub(k, correction) : k),
-    keep(f),
-  );
-  return logSpecials(format, x, 0, regular);
+  return logSpecials(format, x, 0, logOfNormal(format, keep, normal, scale));
 }
 
 /**
@@ -366,6 +369,19 @@ export function emitUnary(
   x: Code,
 ): Code {
   return withLocals(f, (keep) => FUNCTIONS[operation](FORMATS[lanes], keep, keep(x)));
+}
+
+/**
+ * The same logarithm of finite normal numbers above 0, in two thirds of the instructions. Sets bits of
+ * `rare` where a lane of `x` is none of them, and its result is not to be used.
+ */
+export function emitLogOfNormal(f: FunctionBuilder, lanes: FloatLanes, x: Code, rare: Local): Code {
+  const format = FORMATS[lanes];
+  const within = clamp(format, x, format.smallestNormal ?? 0, format.largest);
+  return [
+    rare.set(v128.or(rare.get, format.float.ne(within, x))),
+    withLocals(f, (keep) => logOfNormal(format, keep, x, null)),
+  ];
 }
 
 const LOW_HALVES = [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23];

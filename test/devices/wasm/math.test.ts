@@ -8,6 +8,7 @@ import {
   v128,
 } from "../../../src/devices/wasm/assembler.js";
 import {
+  emitLogOfNormal,
   emitPow,
   emitUnary,
   type FloatLanes,
@@ -222,6 +223,35 @@ describe.each(["f32", "f64"] as const)("in %s lanes", (lanes) => {
     const [below, above] = exp(tops);
     expect(Math.abs(below! / round(Math.exp(round(tops[0]!))) - 1)).toBeLessThan(1e-6);
     expect(above).toBe(Infinity);
+  });
+
+  it("log of normal numbers has log's bits, and notes all others", () => {
+    const { smallest, significand } = FORMATS[lanes];
+    const note = (f: FunctionBuilder, x: Code, given: (value: Code, rare: Code) => Code): Code => {
+      const [rare, value] = [f.local("v128"), f.local("v128")];
+      return [
+        rare.set(v128.constI32(0)),
+        value.set(emitLogOfNormal(f, lanes, x, rare)),
+        given(value.get, rare.get),
+      ];
+    };
+    const specials = [0, -0, -1, Infinity, -Infinity, NaN, 2 ** smallest, -(2 ** smallest)];
+    const xs = [...everyExponent(lanes, 32), ...specials];
+    const full = unary("log", lanes)(xs);
+    const fast = compile(lanes, (f, x) => note(f, x, (value) => value))(xs);
+    // 1 where nothing was noted, NaN where something was.
+    const one = lanes === "f32" ? v128.constF32(1) : v128.constF64(1);
+    const noted = compile(lanes, (f, x) => note(f, x, (_, rare) => v128.or(one, rare)))(xs);
+    let normal = 0;
+    xs.forEach((x, i) => {
+      const isNormal = x >= 2 ** (smallest + significand) && x < Infinity;
+      expect(noted[i], `${x}`).toBe(isNormal ? 1 : NaN);
+      if (isNormal) normal += Number(Object.is(fast[i], full[i]));
+    });
+    expect(normal).toBe(
+      xs.filter((x) => x >= 2 ** (smallest + significand) && x < Infinity).length,
+    );
+    expect(normal).toBeGreaterThan(7000);
   });
 
   it("pow has a small relative error", () => {

@@ -29,6 +29,7 @@ import {
   type Local,
   v128,
 } from "../assembler.js";
+import { emitLogOfNormal } from "../math.js";
 import { emitOperation, splatConstant, widenMask } from "../scalars.js";
 import { ACCUMULATED, Analysis, type Schedule, scheduleOf } from "./schedule.js";
 import { combine, createPartial, createTotal } from "./totals.js";
@@ -75,6 +76,12 @@ class LoopGenerator {
   /** Elements at a time along the vector axis. */
   private width = 1;
   private accumulator: Local | null = null;
+  /** Set where forms may be used that hold for most numbers only: they note there when one does not. */
+  private rare: Local | null = null;
+  /** Expressions that are or contain a logarithm. */
+  private readonly afterLog = new Set<number>();
+  /** Whether what follows from logarithms is computed a second time. */
+  private isAgain = false;
 
   constructor(
     private readonly kernel: LoopKernel | ScatterKernel,
@@ -89,6 +96,11 @@ class LoopGenerator {
         ? natural
         : { vector: -1, wide: false, rows: kernel.axes.map((_, d) => d) };
     this.indices = kernel.axes.map(() => this.f.local("i32"));
+    kernel.expressions.forEach((e, number) => {
+      const inputs = e.kind === "map" ? e.inputs : e.kind === "guard" ? [e.inside] : [];
+      const follows = isLogarithm(e) || inputs.some((input) => this.afterLog.has(input));
+      if (follows && kernel.lookups.length === 0) this.afterLog.add(number);
+    });
   }
 
   build(): FunctionBuilder {
@@ -213,10 +225,27 @@ class LoopGenerator {
    */
   private mapElements(kernel: LoopKernel, range: readonly [Local, Local] | null): void {
     const results: Local[] = [];
+    const rare = this.afterLog.size > 0 ? this.f.local("v128") : null;
     this.vectorLoop(this.unrollFactor, range, () => {
+      if (rare && this.unrolled === 0) this.append(rare.set(v128.constI32(0)));
+      this.rare = rare;
       results[this.unrolled] = this.result(kernel, null);
-      if (this.unrolled === this.copies - 1) this.storeAll(kernel, results.slice(0, this.copies));
+      this.rare = null;
+      if (this.unrolled < this.copies - 1) return;
+      this.storeAll(kernel, results.slice(0, this.copies));
+      if (rare) this.append(control.if(v128.anyTrue(rare.get), this.again(kernel)));
     });
+  }
+
+  /** Stores the results anew, computed by forms that hold for all numbers. */
+  private again(kernel: LoopKernel): Code {
+    this.isAgain = true;
+    const code = this.block(() => {
+      for (this.unrolled = 0; this.unrolled < this.copies; this.unrolled++)
+        this.store(kernel, this.result(kernel, null));
+    });
+    this.isAgain = false;
+    return code;
   }
 
   /** A loop over a whole axis with its own scope. */
@@ -418,9 +447,6 @@ class LoopGenerator {
   /** The kernel's result at the current elements. */
   private result(kernel: LoopKernel, reduced: Local | null): Local {
     if (reduced !== null && kernel.epilogue === null) return reduced;
-    // What depends on the accumulator is new for each vector.
-    for (const key of [...this.scope.known.keys()])
-      if (key.endsWith("*")) this.scope.known.delete(key);
     this.accumulator = reduced;
     const result = this.value(kernel.epilogue ?? kernel.body);
     this.accumulator = null;
@@ -479,17 +505,16 @@ class LoopGenerator {
 
   /** The outermost scope in which everything with the given dependence is known. */
   private scopeFor(dependence: number): Scope {
-    if (dependence & ACCUMULATED) return this.scope;
+    if (dependence & ACCUMULATED || this.isAgain) return this.scope;
     const needed = this.scopes.find(({ axes }) => (dependence & ~axes) === 0);
     return needed ?? this.scope;
   }
 
   /** Computes once per scope. Values along the vector axis are told apart by the unrolled vector. */
   private once(key: string, type: "i32" | "v128", dependence: number, compute: () => Code): Local {
-    const { vector } = this.schedule;
-    const varies = vector >= 0 && (dependence & (1 << vector)) !== 0;
     const scope = this.scopeFor(dependence);
-    const full = `${key}${varies ? `/${this.unrolled}` : ""}${dependence & ACCUMULATED ? "*" : ""}`;
+    const isOwn = this.varies(dependence) || (dependence & ACCUMULATED) !== 0;
+    const full = isOwn ? `${key}/${this.unrolled}` : key;
     // Between scopes of one axis set (an inner block), what an outer one knows holds as well.
     for (const outer of this.scopes) {
       const known = outer.known.get(full);
@@ -511,7 +536,8 @@ class LoopGenerator {
         ? this.outputDependence()
         : this.analysis.dependence[number]!;
     if (e.kind === "accumulator" && this.accumulator) return this.accumulator;
-    return this.once(`e${number}`, "v128", dependence, () => this.expression(e, dependence));
+    const key = this.isAgain && this.afterLog.has(number) ? `again${number}` : `e${number}`;
+    return this.once(key, "v128", dependence, () => this.expression(e, dependence));
   }
 
   private outputDependence(): number {
@@ -534,6 +560,10 @@ class LoopGenerator {
       }
       case "map": {
         const inputs = e.inputs.map((input) => this.value(input).get);
+        if (this.rare && this.varies(dependence) && isLogarithm(e)) {
+          const lanes = e.dtype === "float64" ? "f64" : "f32";
+          return emitLogOfNormal(this.f, lanes, inputs[0]!, this.rare);
+        }
         const from = this.kernel.expressions[e.inputs[e.operation === "where" ? 1 : 0]!]!.dtype;
         return emitOperation(this.f, e.operation, e.dtype, inputs, from);
       }
@@ -561,9 +591,14 @@ class LoopGenerator {
 
   // Indices and addresses
 
-  private isWide(dependence: number): boolean {
+  /** Whether something differs along the vector axis. */
+  private varies(dependence: number): boolean {
     const { vector } = this.schedule;
-    return this.width > 1 && vector >= 0 && (dependence & (1 << vector)) !== 0;
+    return vector >= 0 && (dependence & (1 << vector)) !== 0;
+  }
+
+  private isWide(dependence: number): boolean {
+    return this.width > 1 && this.varies(dependence);
   }
 
   private vectorStride({ strides }: Affine): number {
@@ -697,6 +732,8 @@ class LoopGenerator {
     return result;
   }
 }
+
+const isLogarithm = (e: Expression): boolean => e.kind === "map" && e.operation === "log";
 
 const SWAP_HALVES = [8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7];
 const SWAP_QUARTERS = [4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11];
