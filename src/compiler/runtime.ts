@@ -6,8 +6,7 @@
 
 import { MemoryPressure } from "../devices/collect.js";
 import { type Device, type Executable, OutOfMemoryError } from "../devices/device.js";
-import { bytesPerElement, DTYPES, type TypedArray } from "../kernels/dtype.js";
-import type { Plan } from "../kernels/kernel.js";
+import { DTYPES, type TypedArray } from "../kernels/dtype.js";
 import type {
   DebugOptions,
   DeviceBuffer,
@@ -43,7 +42,6 @@ const PLANS_KEPT = 512;
 
 interface CachedPlan {
   readonly key: Int32Array;
-  readonly plan: Plan;
   readonly executable: Executable;
 }
 
@@ -75,10 +73,10 @@ class Engine implements Runtime {
     await this.exclusively(async () => {
       const loaded = await this.load();
       const { device } = loaded;
-      await this.pressure.relieve(device.memory().bytes, device.mostBuffers);
+      await this.pressure.relieve(device);
       const distinct = [...new Set(tensors)];
       const missing = distinct.filter((t) => !isGiven(t));
-      await this.withMemory(async () => {
+      await this.withMemory(device, async () => {
         for (const t of distinct) if (isGiven(t)) await this.bring(t, device);
         if (missing.length > 0) await this.run(missing, loaded);
       });
@@ -92,7 +90,7 @@ class Engine implements Runtime {
   async read(tensor: Tensor): Promise<TypedArray> {
     if (tensor.host) return tensor.host.slice();
     const { device } = await this.load();
-    return this.withMemory(async () => device.download(await this.bring(tensor, device)));
+    return this.withMemory(device, async () => device.download(await this.bring(tensor, device)));
   }
 
   async explain(tensors: readonly Tensor[]): Promise<Explanation> {
@@ -136,12 +134,12 @@ class Engine implements Runtime {
   }
 
   /** Does what takes memory, once more if there is none left: what fills it may be garbage. */
-  private async withMemory<T>(work: () => Promise<T>): Promise<T> {
+  private async withMemory<T>(device: Device, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
       if (!(error instanceof OutOfMemoryError)) throw error;
-      await this.pressure.collect();
+      await this.pressure.collect(device);
       return work();
     }
   }
@@ -188,14 +186,13 @@ class Engine implements Runtime {
     }
     tensor.buffer = await device.upload(values, tensor.dtype, String(tensor));
     tensor.host = null;
-    this.pressure.allocated(values.byteLength);
     return tensor.buffer;
   }
 
   private async run(outputs: readonly Tensor[], loaded: LoadedDevice): Promise<void> {
     const graph = this.structure.capture(outputs);
     const { hash } = this.structure;
-    const { plan, executable } =
+    const { executable } =
       this.find(loaded, hash) ?? (await this.add(loaded, hash, this.structure.key(), graph));
     const buffers: DeviceBuffer[] = [];
     for (const input of graph.inputs) {
@@ -209,10 +206,6 @@ class Engine implements Runtime {
     results.forEach((buffer, i) => {
       outputs[i]!.buffer = buffer;
     });
-    for (const output of plan.outputs) {
-      const { size, dtype } = plan.buffers[output]!;
-      this.pressure.allocated(size * bytesPerElement(dtype));
-    }
   }
 
   private find({ plans }: LoadedDevice, hash: number): CachedPlan | undefined {
@@ -232,8 +225,7 @@ class Engine implements Runtime {
     key: Int32Array,
     graph: Graph,
   ): Promise<CachedPlan> {
-    const plan = compile(graph, device.cheap);
-    const cached = { key, plan, executable: await device.prepare(plan) };
+    const cached = { key, executable: await device.prepare(compile(graph, device.cheap)) };
     this.plansCompiled++;
     plans.set(hash, [...(plans.get(hash) ?? []), cached]);
     if (plans.size > PLANS_KEPT) plans.delete(plans.keys().next().value!);

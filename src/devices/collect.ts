@@ -6,8 +6,13 @@
  * @module
  */
 
+import type { Device } from "./device.js";
+
 /** New bytes after which a collection is due, at least. */
 const LEAST_BYTES = 48e6;
+/** The share of the time above which collections become rarer, up to {@link MOST_PATIENCE} times. */
+const MOST_TIME = 0.1;
+const MOST_PATIENCE = 4;
 /** Milliseconds after which other tasks get their turn. */
 const TURN = 30;
 
@@ -52,38 +57,49 @@ function findCollector(): () => unknown {
 
 /** Decides when to collect. */
 export class MemoryPressure {
-  private collector: (() => unknown) | undefined;
-  private fresh = 0;
-  private freshBuffers = 0;
+  /** What was left by the last collection; less where more was given back since. */
+  private kept = { bytes: 0, buffers: 0 };
+  private patience = 1;
+  private lastCollection = performance.now();
   private turnStarted = performance.now();
 
-  /** Notes memory that was taken: a buffer. */
-  allocated(bytes: number): void {
-    this.fresh += bytes;
-    this.freshBuffers++;
-  }
+  /** @param collector Collects garbage. Default: {@link findCollector}'s, once it is needed. */
+  constructor(private collector?: () => unknown) {}
 
   /** Collects garbage now, or soon where that cannot be asked for, and lets finalizers run. */
-  async collect(): Promise<void> {
-    this.fresh = 0;
-    this.freshBuffers = 0;
+  async collect(device: Pick<Device, "memory">): Promise<void> {
+    const started = performance.now();
     this.collector ??= findCollector();
     // Targets of weak references stay alive until the current task ends.
     await nextTask();
     this.collector();
     await nextTask();
     await nextTask();
-    this.turnStarted = performance.now();
+    this.kept = device.memory();
+    const ended = performance.now();
+    const share = (ended - started) / (ended - this.lastCollection);
+    if (share > MOST_TIME) this.patience = Math.min(2 * this.patience, MOST_PATIENCE);
+    else if (share < MOST_TIME / 4) this.patience = Math.max(this.patience / 2, 1);
+    this.lastCollection = ended;
+    this.turnStarted = ended;
   }
 
   /**
-   * Called between evaluations: collects garbage when half as much memory was taken as is held (but
-   * not before some tens of megabytes) or very many buffers, and gives other tasks a turn now and
-   * then.
+   * Called between evaluations: collects garbage when as much memory was taken as was left by the last
+   * collection (but not before some tens of megabytes, more where collections take long) or very many
+   * buffers, and gives other tasks a turn now and then.
    */
-  async relieve(held: number, mostBuffers = Number.POSITIVE_INFINITY): Promise<void> {
-    if (this.fresh > Math.max(LEAST_BYTES, held / 2) || this.freshBuffers > mostBuffers) {
-      await this.collect();
+  async relieve(device: Pick<Device, "memory" | "mostBuffers">): Promise<void> {
+    const { kept } = this;
+    const { bytes, buffers } = device.memory();
+    this.kept = {
+      bytes: Math.min(kept.bytes, bytes),
+      buffers: Math.min(kept.buffers, buffers),
+    };
+    const mostBytes = Math.max(LEAST_BYTES * this.patience, this.kept.bytes);
+    const { mostBuffers = Number.POSITIVE_INFINITY } = device;
+    if (bytes - this.kept.bytes > mostBytes || buffers - this.kept.buffers > mostBuffers) {
+      await this.collect(device);
     } else if (performance.now() - this.turnStarted > TURN) {
       await nextTask();
       this.turnStarted = performance.now();
