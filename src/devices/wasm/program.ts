@@ -5,9 +5,10 @@
 
 import type { Kernel, SortKernel } from "../../kernels/kernel.js";
 import { loopGrain, loopWorkItems } from "./loops/schedule.js";
-import { matmulWorkItems, matmulWorkspaceBytes } from "./matmul/schedule.js";
+import { matmulWorkItems, matmulWorkspaceBytes, packsAnew } from "./matmul/schedule.js";
 
-/** Shares of a call that packs panels: each packs them anew. */
+/** Shares of a product at most: few where each packs the same operand anew. */
+const SHARES = 32;
 const PACKED_SHARES = 8;
 
 /** A kernel that is compiled to a function. */
@@ -50,5 +51,6 @@ export function divide(kernel: FunctionKernel, leastShare: number): Work {
   // Panels are packed for each share and matrix: whole matrices where there are many.
   const matrices = product(batch);
   const grain = items % matrices === 0 && matrices >= PACKED_SHARES ? items / matrices : 1;
-  return work(product([...batch, ...m, ...n, ...k]) / 16, items, grain, items / PACKED_SHARES);
+  const shares = packsAnew(kernel) ? PACKED_SHARES : SHARES;
+  return work(product([...batch, ...m, ...n, ...k]) / 16, items, grain, items / shares);
 }

@@ -97,7 +97,7 @@ const start = ({ memory, control, thread }) => {
     for (;;) {
       const begin = Atomics.load(control, ${NEXT});
       if (begin >= items) return;
-      const part = Math.max(least, (items - begin) / control[${THREADS}]);
+      const part = Math.max(least, (items - begin) / (2 * control[${THREADS}]));
       const end = Math.min(items, begin + Math.ceil(part / grain) * grain);
       if (Atomics.compareExchange(control, ${NEXT}, begin, end) !== begin) continue;
       Atomics.add(control, ${HELPED}, 1);
@@ -279,7 +279,7 @@ export class ThreadPool {
       for (;;) {
         const begin = Atomics.load(control, NEXT);
         if (begin >= items) break;
-        const part = Math.max(least, (items - begin) / this.threads);
+        const part = Math.max(least, (items - begin) / (2 * this.threads));
         const end = Math.min(items, begin + Math.ceil(part / grain) * grain);
         if (Atomics.compareExchange(control, NEXT, begin, end) !== begin) continue;
         run(buffers, constants, begin, end, workspace);
