@@ -574,9 +574,14 @@ class LoopGenerator {
             i32x4.splat(i32.sub(i32.const(0), this.lookup(lookup).valid.get)),
           ),
         ];
-        const mask = masks.reduce((all, one) => v128.and(all, one));
-        const otherwise = splatConstant(e.otherwise === "nan" ? Number.NaN : 0, e.dtype);
-        return v128.bitselect(this.value(e.inside).get, otherwise, widenMask(mask, e.dtype));
+        const mask = widenMask(
+          masks.reduce((all, one) => v128.and(all, one)),
+          e.dtype,
+        );
+        const inside = this.value(e.inside).get;
+        // All bits of 0 are clear.
+        if (e.otherwise !== "nan") return v128.and(inside, mask);
+        return v128.bitselect(inside, splatConstant(Number.NaN, e.dtype), mask);
       }
     }
   }
