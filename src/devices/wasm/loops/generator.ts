@@ -333,13 +333,12 @@ class LoopGenerator {
     const reduction = { reduce: kernel.reduce!, dtype };
     const { vector } = this.schedule;
     const unroll = this.unrollFactor;
-    const sums = Array.from({ length: unroll }, () => createPartial(f, reduction));
+    const sum = createPartial(f, reduction);
     const single = createTotal(f, reduction);
     const total = createTotal(f, reduction);
-    this.append(...sums.map((sum) => sum.clear()), single.clear(), total.clear());
-    const flush = (): void => {
-      for (const sum of sums) this.append(total.add(sum.value), sum.clear());
-    };
+    this.append(sum.clear(), single.clear(), total.clear());
+    const flush = (): void => this.append(total.add(sum.value), sum.clear());
+    const terms: Local[] = [];
     const outer = axes.map((_, d) => d).filter((d) => d >= outputRank && d !== vector);
     const isEmpty = axes.slice(outputRank).includes(0);
     const iterations = axes[vector]! / (this.lanes * unroll);
@@ -349,8 +348,10 @@ class LoopGenerator {
         this.append(single.add(x.get));
         return;
       }
-      this.append(sums[this.unrolled]!.add(x));
-      if (iterations > SHORT_SUM && kernel.reduce === "sum" && this.unrolled === 0) {
+      terms[this.unrolled] = x;
+      if (this.unrolled < this.copies - 1) return;
+      this.append(sum.add(...terms.slice(0, this.copies)));
+      if (iterations > SHORT_SUM && kernel.reduce === "sum") {
         const vectors = i32.divU(this.vectorIndices[0]!.get, i32.const(this.lanes));
         const mask = i32.const(sumBlock(iterations) * unroll - 1);
         this.append(control.if(i32.eqz(i32.and(vectors, mask)), this.block(flush)));

@@ -25,7 +25,7 @@ export interface Total {
 export interface Partial {
   readonly value: Code;
   clear(): Code;
-  add(x: Local): Code;
+  add(...xs: readonly Local[]): Code;
 }
 
 function isFloat(dtype: DType): dtype is "float32" | "float64" {
@@ -74,6 +74,13 @@ export function createTotal(f: FunctionBuilder, reduction: Reduction): Total {
   };
 }
 
+/** Pairs first: the chains of operations behind the terms meet late, and overlap until then. */
+function tree(terms: readonly Code[], operation: (x: Code, y: Code) => Code): Code {
+  const half = terms.length >> 1;
+  if (half === 0) return terms[0]!;
+  return operation(tree(terms.slice(0, half), operation), tree(terms.slice(half), operation));
+}
+
 /**
  * A partial result. The largest and smallest numbers are found by an instruction that ignores NaN, with a
  * mask of the lanes that had one beside it: that which heeds NaN is several.
@@ -86,7 +93,13 @@ export function createPartial(f: FunctionBuilder, reduction: Reduction): Partial
     return {
       value: value.get,
       clear: () => start,
-      add: (x) => value.set(combine(f, reduction, value.get, x.get)),
+      add: (...xs) => {
+        const joined = tree(
+          xs.map((x) => x.get),
+          (x, y) => combine(f, reduction, x, y),
+        );
+        return value.set(combine(f, reduction, value.get, joined));
+      },
     };
   }
   const { pmax, pmin, ne } = dtype === "float64" ? f64x2 : f32x4;
@@ -96,9 +109,10 @@ export function createPartial(f: FunctionBuilder, reduction: Reduction): Partial
     // All bits set are a NaN.
     value: v128.or(value.get, isNan.get),
     clear: () => [start, isNan.set(splatConstant(0, dtype))],
-    add: (x) => [
-      value.set(extreme(value.get, x.get)),
-      isNan.set(v128.or(isNan.get, ne(x.get, x.get))),
-    ],
+    add: (...xs) =>
+      xs.map((x) => [
+        value.set(extreme(value.get, x.get)),
+        isNan.set(v128.or(isNan.get, ne(x.get, x.get))),
+      ]),
   };
 }
