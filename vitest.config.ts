@@ -27,9 +27,10 @@ export default defineConfig({
         test: {
           name: "relaxed SIMD",
           include: process.version.startsWith("v20.")
-            ? ["test/devices/wasm/{matmul,relaxed}.test.ts"]
+            ? ["test/devices/wasm/{matmul,relaxed}.test.ts", "test/conformance/sharing.test.ts"]
             : [],
           execArgv: [...execArgv, RELAXED_SIMD],
+          env: { EXPECT_RELAXED_SIMD: "1" },
         },
       },
     ],

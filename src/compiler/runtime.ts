@@ -49,6 +49,7 @@ interface LoadedDevice {
   readonly device: Device;
   /** By hash of the structure; the list holds structures that share a hash. */
   readonly plans: Map<number, CachedPlan[]>;
+  readonly pressure: MemoryPressure;
 }
 
 /** Creates the runtime of {@link runtime}. */
@@ -61,7 +62,6 @@ class Engine implements Runtime {
   /** Devices by name and back end. */
   private readonly devices = new Map<string, Promise<LoadedDevice>>();
   private active: LoadedDevice | null = null;
-  private readonly pressure = new MemoryPressure();
   private readonly structure = new Structure();
   private queue: Promise<unknown> = Promise.resolve();
   private plansCompiled = 0;
@@ -73,10 +73,10 @@ class Engine implements Runtime {
     await this.exclusively(async () => {
       const loaded = await this.load();
       const { device } = loaded;
-      await this.pressure.relieve(device);
+      await loaded.pressure.relieve();
       const distinct = [...new Set(tensors)];
       const missing = distinct.filter((t) => !isGiven(t));
-      await this.withMemory(device, async () => {
+      await this.withMemory(loaded, async () => {
         for (const t of distinct) if (isGiven(t)) await this.bring(t, device);
         if (missing.length > 0) await this.run(missing, loaded);
       });
@@ -89,8 +89,9 @@ class Engine implements Runtime {
 
   async read(tensor: Tensor): Promise<TypedArray> {
     if (tensor.host) return tensor.host.slice();
-    const { device } = await this.load();
-    return this.withMemory(device, async () => device.download(await this.bring(tensor, device)));
+    const loaded = await this.load();
+    const { device } = loaded;
+    return this.withMemory(loaded, async () => device.download(await this.bring(tensor, device)));
   }
 
   async explain(tensors: readonly Tensor[]): Promise<Explanation> {
@@ -134,12 +135,12 @@ class Engine implements Runtime {
   }
 
   /** Does what takes memory, once more if there is none left: what fills it may be garbage. */
-  private async withMemory<T>(device: Device, work: () => Promise<T>): Promise<T> {
+  private async withMemory<T>({ pressure }: LoadedDevice, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
       if (!(error instanceof OutOfMemoryError)) throw error;
-      await this.pressure.collect(device);
+      await pressure.collect();
       return work();
     }
   }
@@ -161,7 +162,11 @@ class Engine implements Runtime {
     let loading = this.devices.get(key);
     if ((await loading)?.device.failure) loading = undefined;
     if (!loading) {
-      loading = DEVICES[name](options).then((device) => ({ device, plans: new Map() }));
+      loading = DEVICES[name](options).then((device) => ({
+        device,
+        plans: new Map(),
+        pressure: new MemoryPressure(device),
+      }));
       this.devices.set(key, loading);
       loading.catch(() => this.devices.delete(key));
     }

@@ -55,7 +55,7 @@ function findCollector(): () => unknown {
   return typeof collect === "function" ? () => collect() : decoy;
 }
 
-/** Decides when to collect. */
+/** Decides when to collect a device's garbage. */
 export class MemoryPressure {
   /** What was left by the last collection; less where more was given back since. */
   private kept = { bytes: 0, buffers: 0 };
@@ -64,33 +64,36 @@ export class MemoryPressure {
   private turnStarted = performance.now();
 
   /** @param collector Collects garbage. Default: {@link findCollector}'s, once it is needed. */
-  constructor(private collector?: () => unknown) {}
+  constructor(
+    private readonly device: Pick<Device, "memory" | "mostBuffers">,
+    private collector?: () => unknown,
+  ) {}
 
   /** Collects garbage now, or soon where that cannot be asked for, and lets finalizers run. */
-  async collect(device: Pick<Device, "memory">): Promise<void> {
-    const started = performance.now();
+  async collect(): Promise<void> {
     this.collector ??= findCollector();
     // Targets of weak references stay alive until the current task ends.
     await nextTask();
+    const started = performance.now();
     this.collector();
-    await nextTask();
-    await nextTask();
-    this.kept = device.memory();
     const ended = performance.now();
     const share = (ended - started) / (ended - this.lastCollection);
     if (share > MOST_TIME) this.patience = Math.min(2 * this.patience, MOST_PATIENCE);
     else if (share < MOST_TIME / 4) this.patience = Math.max(this.patience / 2, 1);
     this.lastCollection = ended;
-    this.turnStarted = ended;
+    await nextTask();
+    await nextTask();
+    this.kept = this.device.memory();
+    this.turnStarted = performance.now();
   }
 
   /**
-   * Called between evaluations: collects garbage when as much memory was taken as was left by the last
-   * collection (but not before some tens of megabytes, more where collections take long) or very many
-   * buffers, and gives other tasks a turn now and then.
+   * Called between evaluations: collects garbage when the device holds twice the memory that the last
+   * collection left (but not before some tens of megabytes more, or some hundred where collections take
+   * long) or very many buffers more, and gives other tasks a turn now and then.
    */
-  async relieve(device: Pick<Device, "memory" | "mostBuffers">): Promise<void> {
-    const { kept } = this;
+  async relieve(): Promise<void> {
+    const { kept, device } = this;
     const { bytes, buffers } = device.memory();
     this.kept = {
       bytes: Math.min(kept.bytes, bytes),
@@ -99,7 +102,7 @@ export class MemoryPressure {
     const mostBytes = Math.max(LEAST_BYTES * this.patience, this.kept.bytes);
     const { mostBuffers = Number.POSITIVE_INFINITY } = device;
     if (bytes - this.kept.bytes > mostBytes || buffers - this.kept.buffers > mostBuffers) {
-      await this.collect(device);
+      await this.collect();
     } else if (performance.now() - this.turnStarted > TURN) {
       await nextTask();
       this.turnStarted = performance.now();

@@ -70,7 +70,7 @@ export interface Device extends BufferHome {
    * computed in each of them: about what writing and reading it costs.
    */
   readonly cheap: number;
-  /** New buffers after which garbage is looked for, however small they are. Default: any number. */
+  /** Buffers beyond those left last time for which garbage is looked for, however small. Default: any number. */
   readonly mostBuffers?: number;
   /** Why the device can no longer be used, if so. */
   readonly failure?: Error | null;

@@ -180,6 +180,8 @@ const CONTINUOUS: readonly Operation[] = [
 
 /** Operations that jump, where rounding becomes visible. */
 const DISCONTINUOUS: readonly Operation[] = [
+  // -∞ and finite numbers beside each other.
+  (a) => pg.cast(pg.less(pg.log(pg.relu(a)), -1e30), a.dtype),
   (a) => pg.floor(pg.mul(a, 3)),
   (a) => pg.sign(a),
   fitting((a, b) => pg.cast(pg.less(a, b), a.dtype)),

@@ -13,7 +13,7 @@ let duration = 0;
 let memory = { bytes: 0, buffers: 0, scratchBytes: 0 };
 /** What a collection leaves. */
 let live = 0;
-const device = { memory: () => memory };
+const device = { memory: () => memory, mostBuffers: 1000 };
 let pressure: MemoryPressure;
 
 const hold = (megabytes: number, buffers = 1): void => {
@@ -24,7 +24,7 @@ beforeEach(() => {
   [now, collections, duration, live] = [0, 0, 1, 0];
   hold(0);
   vi.spyOn(performance, "now").mockImplementation(() => now);
-  pressure = new MemoryPressure(() => {
+  pressure = new MemoryPressure(device, () => {
     collections++;
     now += duration;
     hold(live);
@@ -39,7 +39,7 @@ async function grown(stepTime: number): Promise<number> {
   for (let taken = 1; ; taken++) {
     hold(start + taken);
     now += stepTime;
-    await pressure.relieve(device);
+    await pressure.relieve();
     if (collections > before) return taken;
   }
 }
@@ -54,7 +54,7 @@ it("not where what was taken is given back", async () => {
   for (let i = 0; i < 1000; i++) {
     hold(i % 2 === 0 ? 40 : 0);
     now += 10;
-    await pressure.relieve(device);
+    await pressure.relieve();
   }
   expect(collections).toBe(0);
 });
@@ -63,7 +63,7 @@ it("by what was left at least: what is given back by hand counts", async () => {
   live = 200;
   await grown(10);
   hold(10);
-  await pressure.relieve(device);
+  await pressure.relieve();
   live = 10;
   expect(await grown(10)).toBe(49);
 });
@@ -81,9 +81,9 @@ it("more rarely, up to four times, where it takes more than a tenth of the time"
 
 it("after so many buffers as the device says", async () => {
   hold(1, 1000);
-  await pressure.relieve({ ...device, mostBuffers: 1000 });
+  await pressure.relieve();
   expect(collections).toBe(0);
   hold(1, 1001);
-  await pressure.relieve({ ...device, mostBuffers: 1000 });
+  await pressure.relieve();
   expect(collections).toBe(1);
 });

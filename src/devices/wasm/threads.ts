@@ -31,6 +31,12 @@ const THREADS = 54;
 const CALL = 56;
 const CONTROL_LENGTH = 64;
 
+/**
+ * A share is the part of what is left that each thread would get, divided by this: the last ones are small,
+ * so that a thread that is slowed down does not keep the others waiting.
+ */
+const DIVISIONS = 2;
+
 /** Milliseconds for which a worker with nothing to do stays awake: a pause inside a plan, or between two. */
 const AWAKE = 0.2;
 /** Milliseconds after which the caller sleeps while it waits for a worker's last share. */
@@ -97,7 +103,7 @@ const start = ({ memory, control, thread }) => {
     for (;;) {
       const begin = Atomics.load(control, ${NEXT});
       if (begin >= items) return;
-      const part = Math.max(least, (items - begin) / (2 * control[${THREADS}]));
+      const part = Math.max(least, (items - begin) / (${DIVISIONS} * control[${THREADS}]));
       const end = Math.min(items, begin + Math.ceil(part / grain) * grain);
       if (Atomics.compareExchange(control, ${NEXT}, begin, end) !== begin) continue;
       Atomics.add(control, ${HELPED}, 1);
@@ -279,7 +285,7 @@ export class ThreadPool {
       for (;;) {
         const begin = Atomics.load(control, NEXT);
         if (begin >= items) break;
-        const part = Math.max(least, (items - begin) / (2 * this.threads));
+        const part = Math.max(least, (items - begin) / (DIVISIONS * this.threads));
         const end = Math.min(items, begin + Math.ceil(part / grain) * grain);
         if (Atomics.compareExchange(control, NEXT, begin, end) !== begin) continue;
         run(buffers, constants, begin, end, workspace);

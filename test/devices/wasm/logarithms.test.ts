@@ -34,6 +34,11 @@ const FUNCTIONS: Record<string, (x: Tensor) => Tensor> = {
   "the epilogue of a product": (x) => {
     return matmul(x.reshape([-1, 1]), weights([1, 9]).cast(x.dtype)).log();
   },
+  "an epilogue with a row": (x) => {
+    return matmul(x.reshape([-1, 1]), weights([1, 9]).cast(x.dtype))
+      .log()
+      .add(weights([9]).cast(x.dtype).log());
+  },
 };
 
 it.each(

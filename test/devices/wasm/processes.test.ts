@@ -78,3 +78,14 @@ it("the library works in a worker, with threads of its own", () => {
     } else parentPort.postMessage(await work(pg));`;
   expect(output(source)).toBe("524288,true\n524288,true\n");
 });
+
+it("without WebAssembly, the error says what does without", () => {
+  const source = `
+    delete globalThis.WebAssembly;
+    const { ones, setDevice } = await import("./prefgrad.mjs");
+    const error = await ones([2]).data().catch((e) => e);
+    await setDevice("interpreter");
+    console.log(error.message, ...(await ones([2]).data()));`;
+  const message = 'the wasm device needs WebAssembly; setDevice("interpreter") does without';
+  expect(output(source)).toBe(`${message} 1 1\n`);
+});

@@ -39,7 +39,7 @@ const BATCH = 8;
 /** … and waits if it is more than so many of these behind. */
 const BATCHES_BEHIND = 8;
 /**
- * Tensors made between two collections of garbage, at most. Small ones are costly too; and a loop
+ * Tensors held beyond those that the last collection of garbage left, at most. Small ones are costly too; and a loop
  * that leaves its tensors to garbage collection comes back to the same blocks, and to the bind groups
  * that hold them, after each.
  */

@@ -36,7 +36,7 @@ import { combine, createPartial, createTotal } from "./totals.js";
 
 /** Iterations up to which a sum runs on; longer ones are summed in blocks. */
 const SHORT_SUM = 128;
-/** Vectors computed together, with an accumulator each. */
+/** Vectors computed together. */
 const UNROLLED = 4;
 /** Expressions up to which they are. */
 const UNROLLED_EXPRESSIONS = 16;
@@ -78,9 +78,9 @@ class LoopGenerator {
   private accumulator: Local | null = null;
   /** Set where forms may be used that hold for most numbers only: they note there when one does not. */
   private rare: Local | null = null;
-  /** Expressions that are or contain a logarithm. */
+  /** Expressions that are or contain a logarithm for which there is a short form. */
   private readonly afterLog = new Set<number>();
-  /** Whether what follows from logarithms is computed a second time. */
+  /** Whether those are computed a second time. */
   private isAgain = false;
 
   constructor(
@@ -98,9 +98,11 @@ class LoopGenerator {
     this.indices = kernel.axes.map(() => this.f.local("i32"));
     kernel.expressions.forEach((e, number) => {
       const inputs = e.kind === "map" ? e.inputs : e.kind === "guard" ? [e.inside] : [];
-      const follows = isLogarithm(e) || inputs.some((input) => this.afterLog.has(input));
-      if (follows && kernel.lookups.length === 0) this.afterLog.add(number);
+      const follows = this.hasShortForm(number) || inputs.some((input) => this.afterLog.has(input));
+      if (follows) this.afterLog.add(number);
     });
+    // Lookups are not computed again.
+    if (kernel.lookups.some(({ index }) => this.afterLog.has(index))) this.afterLog.clear();
   }
 
   build(): FunctionBuilder {
@@ -237,7 +239,20 @@ class LoopGenerator {
     });
   }
 
-  /** Stores the results anew, computed by forms that hold for all numbers. */
+  /** Whether an expression is a logarithm of what differs from element to element. */
+  private hasShortForm(number: number): boolean {
+    const e = this.kernel.expressions[number]!;
+    if (e.kind !== "map" || e.operation !== "log") return false;
+    // Beside float64 lanes, float32 has lanes that are always 0.
+    return (
+      this.isOwn(this.analysis.dependence[number]!) && (e.dtype === "float64" || this.lanes === 4)
+    );
+  }
+
+  /**
+   * Stores the results anew, computed by forms that hold for all numbers. What was loaded is used again:
+   * the results may have been stored in its place.
+   */
   private again(kernel: LoopKernel): Code {
     this.isAgain = true;
     const code = this.block(() => {
@@ -506,6 +521,7 @@ class LoopGenerator {
 
   /** The outermost scope in which everything with the given dependence is known. */
   private scopeFor(dependence: number): Scope {
+    // What is computed again belongs to the block that does so.
     if (dependence & ACCUMULATED || this.isAgain) return this.scope;
     const needed = this.scopes.find(({ axes }) => (dependence & ~axes) === 0);
     return needed ?? this.scope;
@@ -514,8 +530,7 @@ class LoopGenerator {
   /** Computes once per scope. Values along the vector axis are told apart by the unrolled vector. */
   private once(key: string, type: "i32" | "v128", dependence: number, compute: () => Code): Local {
     const scope = this.scopeFor(dependence);
-    const isOwn = this.varies(dependence) || (dependence & ACCUMULATED) !== 0;
-    const full = isOwn ? `${key}/${this.unrolled}` : key;
+    const full = this.isOwn(dependence) ? `${key}/${this.unrolled}` : key;
     // Between scopes of one axis set (an inner block), what an outer one knows holds as well.
     for (const outer of this.scopes) {
       const known = outer.known.get(full);
@@ -538,14 +553,15 @@ class LoopGenerator {
         : this.analysis.dependence[number]!;
     if (e.kind === "accumulator" && this.accumulator) return this.accumulator;
     const key = this.isAgain && this.afterLog.has(number) ? `again${number}` : `e${number}`;
-    return this.once(key, "v128", dependence, () => this.expression(e, dependence));
+    return this.once(key, "v128", dependence, () => this.expression(number, dependence));
   }
 
   private outputDependence(): number {
     return this.kernel.axes.reduce((bits, _, d) => bits | (1 << d), 0) | ACCUMULATED;
   }
 
-  private expression(e: Expression, dependence: number): Code {
+  private expression(number: number, dependence: number): Code {
+    const e = this.kernel.expressions[number]!;
     switch (e.kind) {
       case "constant":
         return this.constant(e.slot, e.dtype);
@@ -561,7 +577,7 @@ class LoopGenerator {
       }
       case "map": {
         const inputs = e.inputs.map((input) => this.value(input).get);
-        if (this.rare && this.varies(dependence) && isLogarithm(e)) {
+        if (this.rare && this.hasShortForm(number)) {
           const lanes = e.dtype === "float64" ? "f64" : "f32";
           return emitLogOfNormal(this.f, lanes, inputs[0]!, this.rare);
         }
@@ -596,6 +612,11 @@ class LoopGenerator {
   }
 
   // Indices and addresses
+
+  /** Whether each unrolled vector has its own. */
+  private isOwn(dependence: number): boolean {
+    return this.varies(dependence) || (dependence & ACCUMULATED) !== 0;
+  }
 
   /** Whether something differs along the vector axis. */
   private varies(dependence: number): boolean {
@@ -738,8 +759,6 @@ class LoopGenerator {
     return result;
   }
 }
-
-const isLogarithm = (e: Expression): boolean => e.kind === "map" && e.operation === "log";
 
 const SWAP_HALVES = [8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7];
 const SWAP_QUARTERS = [4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11];

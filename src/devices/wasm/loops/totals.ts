@@ -40,7 +40,7 @@ function identity({ reduce, dtype }: Reduction): Code {
   return splatConstant(reduce === "max" ? least : most, dtype);
 }
 
-/** Two partial results as one. */
+/** Two partial results as one. Adding and the extremes use each operand once: it may be any code. */
 export function combine(f: FunctionBuilder, { reduce, dtype }: Reduction, x: Code, y: Code): Code {
   const operation = { sum: "add", max: "maximum", min: "minimum" } as const;
   return emitOperation(f, operation[reduce], dtype, [x, y], dtype);

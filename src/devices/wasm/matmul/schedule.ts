@@ -178,8 +178,9 @@ export function scheduleOf(kernel: MatmulKernel, tile: Tile): Schedule {
     : roundUp(n, columns);
 
   const epilogueByRow = kernel.epilogue !== null && !(transposed && !dot);
-  // Each share packs its own part of the operand whose axis is divided, and all of the other.
-  const byColumns = m <= 32 ? n > m : n >= 64 && packRight && (!packLeft || n > m);
+  // Each share packs its own part of the operand whose axis is divided, and all of the other: little
+  // where there are many rows.
+  const byColumns = m <= 32 ? n > m : packRight && (packLeft ? n > m : 4 * n >= m);
   const split = k > 0 && !dot && byColumns && !epilogueByRow ? "n" : "m";
   let item = 2 * rowUnit;
   if (split === "n") item = row ? ROW_ITEM : columns;
@@ -224,8 +225,8 @@ export function matmulWorkItems(kernel: MatmulKernel, tile: Tile = DEFAULT_TILE)
 
 /** Whether each share of the work items packs an operand that others pack as well. */
 export function packsAnew(kernel: MatmulKernel): boolean {
-  const { split, packLeft, packRight } = scheduleOf(kernel, DEFAULT_TILE);
-  return split === "m" ? packRight : packLeft;
+  const { method, split, packLeft, packRight } = scheduleOf(kernel, DEFAULT_TILE);
+  return method === "tiles" && (split === "m" ? packRight : packLeft);
 }
 
 export function packedRightBytes({ packRight, k, kc, n, nc, columns, scalar }: Schedule): number {
