@@ -10,9 +10,6 @@ import type { Device } from "./device.js";
 
 /** New bytes after which a collection is due, at least. */
 const LEAST_BYTES = 48e6;
-/** The share of the time above which collections become rarer, up to {@link MOST_PATIENCE} times. */
-const MOST_TIME = 0.1;
-const MOST_PATIENCE = 4;
 /** Milliseconds after which other tasks get their turn. */
 const TURN = 30;
 
@@ -59,8 +56,6 @@ function findCollector(): () => unknown {
 export class MemoryPressure {
   /** What was left by the last collection; less where more was given back since. */
   private kept = { bytes: 0, buffers: 0 };
-  private patience = 1;
-  private lastCollection = performance.now();
   private turnStarted = performance.now();
 
   /** @param collector Collects garbage. Default: {@link findCollector}'s, once it is needed. */
@@ -74,13 +69,7 @@ export class MemoryPressure {
     this.collector ??= findCollector();
     // Targets of weak references stay alive until the current task ends.
     await nextTask();
-    const started = performance.now();
     this.collector();
-    const ended = performance.now();
-    const share = (ended - started) / (ended - this.lastCollection);
-    if (share > MOST_TIME) this.patience = Math.min(2 * this.patience, MOST_PATIENCE);
-    else if (share < MOST_TIME / 4) this.patience = Math.max(this.patience / 2, 1);
-    this.lastCollection = ended;
     await nextTask();
     await nextTask();
     this.kept = this.device.memory();
@@ -89,8 +78,8 @@ export class MemoryPressure {
 
   /**
    * Called between evaluations: collects garbage when the device holds twice the memory that the last
-   * collection left (but not before some tens of megabytes more, or some hundred where collections take
-   * long) or very many buffers more, and gives other tasks a turn now and then.
+   * collection left (but not before some tens of megabytes more) or very many buffers more, and gives
+   * other tasks a turn now and then.
    */
   async relieve(): Promise<void> {
     const { kept, device } = this;
@@ -99,7 +88,7 @@ export class MemoryPressure {
       bytes: Math.min(kept.bytes, bytes),
       buffers: Math.min(kept.buffers, buffers),
     };
-    const mostBytes = Math.max(LEAST_BYTES * this.patience, this.kept.bytes);
+    const mostBytes = Math.max(LEAST_BYTES, this.kept.bytes);
     const { mostBuffers = Number.POSITIVE_INFINITY } = device;
     if (bytes - this.kept.bytes > mostBytes || buffers - this.kept.buffers > mostBuffers) {
       await this.collect();

@@ -1,6 +1,6 @@
 /**
  * Multiplication and addition in one instruction, where the engine has WebAssembly's relaxed SIMD:
- * Node 22 and later, Chromium 114, and Node 20 with `--experimental-wasm-relaxed-simd`.
+ * Node 22, Chromium 114 and what followed them, and Node 20 with `--experimental-wasm-relaxed-simd`.
  * @module
  */
 
