@@ -1,6 +1,6 @@
 import { configDefaults, defineConfig } from "vitest/config";
 
-/** Engines that have relaxed SIMD, but only when asked: Node 20. */
+/** Asks an engine for relaxed SIMD that does not offer it by itself: Node 20's. */
 const RELAXED_SIMD = "--experimental-wasm-relaxed-simd";
 const execArgv = ["--expose-gc"];
 

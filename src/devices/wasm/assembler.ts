@@ -311,6 +311,13 @@ export const control = {
   ],
 } as const;
 
+/** Joins pairs first: no chain of operations is long, and what computes the terms overlaps. */
+export function inPairs(terms: readonly Code[], join: (x: Code, y: Code) => Code): Code {
+  const half = terms.length >> 1;
+  if (half === 0) return terms[0]!;
+  return join(inPairs(terms.slice(0, half), join), inPairs(terms.slice(half), join));
+}
+
 /** A parameter or local variable. */
 export interface Local {
   readonly type: ValueType;

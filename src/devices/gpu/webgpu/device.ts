@@ -39,9 +39,9 @@ const BATCH = 8;
 /** … and waits if it is more than so many of these behind. */
 const BATCHES_BEHIND = 8;
 /**
- * Tensors held beyond those that the last collection of garbage left, at most. Small ones are costly too; and a loop
- * that leaves its tensors to garbage collection comes back to the same blocks, and to the bind groups
- * that hold them, after each.
+ * Tensors held beyond those that the last collection of garbage left, at most. Small ones are costly
+ * too; and a loop that leaves its tensors to garbage collection comes back to the same blocks, and to
+ * the bind groups that hold them, after each.
  */
 const MOST_BUFFERS = 1024;
 /** Buffers up to so many bytes are kept to read through. */

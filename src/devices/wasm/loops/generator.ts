@@ -226,15 +226,13 @@ class LoopGenerator {
    * waits for a store in between, so the processor overlaps their chains of operations.
    */
   private mapElements(kernel: LoopKernel, range: readonly [Local, Local] | null): void {
-    const results: Local[] = [];
     const rare = this.afterLog.size > 0 ? this.f.local("v128") : null;
     this.vectorLoop(this.unrollFactor, range, () => {
-      if (rare && this.unrolled === 0) this.append(rare.set(v128.constI32(0)));
+      if (rare) this.append(rare.set(v128.constI32(0)));
       this.rare = rare;
-      results[this.unrolled] = this.result(kernel, null);
+      const results = this.each(() => this.result(kernel, null));
       this.rare = null;
-      if (this.unrolled < this.copies - 1) return;
-      this.storeAll(kernel, results.slice(0, this.copies));
+      this.storeAll(kernel, results);
       if (rare) this.append(control.if(v128.anyTrue(rare.get), this.again(kernel)));
     });
   }
@@ -256,8 +254,10 @@ class LoopGenerator {
   private again(kernel: LoopKernel): Code {
     this.isAgain = true;
     const code = this.block(() => {
-      for (this.unrolled = 0; this.unrolled < this.copies; this.unrolled++)
-        this.store(kernel, this.result(kernel, null));
+      this.storeAll(
+        kernel,
+        this.each(() => this.result(kernel, null)),
+      );
     });
     this.isAgain = false;
     return code;
@@ -279,14 +279,19 @@ class LoopGenerator {
     return this.kernel.expressions.length <= UNROLLED_EXPRESSIONS ? UNROLLED : 1;
   }
 
-  /** How many vectors are generated together. */
-  private get copies(): number {
-    return this.schedule.vector >= 0 ? this.vectorIndices.length : 1;
+  /** Generates something for each of the vectors that are computed together. */
+  private each<T>(generate: (copy: number) => T): T[] {
+    const copies = this.schedule.vector >= 0 ? this.vectorIndices.length : 1;
+    const generated: T[] = [];
+    for (this.unrolled = 0; this.unrolled < copies; this.unrolled++)
+      generated.push(generate(this.unrolled));
+    this.unrolled = 0;
+    return generated;
   }
 
   /**
    * Runs along the vector axis: `unroll` vectors at a time, then one, then single elements. The body
-   * is generated for each of these, with the elements of `this.unrolled`.
+   * is generated for each of these; its vectors are those of {@link each}.
    */
   private vectorLoop(
     unroll: number,
@@ -329,8 +334,7 @@ class LoopGenerator {
       this.vectorIndices.forEach((index, u) => {
         if (u > 0) this.append(index.set(i32.add(start.get, i32.const(u * lanes))));
       });
-      for (this.unrolled = 0; this.unrolled < copies; this.unrolled++) body();
-      this.unrolled = 0;
+      body();
       const code = this.close();
       const next = start.set(i32.add(start.get, i32.const(width)));
       this.append(control.if(fits, control.loop([code, next, control.branchIf(0, fits)])));
@@ -353,19 +357,15 @@ class LoopGenerator {
     const total = createTotal(f, reduction);
     this.append(sum.clear(), single.clear(), total.clear());
     const flush = (): void => this.append(total.add(sum.value), sum.clear());
-    const terms: Local[] = [];
     const outer = axes.map((_, d) => d).filter((d) => d >= outputRank && d !== vector);
     const isEmpty = axes.slice(outputRank).includes(0);
     const iterations = axes[vector]! / (this.lanes * unroll);
     const accumulate = (): void => {
-      const x = this.value(body);
       if (this.width === 1) {
-        this.append(single.add(x.get));
+        this.append(single.add(this.value(body).get));
         return;
       }
-      terms[this.unrolled] = x;
-      if (this.unrolled < this.copies - 1) return;
-      this.append(sum.add(...terms.slice(0, this.copies)));
+      this.append(sum.add(...this.each(() => this.value(body))));
       if (iterations > SHORT_SUM && kernel.reduce === "sum") {
         const vectors = i32.divU(this.vectorIndices[0]!.get, i32.const(this.lanes));
         const mask = i32.const(sumBlock(iterations) * unroll - 1);
@@ -420,18 +420,13 @@ class LoopGenerator {
       total: createTotal(f, reduction),
     }));
     const generate = (): void => {
-      // All unrolled vectors are reduced in one pass, at the last of them.
-      if (this.unrolled < this.copies - 1) return;
-      const active = columns.slice(0, this.copies);
+      const active = this.each((u) => columns[u]!);
       for (const { sum, total } of active) this.append(sum.clear(), total.clear());
       const flush = (): void => {
         for (const { sum, total } of active) this.append(total.add(sum.value), sum.clear());
       };
       const accumulate = (): void => {
-        active.forEach(({ sum }, u) => {
-          this.unrolled = u;
-          this.append(sum.add(this.value(body)));
-        });
+        this.each((u) => this.append(active[u]!.sum.add(this.value(body))));
         if (kernel.reduce === "sum" && isLong) {
           const mask = i32.const(sumBlock(axes[innermost]!) - 1);
           const due = i32.eqz(i32.and(this.indices[innermost]!.get, mask));
@@ -449,11 +444,10 @@ class LoopGenerator {
       };
       if (!isEmpty) nest(reduced);
       flush();
-      const results = active.map(({ total }, u) => {
-        this.unrolled = u;
-        return this.result(kernel, total.value);
-      });
-      this.storeAll(kernel, results);
+      this.storeAll(
+        kernel,
+        this.each((u) => this.result(kernel, active[u]!.total.value)),
+      );
     };
     this.vectorLoop(this.unrollFactor, range, generate);
   }
@@ -482,10 +476,7 @@ class LoopGenerator {
 
   /** Stores a result for each unrolled vector. */
   private storeAll(kernel: LoopKernel, results: readonly Local[]): void {
-    results.forEach((result, u) => {
-      this.unrolled = u;
-      this.store(kernel, result);
-    });
+    this.each((u) => this.store(kernel, results[u]!));
   }
 
   private storeCode(dtype: DType, address: Code, value: Local): Code {

@@ -5,7 +5,15 @@
 
 import type { DType } from "../../../kernels/dtype.js";
 import type { LoopKernel } from "../../../kernels/kernel.js";
-import { type Code, type FunctionBuilder, f32x4, f64x2, type Local, v128 } from "../assembler.js";
+import {
+  type Code,
+  type FunctionBuilder,
+  f32x4,
+  f64x2,
+  inPairs,
+  type Local,
+  v128,
+} from "../assembler.js";
 import { emitOperation, splatConstant } from "../scalars.js";
 
 /** How elements are reduced. */
@@ -74,13 +82,6 @@ export function createTotal(f: FunctionBuilder, reduction: Reduction): Total {
   };
 }
 
-/** Pairs first: the chains of operations behind the terms meet late, and overlap until then. */
-function tree(terms: readonly Code[], operation: (x: Code, y: Code) => Code): Code {
-  const half = terms.length >> 1;
-  if (half === 0) return terms[0]!;
-  return operation(tree(terms.slice(0, half), operation), tree(terms.slice(half), operation));
-}
-
 /**
  * A partial result. The largest and smallest numbers are found by an instruction that ignores NaN, with a
  * mask of the lanes that had one beside it: that which heeds NaN is several.
@@ -94,7 +95,7 @@ export function createPartial(f: FunctionBuilder, reduction: Reduction): Partial
       value: value.get,
       clear: () => start,
       add: (...xs) => {
-        const joined = tree(
+        const joined = inPairs(
           xs.map((x) => x.get),
           (x, y) => combine(f, reduction, x, y),
         );

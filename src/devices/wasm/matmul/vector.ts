@@ -10,6 +10,7 @@ import {
   f32,
   f64,
   i32,
+  inPairs,
   type Local,
   v128,
 } from "../assembler.js";
@@ -122,14 +123,6 @@ export function rowFunction({ scalar, left, right, n, k }: Schedule): FunctionBu
   const at = (start: Local, i: number, stride: number): Code =>
     i32.add(start.get, i32.const(i * stride));
 
-  /** Pairs first, so that no chain of additions is long. */
-  const total = (terms: readonly Code[]): Code => {
-    const half = terms.length >> 1;
-    return half === 0
-      ? terms[0]!
-      : scalar.add(total(terms.slice(0, half)), total(terms.slice(half)));
-  };
-
   /** Adds the products with the next `height` rows to the output. */
   const rows = (height: number): Code => {
     const used = factors.slice(0, height);
@@ -145,7 +138,7 @@ export function rowFunction({ scalar, left, right, n, k }: Schedule): FunctionBu
       control.if(
         more,
         control.loop([
-          v128.store(q.get, scalar.add(v128.load(q.get), total(products))),
+          v128.store(q.get, scalar.add(v128.load(q.get), inPairs(products, scalar.add))),
           increment(p, 16),
           increment(q, 16),
           control.branchIf(0, more),
