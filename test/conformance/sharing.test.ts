@@ -42,14 +42,17 @@ describe("calls that threads share", () => {
 
   for (const { name, make } of exactCases(32)) it(name, () => expectSame(2, make));
 
-  it("random graphs", () =>
-    forAll(
+  // Another number of threads is another pool, which counts anew.
+  it("were shared", () => {
+    expect(device.helped).toBeGreaterThan(CASES.length);
+  });
+
+  it("random graphs", async () => {
+    await forAll(
       [programs(14)],
       (program) => expectSame(3, () => build(program, { dtype: "float32", continuous: false })),
       100,
-    ));
-
-  it("were shared", () => {
-    expect(device.helped).toBeGreaterThan(CASES.length);
+    );
+    expect(device.helped).toBeGreaterThan(0);
   });
 });
