@@ -10,6 +10,8 @@ import type { Device } from "./device.js";
 
 /** New bytes after which a collection is due, at least. */
 const LEAST_BYTES = 48e6;
+/** The share of the time that collections may take while a device has room for more garbage. */
+const MOST_TIME = 0.1;
 /** Milliseconds after which other tasks get their turn. */
 const TURN = 30;
 
@@ -57,10 +59,12 @@ export class MemoryPressure {
   /** What was left by the last collection; less where more was given back since. */
   private kept = { bytes: 0, buffers: 0 };
   private turnStarted = performance.now();
+  /** Until when collections have taken too much of the time. */
+  private restUntil = 0;
 
   /** @param collector Collects garbage. Default: {@link findCollector}'s, once it is needed. */
   constructor(
-    private readonly device: Pick<Device, "memory" | "mostBuffers">,
+    private readonly device: Pick<Device, "memory" | "mostBuffers" | "spareBytes">,
     private collector?: () => unknown,
   ) {}
 
@@ -69,7 +73,10 @@ export class MemoryPressure {
     this.collector ??= findCollector();
     // Targets of weak references stay alive until the current task ends.
     await nextTask();
+    const started = performance.now();
     this.collector();
+    const ended = performance.now();
+    this.restUntil = ended + (ended - started) / MOST_TIME;
     await nextTask();
     await nextTask();
     this.kept = this.device.memory();
@@ -78,8 +85,9 @@ export class MemoryPressure {
 
   /**
    * Called between evaluations: collects garbage when the device holds twice the memory that the last
-   * collection left (but not before some tens of megabytes more) or very many buffers more, and gives
-   * other tasks a turn now and then.
+   * collection left (but not before some tens of megabytes more, and where collections take long not
+   * before the bytes it has to spare) or very many buffers more, and gives other tasks a turn now and
+   * then.
    */
   async relieve(): Promise<void> {
     const { kept, device } = this;
@@ -88,8 +96,9 @@ export class MemoryPressure {
       bytes: Math.min(kept.bytes, bytes),
       buffers: Math.min(kept.buffers, buffers),
     };
-    const mostBytes = Math.max(LEAST_BYTES, this.kept.bytes);
-    const { mostBuffers = Number.POSITIVE_INFINITY } = device;
+    const { mostBuffers = Number.POSITIVE_INFINITY, spareBytes = 0 } = device;
+    const patience = performance.now() < this.restUntil ? spareBytes : 0;
+    const mostBytes = Math.max(LEAST_BYTES, this.kept.bytes, patience);
     if (bytes - this.kept.bytes > mostBytes || buffers - this.kept.buffers > mostBuffers) {
       await this.collect();
     } else if (performance.now() - this.turnStarted > TURN) {

@@ -1,36 +1,47 @@
 /**
- * When garbage is collected: by what memory grew to since the last time.
+ * When garbage is collected: by what memory grew to since the last time, and by how long it took.
  */
 
-import { beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { MemoryPressure } from "../../src/devices/collect.js";
 
 const MEGABYTE = 1e6;
+let now = 0;
 let collections = 0;
+/** Milliseconds that a collection takes. */
+let duration = 0;
 let memory = { bytes: 0, buffers: 0, scratchBytes: 0 };
 /** What a collection leaves. */
 let live = 0;
-const device = { memory: () => memory, mostBuffers: 1000 };
 let pressure: MemoryPressure;
+
+function pressureOf(device: { mostBuffers?: number; spareBytes?: number }): MemoryPressure {
+  return new MemoryPressure({ memory: () => memory, ...device }, () => {
+    collections++;
+    now += duration;
+    hold(live);
+  });
+}
 
 const hold = (megabytes: number, buffers = 1): void => {
   memory = { bytes: megabytes * MEGABYTE, buffers, scratchBytes: 0 };
 };
 
 beforeEach(() => {
-  [collections, live] = [0, 0];
+  [now, collections, duration, live] = [0, 0, 0, 0];
   hold(0);
-  pressure = new MemoryPressure(device, () => {
-    collections++;
-    hold(live);
-  });
+  vi.spyOn(performance, "now").mockImplementation(() => now);
+  pressure = pressureOf({ mostBuffers: 1000 });
 });
 
-/** Megabytes that a loop takes, one after the other, until a collection. */
-async function grown(): Promise<number> {
+afterEach(() => vi.restoreAllMocks());
+
+/** Megabytes that a loop takes, one per millisecond or slower, until a collection. */
+async function grown(milliseconds = 1): Promise<number> {
   const [before, start] = [collections, memory.bytes / MEGABYTE];
   for (let taken = 1; ; taken++) {
     hold(start + taken);
+    now += milliseconds;
     await pressure.relieve();
     if (collections > before) return taken;
   }
@@ -66,4 +77,20 @@ it("after so many buffers as the device says", async () => {
   hold(1, 1001);
   await pressure.relieve();
   expect(collections).toBe(1);
+});
+
+it("more rarely where it takes more than a tenth of the time, while the device has bytes to spare", async () => {
+  pressure = pressureOf({ spareBytes: 192 * MEGABYTE });
+  duration = 8;
+  expect(await grown()).toBe(49);
+  expect(await grown()).toBe(80);
+  duration = 20;
+  expect(await grown()).toBe(80);
+  expect(await grown()).toBe(193);
+  // As often as before where more is computed between them.
+  expect(await grown(10)).toBe(49);
+  // And where there is nothing to spare.
+  pressure = pressureOf({});
+  expect(await grown()).toBe(49);
+  expect(await grown()).toBe(49);
 });

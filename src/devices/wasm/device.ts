@@ -81,6 +81,7 @@ export class WasmDevice implements Device {
   readonly name = "wasm";
   readonly backend = "wasm";
   readonly cheap = 24;
+  readonly spareBytes = 192e6;
   private readonly heap = new Heap(typeof SharedArrayBuffer !== "undefined");
   private readonly kernels = new Map<string, CompiledKernel>();
   private kernelCount = 0;
