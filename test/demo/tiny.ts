@@ -3,9 +3,10 @@
  * @module
  */
 
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { afterAll } from "vitest";
 import { type Choices, type Settings, settingsFor } from "../../bench/demo/settings.js";
 
 /** Settings of a run whose model has some 1,300 parameters. */
@@ -21,7 +22,15 @@ export function tinySettings(choices: Partial<Choices> = {}): Settings {
   };
 }
 
-/** A fresh directory. */
+const directories: string[] = [];
+
+afterAll(() => {
+  for (const directory of directories) rmSync(directory, { recursive: true });
+});
+
+/** A fresh directory, gone after the file's tests. */
 export function temporaryDirectory(): string {
-  return mkdtempSync(join(tmpdir(), "prefgrad-demo-"));
+  const directory = mkdtempSync(join(tmpdir(), "prefgrad-demo-"));
+  directories.push(directory);
+  return directory;
 }
