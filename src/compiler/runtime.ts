@@ -135,12 +135,16 @@ class Engine implements Runtime {
   }
 
   /** Does what takes memory, once more if there is none left: what fills it may be garbage. */
-  private async withMemory<T>({ pressure }: LoadedDevice, work: () => Promise<T>): Promise<T> {
+  private async withMemory<T>(
+    { device, pressure }: LoadedDevice,
+    work: () => Promise<T>,
+  ): Promise<T> {
     try {
       return await work();
     } catch (error) {
       if (!(error instanceof OutOfMemoryError)) throw error;
       await pressure.collect();
+      device.trim?.();
       return work();
     }
   }

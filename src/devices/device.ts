@@ -84,4 +84,6 @@ export interface Device extends BufferHome {
   /** Resolves when all that was issued so far is known to be accepted; rejects where it was not. */
   accepted?(): Promise<void>;
   memory(): DeviceMemory;
+  /** Gives back what is kept for later: memory has run out, and is asked for again. */
+  trim?(): void;
 }

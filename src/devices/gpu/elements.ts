@@ -4,6 +4,7 @@
  */
 
 import { allocate, type DType, type TypedArray } from "../../kernels/dtype.js";
+import type { Plan } from "../../kernels/kernel.js";
 
 /** Integers up to here are exact in float32. */
 export const LARGEST_INTEGER = 2 ** 24;
@@ -12,6 +13,14 @@ export const LARGEST_INTEGER = 2 ** 24;
 export function refuseFloat64(what: string): never {
   throw new TypeError(
     `the GPU computes in float32, and ${what} is float64: cast it to float32, or use setDevice("wasm")`,
+  );
+}
+
+/** Refuses an integer that float32 may not hold. */
+function checkInteger(value: number, what: string): void {
+  if (Math.abs(value) <= LARGEST_INTEGER) return;
+  throw new RangeError(
+    `${what} ${value}: on the GPU integers are exact up to 2^24 only; use setDevice("wasm")`,
   );
 }
 
@@ -25,16 +34,29 @@ export function toFloats(
   what: string,
 ): Float32Array<ArrayBuffer> {
   if (dtype === "float64") refuseFloat64(what);
-  if (dtype === "int32") {
-    for (const value of values) {
-      if (Math.abs(value) > LARGEST_INTEGER) {
-        throw new RangeError(
-          `${what} holds ${value}: on the GPU integers are exact up to 2^24 only; use setDevice("wasm")`,
-        );
-      }
+  if (dtype === "int32") for (const value of values) checkInteger(value, `${what} holds`);
+  return Float32Array.from(values);
+}
+
+/**
+ * A check of a plan's constants before each run.
+ * @throws for integers that float32 does not hold.
+ */
+export function constantsCheck({ steps }: Plan): (constants: Float64Array) => void {
+  const integers = new Map<number, string>();
+  for (const { kernel, constants, operations } of steps) {
+    const loop = kernel.kind === "matmul" ? kernel.epilogue : kernel;
+    if (loop === null || loop.kind === "sort") continue;
+    for (const e of loop.expressions) {
+      if (e.kind !== "constant" || e.dtype !== "int32") continue;
+      integers.set(constants[e.slot]!, operations.join(", "));
     }
   }
-  return Float32Array.from(values);
+  return (constants) => {
+    for (const [number, operations] of integers) {
+      checkInteger(constants[number]!, `${operations} takes`);
+    }
+  };
 }
 
 /** Elements that were downloaded. */

@@ -148,6 +148,10 @@ export class WasmDevice implements Device {
     return { bytes: this.bytes, buffers: this.buffers, scratchBytes };
   }
 
+  trim(): void {
+    for (const name of ["scratch", "workspace"] as const) this.give(name);
+  }
+
   async prepare(plan: Plan): Promise<Executable> {
     await this.compile(plan.steps);
     return this.executable(plan);
@@ -371,12 +375,17 @@ export class WasmDevice implements Device {
 
   /** Makes sure that a block kept for all plans is large enough. */
   private reserve(name: "scratch" | "workspace", bytes: number, what: string): void {
-    const held = this[name];
-    if (held.bytes >= bytes) return;
-    if (held.bytes > 0) this.heap.release(held.address, held.bytes);
-    this[name] = { address: 0, bytes: 0 };
+    if (this[name].bytes >= bytes) return;
+    this.give(name);
     const address = this.heap.allocate(bytes, what);
     this[name] = { address, bytes };
+  }
+
+  /** Gives such a block back. */
+  private give(name: "scratch" | "workspace"): void {
+    const { address, bytes } = this[name];
+    if (bytes > 0) this.heap.release(address, bytes);
+    this[name] = { address: 0, bytes: 0 };
   }
 
   private sort(step: Step, addresses: Int32Array): void {

@@ -123,7 +123,10 @@ export class Heap {
 
   private grow(bytes: number, what: string): void {
     const held = this.memory.buffer.byteLength;
-    const least = Math.ceil(bytes / PAGE);
+    // What is free at the end is the beginning of the new block.
+    const last = this.free.at(-1);
+    const reaches = last !== undefined && last.address + last.bytes === held - MARGIN;
+    const least = Math.ceil((bytes - (reaches ? last.bytes : 0)) / PAGE);
     // A quarter more than there is, so that growing is rare.
     const wanted = Math.max(least, Math.ceil(held / PAGE / 4));
     for (const pages of [Math.min(wanted, this.maximumPages - held / PAGE), least]) {

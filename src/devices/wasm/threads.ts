@@ -41,8 +41,11 @@ const DIVISIONS = 2;
 const AWAKE = 0.2;
 /** Milliseconds after which the caller sleeps while it waits for a worker's last share. */
 const CALLER_AWAKE = 0.2;
-/** Milliseconds in which a share must be done; none takes as long. */
+/** Milliseconds the caller waits for a worker's share, or this often the time it worked on its own ones. */
 const PATIENCE = 30_000;
+const PATIENCE_FACTOR = 10;
+/** Milliseconds between two looks, at most: if it was more, the whole process was stopped. */
+const LONGEST_LOOK = 100;
 
 /** A compiled kernel: runs items `begin … end`. */
 export type KernelFunction = (
@@ -279,6 +282,7 @@ export class ThreadPool {
     control.set([kernel, buffers, constants, items, grain, least, workspace, workspaceBytes], CALL);
     Atomics.store(control, NEXT, 0);
     this.advance(1);
+    const start = performance.now();
     try {
       if (this.waitsForHelp)
         this.waitUntil(() => this.hasFailed || Atomics.load(control, NEXT) > 0);
@@ -292,7 +296,8 @@ export class ThreadPool {
       }
     } finally {
       Atomics.add(control, STATE, 1);
-      this.waitUntil(() => Atomics.load(control, ACTIVE) === 0);
+      const own = performance.now() - start;
+      this.waitUntil(() => Atomics.load(control, ACTIVE) === 0, own);
     }
     if (this.hasFailed) this.fail("failed");
   }
@@ -301,21 +306,24 @@ export class ThreadPool {
     return Atomics.load(this.control, FAILED) > 0;
   }
 
-  /** Waits for the workers. */
-  waitUntil(isSo: () => boolean): void {
+  /** Waits for the workers; the caller has worked for `own` milliseconds. */
+  waitUntil(isSo: () => boolean, own = 0): void {
     const { control } = this;
-    let start = 0;
+    const patience = Math.max(this.patience, PATIENCE_FACTOR * own);
+    let waited = 0;
+    let last = 0;
     for (let looks = 1; !isSo(); looks++) {
       if (looks % 256 > 0) continue;
       const now = performance.now();
-      start ||= now;
-      if (now - start > this.patience) {
+      waited += Math.min(now - (last || now), LONGEST_LOOK);
+      last = now;
+      if (waited > patience) {
         this.lost = true;
         this.fail("stopped answering");
       }
       // A browser's main thread may not sleep; it goes on looking.
       const active = Atomics.load(control, ACTIVE);
-      if (now - start > CALLER_AWAKE && active > 0 && this.maySleep) {
+      if (waited > CALLER_AWAKE && active > 0 && this.maySleep) {
         Atomics.wait(control, ACTIVE, active, 5);
       }
     }

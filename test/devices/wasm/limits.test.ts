@@ -3,17 +3,22 @@
  * platforms that grant less of it.
  */
 
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { OutOfMemoryError } from "../../../src/devices/device.js";
 import { Heap } from "../../../src/devices/wasm/heap.js";
 import { concat, deviceStatistics, ones, realize, setDevice } from "../../../src/index.js";
 
 const MEGABYTE = 2 ** 20;
 
-/** Bytes of the linear memory. */
-async function linearBytes(): Promise<number> {
+async function heapInUse(): Promise<Heap> {
   await setDevice("wasm");
   const { buffer } = await realize(ones([1]));
-  return (buffer!.home as unknown as { heap: Heap }).heap.memory.buffer.byteLength;
+  return (buffer!.home as unknown as { heap: Heap }).heap;
+}
+
+/** Bytes of the linear memory. */
+async function linearBytes(): Promise<number> {
+  return (await heapInUse()).memory.buffer.byteLength;
 }
 
 describe("more than 4 GiB", () => {
@@ -66,6 +71,30 @@ describe("room that became free", () => {
     await realize(concat([x, x]).matmul(x.transpose()).sum(0));
     expect(await linearBytes()).toBe(grown);
     expect((await deviceStatistics()).scratchBytes).toBeLessThanOrEqual(2 * scratchBytes);
+  });
+});
+
+describe("room that is kept", () => {
+  it("at the end of the memory is the beginning of a larger block", () => {
+    const heap = new Heap(true);
+    for (const gigabytes of [1, 2, 3]) {
+      const bytes = gigabytes * 2 ** 30;
+      heap.release(heap.allocate(bytes, "a tensor"), bytes);
+      expect(heap.memory.buffer.byteLength).toBeLessThan(bytes + MEGABYTE);
+    }
+  });
+
+  it("for temporaries is given back where there is no other", async () => {
+    const x = ones([512, 1]);
+    const sum = () => x.matmul(x.transpose()).softmax().matmul(x).sum().item();
+    await sum();
+    expect((await deviceStatistics()).scratchBytes).toBeGreaterThanOrEqual(MEGABYTE);
+    vi.spyOn(await heapInUse(), "allocate").mockImplementationOnce(() => {
+      throw new OutOfMemoryError("out of memory");
+    });
+    await realize(ones([1000]));
+    expect((await deviceStatistics()).scratchBytes).toBe(0);
+    expect(await sum()).toBe(512);
   });
 });
 

@@ -2,10 +2,11 @@
  * Nobody frees memory by hand, and yet it does not grow.
  */
 
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import {
   type DeviceStatistics,
   deviceStatistics,
+  ones,
   randomNormal,
   realize,
   setDevice,
@@ -84,6 +85,16 @@ describe("memory", () => {
     }
     expect((await x.data())[0]).toBe(500);
     expect(most).toBeLessThan(300 * MEGABYTE);
+  });
+
+  it("and does so while a test has timers of its own", async () => {
+    vi.useFakeTimers();
+    try {
+      for (let i = 0; i < 20; i++) await realize(ones([MEGABYTE]));
+    } finally {
+      vi.useRealTimers();
+    }
+    expect((await deviceStatistics()).bytes).toBeLessThan(80 * MEGABYTE);
   });
 
   it("tensors held by nobody give their buffers back", async () => {

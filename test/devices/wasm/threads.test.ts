@@ -3,7 +3,9 @@
  * wait.
  */
 
-import { afterAll, describe, expect, it } from "vitest";
+import { availableParallelism } from "node:os";
+import type { Worker } from "node:worker_threads";
+import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
 import { assemble, control, FunctionBuilder } from "../../../src/devices/wasm/assembler.js";
 import type { WasmDevice } from "../../../src/devices/wasm/device.js";
 import { Heap, MAXIMUM_PAGES } from "../../../src/devices/wasm/heap.js";
@@ -47,6 +49,12 @@ describe("threads", () => {
     }
   });
 
+  it("are as many as the machine runs at once unless told otherwise", async () => {
+    await pg.setDevice("wasm");
+    const { home } = (await pg.realize(pg.ones([1]))).buffer!;
+    expect(home).toMatchObject({ threads: availableParallelism() });
+  });
+
   it("must be a positive integer", async () => {
     for (const threads of [0, -1, 1.5]) {
       await expect(pg.setDevice("wasm", { threads })).rejects.toThrow(/threads must be an integer/);
@@ -72,6 +80,24 @@ describe("threads", () => {
     expect((await evaluate(2)).helped).toBeGreaterThan(20);
   });
 
+  it("that end between calls leave the caller alone until they are asked for again", async () => {
+    await evaluate(2);
+    const device = (await pg.realize(pg.ones([1]))).buffer!.home as WasmDevice;
+    const { pool } = device as unknown as { pool: { workers: Worker[] } };
+    const [worker] = pool.workers;
+    await worker!.terminate();
+    const before = device.helped;
+    expect(
+      await pg
+        .ones([300, 300])
+        .matmul(pg.ones([300, 300]))
+        .sum()
+        .item(),
+    ).toBe(27e6);
+    expect(device.helped).toBe(before);
+    expect((await evaluate(2)).helped).toBeGreaterThan(20);
+  });
+
   it("that fail end in an error, and the caller goes on alone", () => {
     const { pool, call } = poolWith(Uint8Array.of(1, 2, 3, 4));
     expect(() => pool.share(call, () => {})).toThrow(/worker thread .* failed/);
@@ -89,6 +115,38 @@ describe("threads", () => {
     const { pool, call } = poolWith(bytes, 300);
     expect(() => pool.share(call, () => {})).toThrow(/worker thread .* stopped answering/);
     expect([pool.threads, pool.lost]).toEqual([1, true]);
+  });
+
+  describe("are waited for", () => {
+    let now = 0;
+
+    afterEach(() => vi.restoreAllMocks());
+
+    /** Waits until the clock was read so often, which then shows so many milliseconds more each time. */
+    function wait(times: number, milliseconds: number, own = 0): void {
+      const pool = new ThreadPool(new Heap(true).memory, 1);
+      let reads = 0;
+      vi.spyOn(performance, "now").mockImplementation(() => {
+        reads++;
+        now += milliseconds;
+        return now;
+      });
+      pool.waitUntil(() => reads > times, own);
+    }
+
+    it("for half a minute", () => {
+      wait(295, 100);
+      expect(() => wait(305, 100)).toThrow("stopped answering");
+    });
+
+    it("ten times as long as the caller worked on its part, if that is more", () => {
+      wait(395, 100, 4000);
+      expect(() => wait(405, 100, 4000)).toThrow("stopped answering");
+    });
+
+    it("longer where the whole process was stopped for a while", () => {
+      wait(10, 60_000);
+    });
   });
 });
 

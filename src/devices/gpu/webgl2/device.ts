@@ -14,7 +14,7 @@ import {
   OutOfMemoryError,
 } from "../../device.js";
 import { ResidentBuffer } from "../buffer.js";
-import { fromFloats, toFloats } from "../elements.js";
+import { constantsCheck, fromFloats, toFloats } from "../elements.js";
 import type { GlKernel, GpuJs, GpuJsInstance, RunnableKernel } from "../gpujs.js";
 import { CHEAP, type GpuStep } from "../plan.js";
 import { rewrite } from "../rewrite.js";
@@ -59,6 +59,7 @@ class WebGl2Device implements Device {
   private readonly largest: number;
   private bytes = 0;
   private buffers = 0;
+  private isLost = false;
   private readonly gone = new FinalizationRegistry<FloatTexture>((texture) =>
     this.reclaim(texture),
   );
@@ -75,7 +76,7 @@ class WebGl2Device implements Device {
   }
 
   get failure(): Error | null {
-    if (!this.gl.isContextLost()) return null;
+    if (!this.isLost && !this.gl.isContextLost()) return null;
     return new Error(
       "the WebGL2 context was lost, and the tensors on it with it; " +
         'setDevice("gpu") makes a new one',
@@ -100,6 +101,9 @@ class WebGl2Device implements Device {
     this.check();
     const floats = downloadTexture((buffer as WebGl2Buffer).held, buffer.size);
     this.checkErrors("a copy of a tensor");
+    // A context whose process has ended takes commands without an error until it hears of it.
+    this.isLost ||= floats === null;
+    if (floats === null) throw this.failure;
     return fromFloats(floats, buffer.dtype);
   }
 
@@ -118,6 +122,7 @@ class WebGl2Device implements Device {
       const folded = this.fold(shader);
       return { step, scalars, shader: folded, key: JSON.stringify(folded) };
     });
+    const checkConstants = constantsCheck(plan);
     const lastUse = new Map<number, number>();
     steps.forEach((step, time) => {
       for (const buffer of step.buffers) lastUse.set(buffer, time);
@@ -129,6 +134,7 @@ class WebGl2Device implements Device {
     );
     const run = (inputs: readonly DeviceBuffer[], constants: Float64Array): DeviceBuffer[] => {
       this.check();
+      checkConstants(constants);
       const textures = new Map<number, FloatTexture>();
       plan.inputs.forEach((number, i) => {
         textures.set(number, (inputs[i] as WebGl2Buffer).held);
@@ -184,15 +190,21 @@ class WebGl2Device implements Device {
   /** WebGL2 tells of errors when asked, and would go on with zeros. */
   private checkErrors(what: string): void {
     this.check();
-    const code = this.gl.getError();
-    if (code === 0) return;
-    if (code === OUT_OF_MEMORY) {
+    const codes = new Set<number>();
+    // What follows an allocation that failed is an error, too.
+    for (let code = this.gl.getError(); code !== 0 && !codes.has(code); code = this.gl.getError()) {
+      codes.add(code);
+    }
+    if (codes.size === 0) return;
+    if (codes.has(OUT_OF_MEMORY)) {
       throw new OutOfMemoryError(
         `the GPU has no memory left for ${what}; dispose() tensors that are no longer needed, or use ` +
           "smaller batches",
       );
     }
-    throw new Error(`a command failed on WebGL2 (error ${code}) while making ${what}`);
+    throw new Error(
+      `a command failed on WebGL2 (error ${[...codes].join(", ")}) while making ${what}`,
+    );
   }
 
   /**

@@ -57,8 +57,11 @@ export function uploadTexture(gl: WebGL2RenderingContext, elements: Float32Array
   return new FloatTexture(gl, texture, Int32Array.of(width, height));
 }
 
-/** The first elements of a texture, so many. */
-export function downloadTexture({ context: gl, texture, size }: FloatTexture, length: number) {
+/** The first elements of a texture, so many; null where nothing was read. */
+export function downloadTexture(
+  { context: gl, texture, size }: FloatTexture,
+  length: number,
+): Float32Array | null {
   const framebuffer = gl.createFramebuffer();
   gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
   gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, texture, 0);
@@ -67,6 +70,7 @@ export function downloadTexture({ context: gl, texture, size }: FloatTexture, le
   const texels = new Float32Array(4 * width * height);
   gl.readPixels(0, 0, width, height, gl.RGBA, gl.FLOAT, texels);
   gl.deleteFramebuffer(framebuffer);
+  if (texels[3] !== 1) return null;
   const elements = new Float32Array(length);
   for (let i = 0; i < length; i++) elements[i] = texels[4 * i]!;
   return elements;

@@ -44,8 +44,9 @@ const BATCHES_BEHIND = 8;
  * the bind groups that hold them, after each.
  */
 const MOST_BUFFERS = 1024;
-/** Buffers up to so many bytes are kept to read through. */
-const STAGING_KEPT = 65_536;
+/** Buffers to read through are kept up to so many bytes, and so many of each size. */
+const STAGING_BYTES = 65_536;
+const STAGING_KEPT = 16;
 /** Bytes of freed buffers kept for later ones, if more is not in use. */
 const KEPT_BYTES = 64e6;
 
@@ -81,10 +82,11 @@ export class WebGpuDevice implements Device {
   private readonly slots = new Map<string, Block>();
   /** Counts how often the slots were given back to the GPU. */
   generation = 0;
-  /** Small buffers that elements are read through. */
+  /** Small buffers that elements are read through, by their sizes: powers of two. */
   private readonly staging = new Map<number, GPUBuffer[]>();
   private freeBytes = 0;
   private slotBytes = 0;
+  private stagingBytes = 0;
   private bytes = 0;
   private buffers = 0;
   private blockCount = 0;
@@ -127,7 +129,7 @@ export class WebGpuDevice implements Device {
     this.check();
     const { dtype, size } = buffer;
     const bytes = sizeInBytes(size);
-    const staging = this.staging.get(bytes)?.pop() ?? (await this.createStaging(bytes));
+    const staging = await this.takeStaging(bytes);
     try {
       const encoder = this.gpu.createCommandEncoder();
       encoder.copyBufferToBuffer((buffer as WebGpuBuffer).held.buffer, 0, staging, 0, bytes);
@@ -143,21 +145,36 @@ export class WebGpuDevice implements Device {
     this.check();
     const floats = new Float32Array(staging.getMappedRange().slice(0, 4 * size));
     staging.unmap();
-    if (bytes > STAGING_KEPT) staging.destroy();
-    else this.staging.set(bytes, [...(this.staging.get(bytes) ?? []), staging]);
+    this.keepStaging(staging);
     return fromFloats(floats, dtype);
   }
 
-  private async createStaging(bytes: number): Promise<GPUBuffer> {
-    const [buffer, error] = await this.create(() => [
-      this.gpu.createBuffer({ size: bytes, usage: MAP_READ | COPY_TARGET }),
-    ]);
-    if (!error) return buffer[0]!;
-    buffer[0]!.destroy();
-    this.trim();
+  private async takeStaging(bytes: number): Promise<GPUBuffer> {
+    const size = bytes > STAGING_BYTES ? bytes : 2 ** Math.ceil(Math.log2(bytes));
+    const kept = this.staging.get(size)?.pop();
+    if (kept) {
+      this.stagingBytes -= size;
+      return kept;
+    }
+    const [buffer, error] = await this.create(() =>
+      this.gpu.createBuffer({ size, usage: MAP_READ | COPY_TARGET }),
+    );
+    if (!error) return buffer;
+    buffer.destroy();
     throw new OutOfMemoryError(
       `the GPU has no memory left to read ${bytes} bytes; dispose() tensors that are no longer needed`,
     );
+  }
+
+  private keepStaging(buffer: GPUBuffer): void {
+    const { size } = buffer;
+    const kept = this.staging.get(size) ?? [];
+    if (size > STAGING_BYTES || kept.length >= STAGING_KEPT) {
+      buffer.destroy();
+      return;
+    }
+    this.staging.set(size, [...kept, buffer]);
+    this.stagingBytes += size;
   }
 
   /** Creates buffers; the error is that of running out of memory. */
@@ -192,7 +209,7 @@ export class WebGpuDevice implements Device {
   }
 
   memory(): DeviceMemory {
-    const scratchBytes = this.slotBytes + this.freeBytes;
+    const scratchBytes = this.slotBytes + this.freeBytes + this.stagingBytes;
     return { bytes: this.bytes, buffers: this.buffers, scratchBytes };
   }
 
@@ -201,7 +218,13 @@ export class WebGpuDevice implements Device {
     const inputs = this.gpu.limits.maxStorageBuffersPerShaderStage - 1;
     const rewritten = rewrite(plan, { inputs, products: true });
     const pipelines = await Promise.all(rewritten.steps.map((step) => this.pipeline(step)));
-    return new WebGpuExecutable(this, this.gpu, plan, rewritten, pipelines);
+    const [executable, error] = await this.create(
+      () => new WebGpuExecutable(this, this.gpu, plan, rewritten, pipelines),
+    );
+    if (!error) return executable;
+    throw new OutOfMemoryError(
+      "the GPU has no memory left for the constants of a plan; dispose() tensors that are no longer needed",
+    );
   }
 
   /** Throws if the device can no longer be used. */
@@ -235,7 +258,6 @@ export class WebGpuDevice implements Device {
       if (taken[i]) this.keep(block);
       else block.buffer.destroy();
     });
-    this.trim();
     const bytes = requests.reduce((sum, request) => sum + request.bytes, 0);
     throw new OutOfMemoryError(
       `the GPU has no memory left for ${requests.map(({ what }) => what).join(", ")} (${bytes} bytes); ` +
@@ -280,14 +302,14 @@ export class WebGpuDevice implements Device {
     if (this.batches.length > BATCHES_BEHIND) await this.batches.shift();
   }
 
-  /** Gives back what is kept for later. Whoever ran out of memory tries again. */
-  private trim(): void {
+  trim(): void {
     for (const list of this.free.values()) for (const { buffer } of list) buffer.destroy();
     for (const { buffer } of this.slots.values()) buffer.destroy();
-    this.free.clear();
-    this.slots.clear();
+    for (const list of this.staging.values()) for (const buffer of list) buffer.destroy();
+    for (const kept of [this.free, this.slots, this.staging]) kept.clear();
     this.freeBytes = 0;
     this.slotBytes = 0;
+    this.stagingBytes = 0;
     this.generation++;
   }
 

@@ -6,6 +6,7 @@
 
 import type { Plan } from "../../../kernels/kernel.js";
 import type { DeviceBuffer, Executable } from "../../device.js";
+import { constantsCheck } from "../elements.js";
 import type { GpuPlan } from "../plan.js";
 import { type Block, sizeInBytes, type WebGpuBuffer } from "./buffer.js";
 import type { Pipeline, WebGpuDevice } from "./device.js";
@@ -50,6 +51,7 @@ export class WebGpuExecutable implements Executable {
   private readonly uniformValues: Float32Array<ArrayBuffer>;
   /** Words of the uniform blocks that hold plan constants. */
   private readonly constantWords: readonly (readonly [word: number, constant: number])[];
+  private readonly checkConstants: (constants: Float64Array) => void;
   private isWritten = false;
   private bindGroupCount = 0;
   /** The block of each temporary, … */
@@ -64,6 +66,7 @@ export class WebGpuExecutable implements Executable {
     rewritten: GpuPlan,
     pipelines: readonly Pipeline[],
   ) {
+    this.checkConstants = constantsCheck(plan);
     this.places = assignSlots(rewritten, device.largest);
     this.slots = [...new Map(this.places.flatMap((s) => (s ? [[slotKey(s), s]] : []))).values()];
     const alignment = gpu.limits.minUniformBufferOffsetAlignment;
@@ -99,6 +102,7 @@ export class WebGpuExecutable implements Executable {
   async run(inputs: readonly DeviceBuffer[], constants: Float64Array): Promise<DeviceBuffer[]> {
     const { device, plan } = this;
     device.check();
+    this.checkConstants(constants);
     const requests = plan.outputs.map((number) => {
       const { dtype, size, name } = plan.buffers[number]!;
       return { bytes: sizeInBytes(size), what: name ?? `a ${dtype} tensor of ${size} elements` };
