@@ -182,6 +182,9 @@ export function availableThreads(): number {
     : 1;
 }
 
+/** Set where a page may not start workers: the browser complains of each that is tried. */
+let isForbidden = false;
+
 /** The calling thread and its workers. If one of them fails, the caller is alone from then on. */
 export class ThreadPool {
   private readonly control = new Int32Array(new SharedArrayBuffer(4 * CONTROL_LENGTH));
@@ -199,9 +202,14 @@ export class ThreadPool {
     readonly most: number,
     private readonly patience = PATIENCE,
   ) {
-    this.threads = most;
+    this.threads = isForbidden ? 1 : most;
+    // In a browser the others follow when the first has started.
+    if (!isForbidden) this.start(nodeWorkers() ? most - 1 : Math.min(1, most - 1));
+  }
+
+  private start(count: number): void {
     try {
-      while (this.workers.length < most - 1) this.workers.push(this.startWorker());
+      while (this.workers.length < count) this.workers.push(this.startWorker());
     } catch {
       this.stop();
     }
@@ -237,11 +245,18 @@ export class ThreadPool {
       worker.unref();
       return worker;
     }
-    const source = `${WORKER_SOURCE}\nonmessage = ({ data }) => start(data);`;
+    const source = `${WORKER_SOURCE}\nonmessage = ({ data }) => { postMessage(0); start(data); };`;
     const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
     const worker = new Worker(url);
+    let hasStarted = false;
+    worker.onmessage = () => {
+      hasStarted = true;
+      URL.revokeObjectURL(url);
+      if (!this.isStopped) this.start(this.most - 1);
+    };
     worker.onerror = (event) => {
       event.preventDefault();
+      isForbidden ||= !hasStarted;
       this.stop();
     };
     worker.postMessage(data);
