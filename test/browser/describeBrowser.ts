@@ -7,6 +7,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { describeDevice } from "../conformance/describeDevice.js";
@@ -67,7 +68,11 @@ export function describeBrowser(devices: readonly BrowserDevice[]): void {
         it("what fails says so and spoils nothing", async () => {
           const found = (await run("failures", [device])) as Record<string, string>;
           expect(found.compile).toMatch(/the kernel of mul, exp, add could not be .* \/ 2,4$/s);
-          expect(found.memory).toMatch(/no memory left for .*dispose\(\).* \/ 2,4$/);
+          for (const what of ["computed", "given"]) {
+            expect(found[`no memory, ${what}`]).toMatch(/no memory left .*dispose\(\).* \/ 2,4$/);
+          }
+          expect(found["little memory, computed"]).toBe("no error: 12 / 2,4");
+          expect(found["little memory, given"]).toBe("no error: 3 / 2,4");
           expect(found.size).toMatch(/20000.*more than the \d+ .*use setDevice\("wasm"\) \/ 2,4$/);
           expect(found.float64).toMatch(/float64.*use setDevice\("wasm"\) \/ 2,4$/);
           expect(found.after).toMatch(/^no error/);
@@ -121,6 +126,17 @@ export function describeBrowser(devices: readonly BrowserDevice[]): void {
         const unexpected = opened.complaints.filter((text) => !mayComplain?.test(text));
         expect(unexpected).toEqual([]);
       });
+
+      if (device.name === "gpu") {
+        it("nothing is read from a GPU process that has ended; a new device works", async () => {
+          const said = run("computeUntilLost", [device]);
+          await setTimeout(500);
+          const session = await browser.newBrowserCDPSession();
+          await session.send("Browser.crashGpuProcess");
+          expect(await said).toMatch(/was lost.*setDevice\("gpu"\) makes a new one/);
+          expect(await run("echo", [device, [1, 2]])).toEqual([1, 2]);
+        }, 60_000);
+      }
     });
   }
 }

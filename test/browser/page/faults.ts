@@ -3,7 +3,7 @@
  * @module
  */
 
-import { realize, setDevice, tensor } from "../../../src/index.js";
+import { realize, setDevice, tensor, zeros } from "../../../src/index.js";
 import type { TestedDevice } from "../../conformance/devices.js";
 
 const takeAway: (() => void)[] = [];
@@ -54,6 +54,17 @@ export async function loseDevice({ name, options }: TestedDevice): Promise<reado
   return [reading, computing, await messageOf(tensor([1, 2]).add(1).array())];
 }
 
+/** Computes and reads one tensor after the other until there is an error or a wrong value. */
+export async function computeUntilLost({ name, options }: TestedDevice): Promise<string> {
+  await setDevice(name, options);
+  let x = zeros([10_000]);
+  for (let steps = 1; ; steps++) {
+    x = x.add(1);
+    const found = await messageOf(x.data().then(([first, second]) => [first, second]));
+    if (found !== `no error: ${steps},${steps}`) return found;
+  }
+}
+
 /** Replaces a method of the platform for the duration of some work. */
 async function replaced<T>(
   type: string,
@@ -73,8 +84,41 @@ async function replaced<T>(
   }
 }
 
+/** Has so many allocations find no memory. */
+async function withoutMemory<T>(
+  { options }: TestedDevice,
+  allocations: number,
+  work: () => Promise<T>,
+): Promise<T> {
+  let failing = allocations;
+  if (options?.backend === "webgpu") {
+    const { popErrorScope } = GPUDevice.prototype;
+    const tell = async function (this: unknown) {
+      const error = await Reflect.apply(popErrorScope, this, []);
+      return failing-- > 0 ? { message: "full" } : error;
+    };
+    return replaced("GPUDevice", "popErrorScope", tell, work);
+  }
+  // A flag is set first. What then uses the texture, of which nothing is made, fails by itself.
+  const { getError, texStorage2D } = WebGL2RenderingContext.prototype;
+  let flagged = false;
+  const allocate = function (this: unknown, ...values: unknown[]) {
+    if (failing-- > 0) flagged = true;
+    else Reflect.apply(texStorage2D, this, values);
+  };
+  const tell = function (this: unknown) {
+    if (!flagged) return Reflect.apply(getError, this, []);
+    flagged = false;
+    return 0x0505;
+  };
+  return replaced("WebGL2RenderingContext", "texStorage2D", allocate, () =>
+    replaced("WebGL2RenderingContext", "getError", tell, work),
+  );
+}
+
 /** The errors of what cannot be done, each followed by what an earlier tensor still holds. */
-export async function failures({ name, options }: TestedDevice): Promise<Record<string, string>> {
+export async function failures(device: TestedDevice): Promise<Record<string, string>> {
+  const { name, options } = device;
   await setDevice(name, options);
   const before = await realize(tensor([1, 2]).mul(2));
   const found: Record<string, string> = {};
@@ -86,17 +130,22 @@ export async function failures({ name, options }: TestedDevice): Promise<Record<
     const messages = [{ type: "error", message: "no such thing", lineNum: 1, linePos: 1 }];
     const broken = () => ({ getCompilationInfo: async () => ({ messages }) });
     await note("compile", () => replaced("GPUDevice", "createShaderModule", broken, computing(3)));
-    const full = async () => ({ message: "full" });
-    const larger = () => before.sum().broadcastTo([54_321]).mul(2).data();
-    await larger();
-    const kept = await realize(before.sum().broadcastTo([54_321]).mul(2));
-    await note("memory", () => replaced("GPUDevice", "popErrorScope", full, larger));
-    kept.dispose();
   } else {
-    const gl = "WebGL2RenderingContext";
-    await note("compile", () => replaced(gl, "getShaderParameter", () => false, computing(3)));
-    await note("memory", () => replaced(gl, "getError", () => 0x0505, computing(4)));
+    const broken = () => false;
+    await note("compile", () =>
+      replaced("WebGL2RenderingContext", "getShaderParameter", broken, computing(3)),
+    );
   }
+  // Of sizes no other tensor has.
+  const computed = () => before.sum().broadcastTo([54_321]).mul(2);
+  const given = () => tensor(new Float32Array(76_543).fill(3));
+  const compiled = await realize(computed());
+  for (const [what, make] of Object.entries({ computed, given })) {
+    const last = async () => (await realize(make())).slice(-1).item();
+    await note(`no memory, ${what}`, () => withoutMemory(device, Number.POSITIVE_INFINITY, last));
+    await note(`little memory, ${what}`, () => withoutMemory(device, 1, last));
+  }
+  compiled.dispose();
   await note("size", () => before.sum().broadcastTo([20_000, 20_000]).exp().data());
   await note("float64", () => tensor([1], { dtype: "float64" }).add(1).data());
   found.after = await messageOf(computing(5)());

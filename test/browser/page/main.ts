@@ -4,12 +4,13 @@
  */
 
 import { suites } from "../../conformance/suites.js";
-import { failures, loseDevice, refuseCommand } from "./faults.js";
+import { computeUntilLost, failures, loseDevice, refuseCommand } from "./faults.js";
 import { longAxes, textureMemory } from "./textures.js";
 import { whatComputed } from "./witness.js";
 
 const known = {
   ...suites,
+  computeUntilLost,
   failures,
   longAxes,
   loseDevice,
