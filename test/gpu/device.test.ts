@@ -3,13 +3,11 @@
  */
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { loadGpuJs } from "../../src/devices/gpu/gpujs.js";
 import * as pg from "../../src/index.js";
 import { type Tensor, tensor } from "../../src/index.js";
+import { expectWebGpu, gpuDevice, newDevice } from "./platform.js";
 
-async function gpuDevice(): Promise<GPUDevice> {
-  return (await (await loadGpuJs()).WebGPUContext.acquire()).device;
-}
+await expectWebGpu();
 
 beforeEach(async () => {
   await pg.setDevice("gpu", { backend: "webgpu" });
@@ -33,8 +31,12 @@ describe("what it refuses", () => {
   });
 
   it("integers that float32 does not hold", async () => {
+    const message = /(holds|takes) 16777217.*exact up to 2\^24/;
     const large = tensor([0, 2 ** 24 + 1], { dtype: "int32" });
-    await expect(large.add(0).data()).rejects.toThrow(/holds 16777217.*exact up to 2\^24/);
+    await expect(large.add(0).data()).rejects.toThrow(message);
+    await expect(pg.full([2], 2 ** 24 + 1, { dtype: "int32" }).data()).rejects.toThrow(message);
+    const zero = tensor([0], { dtype: "int32" });
+    await expect(zero.add(2 ** 24 + 1).data()).rejects.toThrow(message);
     expect(
       await tensor([2 ** 24, -(2 ** 24)], { dtype: "int32" })
         .mul(-1)
@@ -388,6 +390,57 @@ describe("memory and order", () => {
     expect(bytes).toBeLessThanOrEqual(before.bytes);
     expect(buffers).toBeLessThanOrEqual(before.buffers);
     expect(plansCompiled).toBe(before.plansCompiled);
+  });
+
+  it("steps of AdamW are a submission each, in which nothing is uploaded and nothing read", async () => {
+    const { init, update } = pg.adamw({ learningRate: 0.1 });
+    const x = await pg.realize(pg.randomNormal([16, 8], { seed: 1 }));
+    const gradient = pg.grad(({ w, b }: { w: Tensor; b: Tensor }) =>
+      pg.matmul(x, w).add(b).tanh().square().mean(),
+    );
+    let parameters = { w: pg.ones([8, 4]), b: pg.ones([4]) };
+    let state = init(parameters);
+    const run = async (steps: number): Promise<void> => {
+      for (let i = 0; i < steps; i++) {
+        [parameters, state] = update(gradient(parameters), state, parameters);
+        await pg.realize(parameters, state.firstMoment, state.secondMoment);
+      }
+    };
+    await run(2);
+    const submitted = vi.spyOn(GPUQueue.prototype, "submit");
+    const written = vi.spyOn(GPUQueue.prototype, "writeBuffer");
+    const read = vi.spyOn(GPUBuffer.prototype, "mapAsync");
+    await run(10);
+    expect(submitted).toHaveBeenCalledTimes(10);
+    // The constants that depend on the step.
+    expect(written).toHaveBeenCalledTimes(10);
+    expect(read).not.toHaveBeenCalled();
+    expect((await parameters.w.data())[0]).toBeLessThan(1);
+    expect(read).toHaveBeenCalledOnce();
+  });
+
+  it("what elements are read through is counted, and stays little", async () => {
+    const device = await newDevice();
+    const made = vi.spyOn(device, "createBuffer");
+    const destroyed = vi.spyOn(GPUBuffer.prototype, "destroy");
+    const tensors = Array.from({ length: 300 }, (_, i) =>
+      tensor(new Float32Array(50 * (i + 1)).fill(i)),
+    );
+    await pg.realize(tensors);
+    made.mockClear();
+    const last = async (t: Tensor): Promise<number> => (await t.data()).at(-1)!;
+    for (const [i, t] of tensors.entries()) expect(await last(t)).toBe(i);
+    expect(made.mock.calls.length).toBeLessThan(20);
+    expect((await pg.deviceStatistics()).scratchBytes).toBeLessThan(2 ** 17);
+    const together = tensors.slice(-100);
+    expect(await Promise.all(together.map(last))).toEqual(together.map((_, i) => 200 + i));
+    const { scratchBytes } = await pg.deviceStatistics();
+    expect(scratchBytes).toBeLessThan(2 ** 21);
+    const bytes = (buffers: readonly unknown[]): number =>
+      (buffers as GPUBuffer[]).reduce((sum, { size }) => sum + size, 0);
+    const left =
+      bytes(made.mock.results.map(({ value }) => value)) - bytes(destroyed.mock.contexts);
+    expect(scratchBytes).toBe(left);
   });
 
   it("constants that change are no new plan", async () => {

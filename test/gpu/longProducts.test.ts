@@ -6,6 +6,9 @@ import { beforeEach, expect, it, vi } from "vitest";
 import * as rewriting from "../../src/devices/gpu/rewrite.js";
 import * as pg from "../../src/index.js";
 import { type Tensor, tensor } from "../../src/index.js";
+import { expectWebGpu } from "./platform.js";
+
+await expectWebGpu();
 
 vi.mock("../../src/devices/gpu/rewrite.js", { spy: true });
 

@@ -21,6 +21,9 @@ import {
   tiledProduct,
 } from "../../src/devices/gpu/webgpu/matmul.js";
 import type { MatmulKernel, MatmulOperand } from "../../src/kernels/kernel.js";
+import { expectWebGpu } from "./platform.js";
+
+await expectWebGpu();
 
 let gpujs: GpuJs;
 let instance: GpuJsInstance<GpuJsKernel>;
