@@ -6,13 +6,15 @@ import { writeFileSync } from "node:fs";
 import { Command } from "commander";
 import { ALL_CASES } from "./cases/index.js";
 import { gpuCommand } from "./gpu/command.js";
+import { chosenCases, chosenContenders, contains } from "./runner/choose.js";
 import { BASELINE, CONTENDERS } from "./runner/contenders.js";
 import { machine } from "./runner/machine.js";
 import { FULL, QUICK } from "./runner/measure.js";
-import { type ProbeReport, probeAll } from "./runner/processes.js";
+import { probeAll } from "./runner/processes.js";
 import {
   caseText,
   curvesText,
+  isBroken,
   markdown,
   processText,
   type Report,
@@ -21,7 +23,7 @@ import {
 import { type CaseReport, runCase, start } from "./runner/run.js";
 
 interface Options {
-  readonly filter?: string;
+  readonly filter: string;
   readonly peers?: string;
   readonly quick?: boolean;
   readonly list?: boolean;
@@ -34,6 +36,7 @@ await new Command("npm run bench --")
   .option(
     "-f, --filter <text>",
     "only cases whose family or name contains the text; also: processes",
+    "",
   )
   .option("-p, --peers <text>", "only contenders whose name contains one of these words, by commas")
   .option("-q, --quick", "fewer cases, fewer and shorter samples")
@@ -46,21 +49,16 @@ await new Command("npm run bench --")
   .parseAsync();
 
 async function run(options: Options): Promise<void> {
-  const contains = (text: string, part: string | undefined): boolean =>
-    part === undefined || text.toLowerCase().includes(part.toLowerCase());
-  const words = options.peers?.split(",");
-  // The baseline is always there: ratios are relative to it.
-  const chosen = (name: string): boolean =>
-    name === BASELINE || !words || words.some((word) => contains(name, word.trim()));
-  const cases = ALL_CASES.filter(
-    ({ family, name, long }) =>
-      contains(`${family}: ${name}`, options.filter) && !(options.quick && long),
+  const { filter, quick = false } = options;
+  const cases = chosenCases(ALL_CASES, { filter, quick });
+  const contenders = chosenContenders(CONTENDERS, options.peers?.split(",") ?? [], BASELINE).filter(
+    ({ curve }) => !curve || cases.some((one) => one.curve === curve),
   );
-  const probed = contains("processes", options.filter);
+  const probed = contains("processes", filter);
   if (options.list) {
     for (const { family, name } of cases) console.log(`${family}: ${name}`);
     if (probed) console.log("processes: import time, first step, memory");
-    for (const { name } of CONTENDERS) console.log(`contender: ${name}`);
+    for (const { name } of contenders) console.log(`contender: ${name}`);
     return;
   }
 
@@ -68,31 +66,33 @@ async function run(options: Options): Promise<void> {
   const { cpu, cores, node, load } = here;
   console.log(`${cpu}, ${cores} cores, Node ${node}, load ${load.toFixed(1)}\n`);
   if (load > 0.5) console.log("Others are at work on this machine: trust ratios, not times.\n");
-  const effort = options.quick ? QUICK : FULL;
+  const effort = quick ? QUICK : FULL;
 
   // Processes first, while this one is small and quiet.
-  const names = CONTENDERS.map(({ name }) => name).filter(
-    (name) => chosen(name) && /prefgrad|jax|tfjs|PyTorch/.test(name),
-  );
-  const processes: ProbeReport[] = probed ? await probeAll(names, options.quick ? 1 : 5) : [];
+  const names = contenders
+    .filter(({ name, curve }) => !curve && /prefgrad|jax|tfjs|PyTorch/.test(name))
+    .map(({ name }) => name);
+  const processes = probed ? await probeAll(names, quick ? 1 : 5) : [];
   if (probed) console.log(`${processText(processes)}\n`);
 
-  const contenders = CONTENDERS.filter(({ name }) => chosen(name));
   const started = cases.length > 0 ? await start(contenders) : [];
   if (cases.length > 0) console.log(`${startedText(started)}\n`);
   const reports: CaseReport[] = [];
+  const all: Report = { machine: here, started, cases: reports, processes };
+  // After every case: what ends a long run does not take its results along.
+  const save = (): void => {
+    if (options.json) writeFileSync(options.json, `${JSON.stringify(all, null, 1)}\n`);
+    if (options.markdown) writeFileSync(options.markdown, markdown(all));
+  };
+  save();
   for (const benchmark of cases) {
     const report = await runCase(benchmark, started, { effort, baseline: BASELINE });
     reports.push(report);
+    save();
     console.log(caseText(report));
   }
   const curves = curvesText(reports);
   if (curves) console.log(curves);
   for (const one of started) if ("peer" in one) await one.peer.close?.();
-
-  const all: Report = { machine: here, started, cases: reports, processes };
-  if (options.json) writeFileSync(options.json, `${JSON.stringify(all, null, 1)}\n`);
-  if (options.markdown) writeFileSync(options.markdown, markdown(all));
-  const wrong = reports.flatMap(({ failures }) => failures);
-  if (wrong.some(({ contender }) => contender.startsWith("prefgrad"))) process.exitCode = 1;
+  if (isBroken(all)) process.exitCode = 1;
 }

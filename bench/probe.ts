@@ -5,7 +5,6 @@
  * Usage: node probe.js CONTENDER
  */
 
-import { readFileSync } from "node:fs";
 import { goldenCheck } from "./cases/gpt.js";
 import { CONTENDERS } from "./runner/contenders.js";
 import { median } from "./runner/measure.js";
@@ -13,6 +12,8 @@ import type { Probe } from "./runner/processes.js";
 import { golden, standardGpt } from "./workloads/gpt.js";
 
 const STEPS = 10;
+/** Steps in which the device's memory is looked at: garbage comes and goes. */
+const LOOKS = 5;
 
 /** What users of a package import. */
 const PACKAGES: Readonly<Record<string, () => Promise<unknown>>> = {
@@ -40,26 +41,23 @@ const task = await peer.solve.gpt!(problem);
 const losses = [(await task!.run()) as number];
 const firstStepMs = performance.now() - firstStart;
 
-let deviceBytes = 0;
 const steps: number[] = [];
 for (let step = 1; step < STEPS; step++) {
   const start = performance.now();
   losses.push((await task!.run()) as number);
   steps.push(performance.now() - start);
-  deviceBytes = Math.max(deviceBytes, (await peer.deviceBytes?.()) ?? 0);
 }
 const { chosenLogps, rejectedLogps } = golden().results["gpt-dpo"];
 goldenCheck({ ...problem, reported: STEPS })({ losses, logps: [...chosenLogps, ...rejectedLogps] });
 
-const status = readFileSync("/proc/self/status", "utf8");
-const own = 1024 * Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? Number.NaN);
-const probe: Probe = {
-  importMs,
-  firstStepMs,
-  stepMs: median(steps),
-  peakBytes: (await peer.peakMemory?.()) ?? own,
-  deviceBytes: deviceBytes || null,
-};
+// In kilobytes; on Linux no less than the peak of the process that started this one, which is smaller.
+const peakBytes = (await peer.peakMemory?.()) ?? 1024 * process.resourceUsage().maxRSS;
+// In steps of their own: looking takes time.
+let deviceBytes: number | null = null;
+for (let step = 0; peer.deviceBytes && step < LOOKS; step++) {
+  deviceBytes = Math.max(deviceBytes ?? 0, await peer.deviceBytes(task!.run));
+}
+const probe: Probe = { importMs, firstStepMs, stepMs: median(steps), peakBytes, deviceBytes };
 console.log(JSON.stringify(probe));
 await task!.close?.();
 await peer.close?.();

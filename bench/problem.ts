@@ -150,6 +150,8 @@ export interface Task {
   run(): Run | Promise<Run>;
   /** Runs may start before those before them are done; a sample ends when all are. */
   readonly overlaps?: boolean;
+  /** Work per run, where it is not the case's. */
+  readonly work?: number;
   /** Starts a run on a device of its own and does not wait for it: what it costs the processor. */
   issue?(): Promise<void>;
   /** Milliseconds of some runs, for peers in processes of their own. */
@@ -169,8 +171,8 @@ export interface Peer {
   readonly solve: {
     readonly [K in Kind]?: (problem: Problems[K]) => Task | null | Promise<Task | null>;
   };
-  /** Bytes held on the peer's device, where it tells. */
-  deviceBytes?(): number | Promise<number>;
+  /** Most bytes held on the peer's device in a run, where it tells. */
+  deviceBytes?(run: Task["run"]): Promise<number>;
   /** Peak resident memory in bytes, of peers in processes of their own. */
   peakMemory?(): Promise<number | null>;
   close?(): void | Promise<void>;

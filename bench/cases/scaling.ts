@@ -11,16 +11,16 @@ import { type GptVariant, gptProblem, productFlops } from "../workloads/gpt.js";
 import { doubleParameters, gptValue } from "../workloads/gptReference.js";
 import { draws } from "../workloads/numbers.js";
 
-const FIXED: GptVariant = { layers: 2, pairs: 2, length: 128, width: 128 };
+export const FIXED: GptVariant = { layers: 2, pairs: 2, length: 128, width: 128 };
 
 /** Step of the finite difference. */
 const H = 1e-5;
 
 /**
- * Loss and log-probabilities, and the gradient along a random direction of ±1 for every parameter,
- * which a wrong entry anywhere changes, against a central difference.
+ * Loss and log-probabilities, and the gradient, of contenders that give it, along a random direction of
+ * ±1 for every parameter, which a wrong entry anywhere changes, against a central difference.
  */
-function checker(problem: GptProblem): (results: Results) => void {
+export function differenceCheck(problem: GptProblem): (results: Results) => void {
   const start = doubleParameters(problem);
   const expected = gptValue(problem, start);
   const next = draws(11);
@@ -50,6 +50,7 @@ function checker(problem: GptProblem): (results: Results) => void {
     });
     const losses = result(results, "losses", problem.reported);
     close("loss", losses[0]!, expected.loss, 0.2 * loosest);
+    if (!problem.parameters.some(({ name }) => `grad:${name}` in results)) return;
     let found = 0;
     let square = 0;
     for (const { name, values } of problem.parameters) {
@@ -78,24 +79,26 @@ const CURVES: readonly Curve[] = [
   },
 ];
 
-export const scalingCases: readonly Case[] = CURVES.flatMap(({ name, at, variant }) =>
-  at.map((size, i) => {
-    const problem = (): GptProblem => ({
-      ...gptProblem({ ...FIXED, ...variant(size) }),
-      reported: 1,
-    });
-    return defineCase({
-      family: "scaling",
-      name: `${name} ${size}`,
-      kind: "gpt",
-      problem,
-      checker,
-      get work() {
-        return { unit: "GFLOP/s" as const, amount: 3 * productFlops(problem()) };
-      },
-      contenders: (contender) => contender.startsWith("prefgrad"),
-      curve: { name, at: size },
-      long: i > 1,
-    });
-  }),
-);
+function scalingCase(curve: string, name: string, variant: GptVariant, long: boolean): Case {
+  const problem = (): GptProblem => ({ ...gptProblem({ ...FIXED, ...variant }), reported: 1 });
+  return defineCase({
+    family: "scaling",
+    name,
+    kind: "gpt",
+    problem,
+    checker: differenceCheck,
+    get work() {
+      return { unit: "GFLOP/s" as const, amount: 3 * productFlops(problem()) };
+    },
+    contenders: (contender) => contender.startsWith("prefgrad"),
+    curve,
+    long,
+  });
+}
+
+export const scalingCases: readonly Case[] = [
+  ...CURVES.flatMap(({ name, at, variant }) =>
+    at.map((size, i) => scalingCase(name, `${name} ${size}`, variant(size), i > 1)),
+  ),
+  scalingCase("threads", "threads, rows 16", { pairs: 8 }, true),
+];

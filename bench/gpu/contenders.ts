@@ -2,7 +2,7 @@
  * Who takes part on the GPU. prefgrad comes first: in Node it is what makes WebGPU available.
  */
 
-import type { Contender } from "../runner/contenders.js";
+import type { Contender } from "../runner/case.js";
 
 /** The contender that the others are compared with. */
 export const GPU_BASELINE = "prefgrad";

@@ -36,7 +36,7 @@ export async function loadLoops(): Promise<Peer> {
 export async function loadCopy(): Promise<Peer> {
   const copy = ({ x }: { readonly x: Float32Array }): Task => {
     const y = new Float32Array(x.length);
-    return { run: () => y.set(x) };
+    return { run: () => y.set(x), work: x.byteLength + y.byteLength };
   };
   return {
     version: process.version,

@@ -49,7 +49,9 @@ export async function load(threads: number): Promise<Peer> {
     version: versionOf("prefgrad"),
     enter,
     solve: solveIn({ settled: async () => {}, overlaps: false, outputs: keep, superseded: keep }),
-    deviceBytes: async () => {
+    // Scratch memory is kept, and what a step replaces is there when it ends.
+    deviceBytes: async (run) => {
+      await run();
       const { bytes, scratchBytes } = await deviceStatistics();
       return bytes + scratchBytes;
     },
@@ -68,10 +70,6 @@ export async function loadGpu({ disposes = false } = {}): Promise<Peer> {
     version: versionOf("prefgrad"),
     enter,
     solve: solveIn({ settled, overlaps: true, outputs: dispose, superseded }),
-    deviceBytes: async () => {
-      const { bytes, scratchBytes } = await deviceStatistics();
-      return bytes + scratchBytes;
-    },
   };
 }
 

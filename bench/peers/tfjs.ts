@@ -34,7 +34,8 @@ export async function load(): Promise<Peer> {
       mlp: mlpTask,
       gpt: gptTask,
     },
-    deviceBytes: () => tf.memory().numBytes,
+    deviceBytes: async (run) =>
+      (await tf.profile(run as () => Promise<tf.TensorContainer>)).peakBytes,
   };
 }
 
@@ -45,8 +46,10 @@ function repeated(make: () => Arrays): Task {
   return {
     run: () => tf.dispose(tf.tidy(make)),
     results: async () => {
+      const made = tf.tidy(make);
       const found: Record<string, ArrayLike<number>> = {};
-      for (const [name, t] of Object.entries(tf.tidy(make))) found[name] = await t.data();
+      for (const [name, t] of Object.entries(made)) found[name] = await t.data();
+      tf.dispose(made);
       return found;
     },
   };
@@ -94,6 +97,11 @@ function layerNorm(x: tf.Tensor, weight: tf.Tensor, bias: tf.Tensor): tf.Tensor 
   return centred.div(variance.add(1e-5).sqrt()).mul(weight).add(bias);
 }
 
+/** 1 at `[i, ids[i]]`, else 0: [rows] → [rows, width]. */
+function oneHotRows(ids: Int32Array, width: number): tf.Tensor {
+  return tf.tidy(() => tf.oneHot(tf.tensor1d(ids, "int32"), width).toFloat());
+}
+
 /** `logSoftmax(x)[…, ids]`: [rows, width], ids as one-hot rows → [rows]. */
 function tokenLogProbs(x: tf.Tensor, oneHot: tf.Tensor): tf.Tensor {
   return x.mul(oneHot).sum(-1).sub(x.logSumExp(-1));
@@ -107,7 +115,7 @@ function rowsTask(problem: RowsProblem): Task {
   const weight = tf.tensor(problem.weight);
   const bias = tf.tensor(problem.bias);
   const cotangent = tf.tensor(problem.cotangent, perRow ? [rows] : shape);
-  const oneHot = perRow ? tf.oneHot(tf.tensor1d(problem.ids, "int32"), width).toFloat() : cotangent;
+  const oneHot = perRow ? oneHotRows(problem.ids, width) : cotangent;
   const functions: Record<RowsProblem["function"], (...inputs: tf.Tensor[]) => tf.Tensor> = {
     softmax: (x) => tf.softmax(x!),
     gelu: (x) => gelu(x!),
@@ -160,7 +168,7 @@ function mlpTask(problem: MlpProblem): Task {
   const width = sizes.at(-1)!;
   const goal =
     targets.kind === "classes"
-      ? tf.oneHot(tf.tensor1d(targets.labels, "int32"), width).toFloat()
+      ? oneHotRows(targets.labels, width)
       : tf.tensor(targets.values, [batch, width]);
   const layers = problem.weights.length;
   let parameters: tf.Tensor[] = problem.weights.flatMap((weight, i) => [
@@ -225,9 +233,8 @@ function gptTask(problem: GptProblem): Task {
   shifted.set(problem.mask.subarray(1));
   for (let row = 1; row <= rows; row++) shifted[row * length - 1] = 0;
   // As rows of a product: the backend has no gradient of `gather`.
-  const rowsOf = (ids: Int32Array) => tf.oneHot(tf.tensor1d(ids, "int32"), vocabulary).toFloat();
-  const tokens = rowsOf(problem.tokens);
-  const oneHot = rowsOf(targets);
+  const tokens = oneHotRows(problem.tokens, vocabulary);
+  const oneHot = oneHotRows(targets, vocabulary);
   const mask = tf.tensor2d(shifted, [rows, length]);
   const referenceChosen = tf.tensor1d(problem.referenceChosen);
   const referenceRejected = tf.tensor1d(problem.referenceRejected);

@@ -2,7 +2,7 @@
  * What a benchmark case is: a problem, how its numbers are checked, and who solves it.
  */
 
-import type { Kind, Problems, Results } from "../problem.js";
+import type { Kind, Peer, Problems, Results } from "../problem.js";
 
 /** A case of a family. */
 export interface Case<K extends Kind = Kind> {
@@ -20,8 +20,16 @@ export interface Case<K extends Kind = Kind> {
   readonly contenders?: (name: string) => boolean;
   /** Left out of short runs. */
   readonly long?: boolean;
-  /** Place on a scaling curve: cases of the family with the same curve form it. */
-  readonly curve?: { readonly name: string; readonly at: number };
+  /** The scaling curve that the case is a point of; its contenders are the points of "threads". */
+  readonly curve?: string;
+}
+
+/** A peer that may or may not start. */
+export interface Contender {
+  readonly name: string;
+  readonly load: () => Promise<Peer>;
+  /** The one scaling curve that it takes part in; all cases by default. */
+  readonly curve?: string;
 }
 
 /** Throws a {@link Mismatch} unless the numbers are right. */

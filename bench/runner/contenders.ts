@@ -4,24 +4,22 @@
  */
 
 import { availableParallelism } from "node:os";
-import type { Peer } from "../problem.js";
+import type { Contender } from "./case.js";
 
-/** A peer that may or may not start. */
-export interface Contender {
-  readonly name: string;
-  readonly load: () => Promise<Peer>;
-}
+const THREADS = availableParallelism();
 
-export const THREADS = availableParallelism();
+/** One thread, and all there are. */
+const ENDS = [...new Set([1, THREADS])];
 
 /** The contender that the others are compared with. */
 export const BASELINE = "prefgrad, 1 thread";
 
 /** All contenders. Modules load with their peer, so that one that is missing fails alone. */
 export const CONTENDERS: readonly Contender[] = [
-  ...counts().map((threads) => ({
+  ...threadCounts(THREADS).map((threads) => ({
     name: `prefgrad, ${threads} thread${threads > 1 ? "s" : ""}`,
     load: async () => (await import("../peers/prefgrad.js")).load(threads),
+    ...(ENDS.includes(threads) ? {} : { curve: "threads" }),
   })),
   {
     name: "raw kernel, 1 thread",
@@ -31,13 +29,15 @@ export const CONTENDERS: readonly Contender[] = [
   { name: "tfjs", load: async () => (await import("../peers/tfjs.js")).load() },
   { name: "Math loop", load: async () => (await import("../peers/plain.js")).loadLoops() },
   { name: "memory copy", load: async () => (await import("../peers/plain.js")).loadCopy() },
-  ...counts().map((threads) => ({
+  ...ENDS.map((threads) => ({
     name: `PyTorch, ${threads} thread${threads > 1 ? "s" : ""}`,
     load: async () => (await import("../peers/pytorch.js")).load(threads),
   })),
 ];
 
-/** One thread, and all there are. */
-function counts(): number[] {
-  return THREADS > 1 ? [1, THREADS] : [1];
+/** 1, 2, 4, … threads, and as many as there are cores. */
+function threadCounts(cores: number): number[] {
+  const counts: number[] = [];
+  for (let n = 1; n < cores; n *= 2) counts.push(n);
+  return [...counts, cores];
 }

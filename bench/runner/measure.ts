@@ -37,18 +37,35 @@ function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Samples of every entrant, in the same rounds. */
-export async function measure(entrants: readonly Entrant[], effort: Effort): Promise<Samples[]> {
-  const runs: number[] = [];
-  for (const entrant of entrants) runs.push(await warmUp(entrant, effort));
-  const samples = entrants.map((): number[] => []);
+/** Does some of a contender's work; null if it throws, which is reported. */
+export type Attempt = <T>(contender: string, work: () => T | Promise<T>) => Promise<T | null>;
+
+/** Samples of every entrant that does not throw, in the same rounds. */
+export async function measure(
+  entrants: readonly Entrant[],
+  effort: Effort,
+  attempt: Attempt,
+): Promise<Map<Entrant, Samples>> {
+  const runs = new Map<Entrant, number>();
+  const samples = new Map<Entrant, number[]>();
+  for (const entrant of entrants) {
+    const found = await attempt(entrant.name, () => warmUp(entrant, effort));
+    if (found === null) continue;
+    runs.set(entrant, found);
+    samples.set(entrant, []);
+  }
   const deadline = performance.now() + effort.caseMs;
   for (let round = 0; round < effort.rounds; round++) {
     if (round >= 3 && performance.now() > deadline) break;
-    for (const [i, { peer, task }] of entrants.entries()) {
+    for (const [entrant, own] of samples) {
+      const { name, peer, task } = entrant;
       await sleep(REST_MS);
-      await peer.enter?.();
-      samples[i]!.push((await time(task, runs[i]!)) / runs[i]!);
+      const ms = await attempt(name, async () => {
+        await peer.enter?.();
+        return time(task, runs.get(entrant)!);
+      });
+      if (ms === null) samples.delete(entrant);
+      else own.push(ms / runs.get(entrant)!);
     }
   }
   return samples;

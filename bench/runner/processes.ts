@@ -6,7 +6,6 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { median } from "./measure.js";
 import { bench } from "./paths.js";
 
 /** What a probe process prints. */
@@ -17,9 +16,9 @@ export interface Probe {
   readonly firstStepMs: number;
   /** Median milliseconds of the nine steps after it. */
   readonly stepMs: number;
-  /** Peak resident memory (VmHWM). */
+  /** Peak resident memory. */
   readonly peakBytes: number;
-  /** Most bytes held on the contender's device after a step; null where it does not tell. */
+  /** Most bytes held on the contender's device in a step; null where it does not tell. */
   readonly deviceBytes: number | null;
 }
 
@@ -51,8 +50,7 @@ export async function probeAll(names: readonly string[], rounds: number): Promis
   return names.map((contender, i) => ({ contender, probes: probes[i]!, failure: failures[i]! }));
 }
 
-/** Median of one of the numbers, null if no probe has it. */
-export function middle(report: ProbeReport, key: keyof Probe): number | null {
-  const values = report.probes.map((probe) => probe[key]).filter((value) => value !== null);
-  return values.length > 0 ? median(values) : null;
+/** One of the numbers, from every probe that has it. */
+export function numbers({ probes }: ProbeReport, key: keyof Probe): number[] {
+  return probes.map((probe) => probe[key]).filter((value) => value !== null);
 }

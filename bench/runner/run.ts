@@ -3,9 +3,15 @@
  */
 
 import type { Kind, Peer, Problems } from "../problem.js";
-import { type Case, Mismatch } from "./case.js";
-import type { Contender } from "./contenders.js";
-import { type Effort, type Entrant, measure, median, type Samples } from "./measure.js";
+import { type Case, type Contender, Mismatch } from "./case.js";
+import {
+  type Attempt,
+  type Effort,
+  type Entrant,
+  measure,
+  median,
+  type Samples,
+} from "./measure.js";
 
 /** A contender's row in a case's report. */
 export interface Row {
@@ -17,6 +23,8 @@ export interface Row {
   readonly ratio: number | null;
   /** In the case's unit of work. */
   readonly rate: number | null;
+  /** The rate over that of the memory copy in the same rounds. */
+  readonly ofCopy: number | null;
   readonly samples: Samples;
 }
 
@@ -25,26 +33,24 @@ export interface CaseReport {
   readonly family: string;
   readonly name: string;
   readonly unit: string | null;
-  readonly curve: Case["curve"] | null;
+  readonly curve: string | null;
   readonly rows: readonly Row[];
-  /** Contenders that took part and failed, with the reason. */
+  /** Contenders that took part and failed, with the first reason. */
   readonly failures: readonly { readonly contender: string; readonly reason: string }[];
 }
 
 /** A contender that started, or the reason why not. */
-export type Started = { readonly name: string } & (
-  | { readonly peer: Peer }
-  | { readonly reason: string }
-);
+export type Started = Pick<Contender, "name" | "curve"> &
+  ({ readonly peer: Peer } | { readonly reason: string });
 
 /** Starts contenders. */
 export async function start(contenders: readonly Contender[]): Promise<Started[]> {
   const started: Started[] = [];
-  for (const { name, load } of contenders) {
+  for (const { load, ...contender } of contenders) {
     try {
-      started.push({ name, peer: await load() });
+      started.push({ ...contender, peer: await load() });
     } catch (error) {
-      started.push({ name, reason: firstLine(error) });
+      started.push({ ...contender, reason: firstLine(error) });
     }
   }
   return started;
@@ -68,7 +74,19 @@ export async function runCase(
   rules: Rules,
 ): Promise<CaseReport> {
   const failures: { contender: string; reason: string }[] = [];
-  const takesPart = ({ name }: Started): boolean => {
+  const attempt: Attempt = async (contender, work) => {
+    try {
+      return await work();
+    } catch (error) {
+      const what = error instanceof Mismatch ? "wrong numbers: " : "";
+      if (!failures.some((one) => one.contender === contender)) {
+        failures.push({ contender, reason: what + firstLine(error) });
+      }
+      return null;
+    }
+  };
+  const takesPart = ({ name, curve }: Started): boolean => {
+    if (curve !== undefined && curve !== benchmark.curve) return false;
     if (!(benchmark.contenders?.(name) ?? true)) return false;
     const reason = rules.skip?.(benchmark, name) ?? null;
     if (reason !== null) failures.push({ contender: name, reason });
@@ -89,35 +107,44 @@ export async function runCase(
     const { peer } = contender;
     const solve = peer.solve[benchmark.kind] as Solve | undefined;
     if (!solve) continue;
-    try {
+    const task = await attempt(name, async () => {
       await peer.enter?.();
-      const task = await solve(problem);
-      if (!task) continue;
+      return solve(problem);
+    });
+    if (!task) continue;
+    const isRight = await attempt(name, async () => {
       if (task.results) check(await task.results());
-      entrants.push({ name, peer, task });
-    } catch (error) {
-      const what = error instanceof Mismatch ? "wrong numbers: " : "";
-      failures.push({ contender: name, reason: what + firstLine(error) });
-    }
+      return true;
+    });
+    if (isRight) entrants.push({ name, peer, task });
+    else await attempt(name, () => task.close?.());
   }
-  const samples = await measure(entrants, rules.effort);
-  for (const entrant of entrants) {
-    await entrant.peer.enter?.();
-    await rules.afterwards?.(entrant);
+  const timed = [...(await measure(entrants, rules.effort, attempt))];
+  for (const [entrant] of timed) {
+    await attempt(entrant.name, async () => {
+      await entrant.peer.enter?.();
+      await rules.afterwards?.(entrant);
+    });
   }
-  for (const { task } of entrants) await task.close?.();
+  for (const { name, task } of entrants) await attempt(name, () => task.close?.());
 
-  const baseline = samples[entrants.findIndex(({ name }) => name === rules.baseline)];
-  const rows = entrants.map(({ name }, i): Row => {
-    const own = samples[i]!;
-    const middle = median(own);
+  const baseline = timed.find(([{ name }]) => name === rules.baseline)?.[1];
+  const rateOf = ([{ task }, samples]: (typeof timed)[number]): number | null =>
+    work ? (task.work ?? work.amount) / median(samples) / 1e6 : null;
+  // What has no results to check is the copy.
+  const copy = timed.find(([{ task }]) => !task.results);
+  const copyRate = copy && rateOf(copy);
+  const rows = timed.map((one): Row => {
+    const [{ name }, own] = one;
+    const rate = rateOf(one);
     return {
       contender: name,
-      median: middle,
+      median: median(own),
       min: Math.min(...own),
       max: Math.max(...own),
       ratio: baseline ? median(own.map((sample, round) => sample / baseline[round]!)) : null,
-      rate: work ? work.amount / middle / 1e6 : null,
+      rate,
+      ofCopy: rate !== null && copyRate && one !== copy ? rate / copyRate : null,
       samples: own,
     };
   });
