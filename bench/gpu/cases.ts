@@ -7,8 +7,10 @@ import { gptCases } from "../cases/gpt.js";
 import { matmulCase } from "../cases/matmul.js";
 import { mlpCases } from "../cases/mlp.js";
 import { rowCase } from "../cases/rows.js";
-import { scalingCases } from "../cases/scaling.js";
-import type { Case } from "../runner/case.js";
+import { differenceCheck, FIXED } from "../cases/scaling.js";
+import { type Case, defineCase } from "../runner/case.js";
+import { close } from "../runner/check.js";
+import { type GptVariant, gptProblem, productFlops } from "../workloads/gpt.js";
 
 const products: readonly Case[] = [
   ...[256, 512, 1024, 2048, 4096].map((n) =>
@@ -41,10 +43,28 @@ function contenders(one: Case): Case {
   return { ...one, contenders: (name) => !name.includes("dispose") };
 }
 
-/** A step that software adapters finish; its check needs gradients, which prefgrad's peers keep. */
-const smallGpt: readonly Case[] = scalingCases
-  .filter(({ name }) => name === "sequence 64")
-  .map((one) => ({ ...one, family: "gpt", name: "two blocks, 256 tokens, step" }));
+const SMALL: GptVariant = { ...FIXED, length: 64 };
+
+/** Losses of the small GPT after 0 … 3 steps, as PyTorch computes them in double precision. */
+const SMALL_LOSSES = [0.9328234472, 0.02800802736, 0.009422042691, 0.00515356635];
+
+/** A step that software adapters finish. */
+const smallGpt: Case = defineCase({
+  family: "gpt",
+  name: "two blocks, 256 tokens, step",
+  kind: "gpt",
+  problem: () => ({ ...gptProblem(SMALL), reported: SMALL_LOSSES.length }),
+  checker: (problem) => {
+    const check = differenceCheck(problem);
+    return (results) => {
+      check(results);
+      SMALL_LOSSES.forEach((loss, k) => {
+        close(`loss after ${k} steps`, results.losses![k]!, loss, 1e-3 * loss);
+      });
+    };
+  },
+  work: { unit: "GFLOP/s", amount: 3 * productFlops(gptProblem(SMALL)) },
+});
 
 const bySize = (a: Case, b: Case): number => a.work!.amount - b.work!.amount;
 
@@ -52,7 +72,7 @@ export const GPU_CASES: readonly Case[] = [
   ...products.map(contenders),
   ...rows.map(contenders),
   ...[...mlpCases].sort(bySize).map(contenders),
-  ...smallGpt,
+  smallGpt,
   ...gptCases.filter(({ name }) => /^gpt-dpo, \w+$/.test(name)).map(contenders),
 ];
 

@@ -4,8 +4,10 @@
 
 import { writeFileSync } from "node:fs";
 import { Command } from "commander";
+import { chosenCases } from "../runner/choose.js";
 import { machine } from "../runner/machine.js";
 import { FULL, QUICK } from "../runner/measure.js";
+import { GPU_CASES } from "./cases.js";
 import { GPU_CONTENDERS } from "./contenders.js";
 import {
   adapterText,
@@ -17,7 +19,6 @@ import {
   kernelsText,
 } from "./report.js";
 import {
-  chosenCases,
   type GpuCaseReport,
   runSession,
   type SessionOptions,
@@ -65,7 +66,8 @@ async function runGpu(options: Options): Promise<void> {
     kernels: options.kernels ?? false,
   };
   if (options.list) {
-    for (const { family, name } of chosenCases(session)) console.log(`${family}: ${name}`);
+    for (const { family, name } of chosenCases(GPU_CASES, session))
+      console.log(`${family}: ${name}`);
     for (const { name } of GPU_CONTENDERS) console.log(`contender: ${name}`);
     return;
   }
@@ -83,7 +85,8 @@ async function runGpu(options: Options): Promise<void> {
     cases.push(report);
     console.log(gpuCaseText(report, start!.adapter));
   };
-  let where = `Node ${process.version}`;
+  let where = options.browser ? "Chromium" : `Node ${process.version}`;
+  let isBroken = false;
   try {
     if (options.browser) {
       // Loaded only now: the rest runs without a browser.
@@ -92,19 +95,20 @@ async function runGpu(options: Options): Promise<void> {
     } else await runSession(session, started, done);
   } catch (error) {
     console.error((error as Error).message);
-    process.exit(1);
+    isBroken = true;
   }
+  if (!start) process.exit(1);
 
   const flopRate = bestFlopRate(cases);
   for (const one of cases) {
-    if (one.kernels.length > 0) console.log(kernelsText(one, start!.adapter, flopRate));
+    if (one.kernels.length > 0) console.log(kernelsText(one, start.adapter, flopRate));
   }
-  const report: GpuReport = { machine: here, where, ...start!, cases };
+  const report: GpuReport = { machine: here, where, ...start, cases };
   if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 1)}\n`);
   if (options.markdown) writeFileSync(options.markdown, gpuMarkdown(report));
   const failed = cases.flatMap(({ failures }) => failures);
   const isFailure = ({ contender, reason }: (typeof failed)[number]): boolean =>
     contender.startsWith("prefgrad") && !reason.startsWith("skipped");
   // Dawn's threads may outlive the work.
-  process.exit(failed.some(isFailure) ? 1 : 0);
+  process.exit(isBroken || failed.some(isFailure) ? 1 : 0);
 }

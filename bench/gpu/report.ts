@@ -4,7 +4,7 @@
 
 import type { Machine } from "../runner/machine.js";
 import { median } from "../runner/measure.js";
-import { digits, duration, ratio, table } from "../runner/report.js";
+import { digits, duration, ratio, share, table } from "../runner/report.js";
 import type { Row } from "../runner/run.js";
 import type { Adapter } from "./adapter.js";
 import type { KernelTime } from "./kernels.js";
@@ -36,12 +36,6 @@ function bandwidth({ unit, costs }: GpuCaseReport, row: Row): number | null {
   return cost ? cost.counts.bytes / row.median / 1e6 : null;
 }
 
-function share(part: number | null, whole: number): string {
-  if (part === null) return "";
-  const percent = (100 * part) / whole;
-  return `${percent < 10 ? percent.toPrecision(2) : percent.toFixed(0)}%`;
-}
-
 /** A case's rows, and what each contender's run costs the processor. */
 export function gpuCaseText(report: GpuCaseReport, { copyRate }: Adapter): string {
   const { family, name, unit, rows, failures, costs } = report;
@@ -50,7 +44,7 @@ export function gpuCaseText(report: GpuCaseReport, { copyRate }: Adapter): strin
     const moved = bandwidth(report, row);
     const bytes = moved === null ? "" : `${digits(moved)} GB/s`;
     const spread = `${duration(row.min)} – ${duration(row.max)}`;
-    return `  ${row.contender.padEnd(20)} ${duration(row.median).padStart(9)}  ${ratio(row).padStart(7)}  ${rate.padStart(14)}  ${bytes.padStart(11)}  ${share(moved, copyRate).padStart(5)} of copy   ${spread}`;
+    return `  ${row.contender.padEnd(20)} ${duration(row.median).padStart(9)}  ${ratio(row).padStart(7)}  ${rate.padStart(14)}  ${bytes.padStart(11)}  ${share(moved && moved / copyRate).padStart(5)} of copy   ${spread}`;
   });
   for (const { contender, reason } of failures) lines.push(`  ${contender.padEnd(20)} ${reason}`);
   for (const cost of costs) lines.push(`    ${cost.contender.padEnd(20)} ${costText(cost)}`);
@@ -127,7 +121,7 @@ export function kernelsText(
   const lines = groups.slice(0, KERNELS_SHOWN).map((group) => {
     const { count, ms, idealMs, kind, label, workgroups, bytes } = group;
     const about = [kind, label, `${workgroups.join("×")} workgroups`, `${digits(bytes / 1e6)} MB`];
-    return `  ${`${count}×`.padStart(4)} ${duration(ms).padStart(9)}  ${share(ms, total).padStart(6)}  ideal ${duration(idealMs).padStart(9)}  ${digits(ms / idealMs).padStart(6)}×  ${about.filter(Boolean).join(" · ")}`;
+    return `  ${`${count}×`.padStart(4)} ${duration(ms).padStart(9)}  ${share(ms / total).padStart(6)}  ideal ${duration(idealMs).padStart(9)}  ${digits(ms / idealMs).padStart(6)}×  ${about.filter(Boolean).join(" · ")}`;
   });
   return `kernels of ${family}: ${name}, each by itself: ${kernels.length} in ${duration(total)}\n${lines.join("\n")}\n`;
 }
@@ -152,7 +146,7 @@ export function gpuMarkdown(report: GpuReport): string {
           ratio(row),
           one.unit === "GFLOP/s" ? digits(row.rate!) : "",
           moved === null ? "" : digits(moved),
-          share(moved, copyRate),
+          share(moved && moved / copyRate),
           cost ? `${cost.counts.kernels}` : "",
           ...(["encodeMs", "submitMs", "wholeMs"] as const).map((part) =>
             cost ? micros(cost, part) : "",

@@ -3,6 +3,7 @@
  */
 
 import type { Case } from "../runner/case.js";
+import { type Choice, chosenCases, chosenContenders } from "../runner/choose.js";
 import type { Effort, Entrant } from "../runner/measure.js";
 import { type CaseReport, runCase, start } from "../runner/run.js";
 import { type Adapter, describeAdapter } from "./adapter.js";
@@ -12,11 +13,9 @@ import { type KernelTime, timeKernels } from "./kernels.js";
 import { type Counts, encodingTime, record, settled, watchWebGpu } from "./watch.js";
 
 /** What to run; plain data, so that it can be sent to a page. */
-export interface SessionOptions {
-  readonly filter: string;
+export interface SessionOptions extends Choice {
   /** Words that names of contenders contain; none: all contenders. */
   readonly peers: readonly string[];
-  readonly quick: boolean;
   readonly effort: Effort;
   /** Cases whose runs would take longer are skipped. */
   readonly mostMs: number;
@@ -57,15 +56,6 @@ export interface SessionStart {
   readonly contenders: readonly { readonly name: string; readonly about: string }[];
 }
 
-/** Names of the cases that the options choose. */
-export function chosenCases({ filter, quick }: Pick<SessionOptions, "filter" | "quick">): Case[] {
-  const text = filter.toLowerCase();
-  return GPU_CASES.filter(
-    ({ family, name, long }) =>
-      `${family}: ${name}`.toLowerCase().includes(text) && !(quick && long),
-  );
-}
-
 /** Runs a session; tells of its start and of every case when it is done. */
 export async function runSession(
   options: SessionOptions,
@@ -73,12 +63,7 @@ export async function runSession(
   done: (report: GpuCaseReport) => void,
 ): Promise<void> {
   const { peers, mostMs, effort } = options;
-  const [first, ...others] = GPU_CONTENDERS.filter(
-    ({ name }) =>
-      name === GPU_BASELINE ||
-      peers.length === 0 ||
-      peers.some((word) => name.toLowerCase().includes(word.trim().toLowerCase())),
-  );
+  const [first, ...others] = chosenContenders(GPU_CONTENDERS, peers, GPU_BASELINE);
   const baseline = await start([first!]);
   for (const one of baseline) if ("reason" in one) throw new Error(one.reason);
   watchWebGpu();
@@ -102,7 +87,7 @@ export async function runSession(
       ? `skipped: a run would take about ${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`
       : null;
   };
-  for (const benchmark of chosenCases(options)) {
+  for (const benchmark of chosenCases(GPU_CASES, options)) {
     const costs: PlanCost[] = [];
     const kernels: KernelTime[] = [];
     const afterwards = async (entrant: Entrant): Promise<void> => {

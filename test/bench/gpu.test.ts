@@ -8,7 +8,8 @@ import type { Adapter } from "../../bench/gpu/adapter.js";
 import { GPU_CASES, seriesOf } from "../../bench/gpu/cases.js";
 import { describeKernel } from "../../bench/gpu/kernels.js";
 import { bestFlopRate, gpuCaseText, groupKernels } from "../../bench/gpu/report.js";
-import { chosenCases, type GpuCaseReport } from "../../bench/gpu/session.js";
+import type { GpuCaseReport } from "../../bench/gpu/session.js";
+import { chosenCases } from "../../bench/runner/choose.js";
 import { QUICK } from "../../bench/runner/measure.js";
 import { runCase } from "../../bench/runner/run.js";
 import { TILES, tiledProduct } from "../../src/devices/gpu/webgpu/matmul.js";
@@ -17,6 +18,16 @@ import type { MatmulKernel } from "../../src/kernels/kernel.js";
 const adapter: Adapter = { name: "a GPU", isSoftware: false, copyRate: 100, copyBytes: 2 ** 28 };
 
 describe("the cases", () => {
+  it("are of every family, and training steps are of every library that trains", () => {
+    const families = [...new Set(GPU_CASES.map(({ family }) => family))];
+    expect(families).toEqual(["matmul", "rows, forward", "rows, gradient", "mlp", "gpt"]);
+    for (const { name, contenders } of GPU_CASES.filter(({ name }) => name.endsWith("step"))) {
+      for (const contender of ["prefgrad", "prefgrad, dispose()", "jax-js"]) {
+        expect(contenders?.(contender) ?? true, `${contender} in ${name}`).toBe(true);
+      }
+    }
+  });
+
   it("of a series come from small to large", () => {
     const last = new Map<string, number>();
     for (const one of GPU_CASES) {
@@ -30,7 +41,7 @@ describe("the cases", () => {
 
   it("are chosen by family, name and effort", () => {
     const names = (filter: string, quick: boolean) =>
-      chosenCases({ filter, quick }).map(({ name }) => name);
+      chosenCases(GPU_CASES, { filter, quick }).map(({ name }) => name);
     expect(names("A·B, n", false)).toEqual(
       [256, 512, 1024, 2048, 4096].map((n) => `A·B, n = ${n}`),
     );
@@ -98,7 +109,16 @@ describe("the report", () => {
     unit: "GFLOP/s",
     curve: null,
     rows: [
-      { contender: "prefgrad", median: 2, min: 1, max: 3, ratio: 1, rate: 500, samples: [1, 2, 3] },
+      {
+        contender: "prefgrad",
+        median: 2,
+        min: 1,
+        max: 3,
+        ratio: 1,
+        rate: 500,
+        ofCopy: null,
+        samples: [1, 2, 3],
+      },
     ],
     failures: [{ contender: "jax-js", reason: "skipped: a run would take about 9.0 s" }],
     costs: [
