@@ -21,6 +21,11 @@ describe("the cases", () => {
   it("are of every family, and training steps are of every library that trains", () => {
     const families = [...new Set(GPU_CASES.map(({ family }) => family))];
     expect(families).toEqual(["matmul", "rows, forward", "rows, gradient", "mlp", "gpt"]);
+    expect(GPU_CASES.filter(({ kind }) => kind === "gpt").map(({ name }) => name)).toEqual([
+      "two blocks, 256 tokens, step",
+      "gpt-dpo, forward",
+      "gpt-dpo, step",
+    ]);
     for (const { name, contenders } of GPU_CASES.filter(({ name }) => name.endsWith("step"))) {
       for (const contender of ["prefgrad", "prefgrad, dispose()", "jax-js"]) {
         expect(contenders?.(contender) ?? true, `${contender} in ${name}`).toBe(true);
