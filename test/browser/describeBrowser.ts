@@ -101,6 +101,31 @@ export function describeBrowser(devices: readonly BrowserDevice[]): void {
         it("axes may be longer than a texture is wide", async () => {
           expect(await run("longAxes", [device])).toEqual({ "2 × 40000": 0, "40000 × 2": 0 });
         });
+
+        it("steps need not be awaited one by one", async () => {
+          let x = 0;
+          for (let i = 0; i < 200; i++) x = i - 0.9 * x;
+          for (const value of (await run("unawaited", [device, 200])) as number[]) {
+            expect(value).toBeCloseTo(x, 3);
+          }
+        });
+
+        it("small steps hold flat memory, their tensors left to garbage collection", async () => {
+          const steps = 3000;
+          const { held, last } = (await run("memory", [device, 200_000, steps])) as {
+            held: number[];
+            last: number;
+          };
+          expect(last).toBe(steps);
+          // What collections leave. Without any it would be 300 MB more.
+          const least = (from: number, to: number) => Math.min(...held.slice(from, to));
+          expect(least(steps / 2, steps)).toBeLessThan(least(0, steps / 2) + 50e6);
+        });
+
+        it("more elements than float32 has integers are addressed exactly", async () => {
+          const found = await run("beyondIntegers", [device]);
+          expect(found).toEqual({ counted: 0, read: 0, beyond: 53_039 });
+        });
       }
 
       if (device.name === "gpu") {

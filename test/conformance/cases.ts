@@ -596,6 +596,36 @@ add("both precisions in one plan", (dtype) => {
     y.cast("float32").sum(),
   ];
 });
+
+/** So many tensors, and sums of many. */
+const many = (count: number, shape: readonly number[], dtype: DType): Tensor[] =>
+  Array.from({ length: count }, (_, i) => given(shape, dtype, i));
+const total = (tensors: readonly Tensor[]): Tensor => tensors.reduce((a, b) => a.mul(0.9).add(b));
+
+add("more tensors than a shader may read", (dtype) => {
+  const sum = (count: number, ...shape: number[]): Tensor => total(many(count, shape, dtype));
+  const [first, ...rest] = many(16, [7], dtype) as [Tensor, ...Tensor[]];
+  return [
+    sum(20, 5, 3),
+    total([0, 8, 16].map((i) => total(many(24, [4, 4], dtype).slice(i, i + 8)).exp())),
+    total(rest.map((x) => x.mul(first))),
+    pg.concat(many(17, [3, 2], dtype), 1),
+    pg.concat(
+      [
+        pg.concat(many(9, [3, 2], dtype), 1).transpose(),
+        pg.concat(many(9, [18, 1], dtype), 1).slice(null, [0, 3]),
+      ],
+      1,
+    ),
+    sum(12, 4, 9).sum(1),
+    sum(10, 2, 3000).sum(1),
+    sum(9, 6, 10).sum(1).mul(sum(9, 6)),
+    sum(9, 3, 2000).max(1).add(sum(9, 3)),
+    total([pg.matmul(...(many(2, [6, 6], dtype) as [Tensor, Tensor])), ...many(14, [6, 6], dtype)]),
+    pg.gather(sum(11, 5, 3), int32([4, 0, 9, 2])),
+    pg.scatterAdd(pg.zeros([5, 3], { dtype }), int32([4, 0, 4, 2]), sum(11, 4, 3)),
+  ];
+});
 add("cumsum", (dtype) => SIZES.map((n) => pg.cumsum(given([2, n], dtype, n, 0, 1))), 4);
 add("random numbers", (dtype) => [
   numbers([33], dtype, 5),

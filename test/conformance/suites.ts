@@ -104,6 +104,52 @@ export const suites = {
     return { held, last: await x.slice(0).item() };
   },
 
+  /** What steps of `x ← i − .9x` lead to that are not awaited one by one. */
+  async unawaited({ name, options }: TestedDevice, steps: number) {
+    await setDevice(name, options);
+    let x = zeros([4]);
+    const issued: Promise<unknown>[] = [];
+    for (let i = 0; i < steps; i++) {
+      x = x.mul(-0.9).add(i);
+      if (i % 3 === 0) issued.push(realize(x));
+    }
+    const last = await x.data();
+    await Promise.all(issued);
+    return Array.from(last);
+  },
+
+  /** How many elements are wrong of a permutation of more than float32 has integers. */
+  async beyondIntegers({ name, options }: TestedDevice) {
+    await setDevice(name, options);
+    const shape = [3, 17, 5, 66_001] as const;
+    const [a, b, c, d] = shape;
+    const size = a * b * c * d;
+    const values = new Float32Array(size);
+    for (let i = 0; i < size; i++) values[i] = (i * 7919) % 1_000_003;
+    const expected = new Float32Array(size);
+    let at = 0;
+    for (let k = 0; k < c; k++) {
+      for (let i = 0; i < a; i++) {
+        for (let l = 0; l < d; l++) {
+          for (let j = 0; j < b; j++) expected[at++] = values[((i * b + j) * c + k) * d + l]! + 1;
+        }
+      }
+    }
+    const found = await realize(tensor(values, { shape }).transpose([2, 0, 3, 1]).add(1));
+    const differing = found.notEqual(tensor(expected, { shape: found.shape }));
+    // Counted where they are, for reading takes long; and those at the end are read.
+    const beyond = expected.subarray(2 ** 24);
+    const end = await found
+      .reshape([-1])
+      .slice([2 ** 24, size])
+      .data();
+    return {
+      counted: await differing.sum().item(),
+      read: beyond.filter((value, i) => value !== end[i]).length,
+      beyond: beyond.length,
+    };
+  },
+
   /** SPO's oracles in a floating-point type, in the order of their lists. */
   async oracles({ name, options, every = 1 }: TestedDevice, dtype: Float) {
     await setDevice(name, options);
