@@ -18,8 +18,8 @@ import type { RunSuite } from "./page/main.js";
 import type { Held } from "./page/textures.js";
 import { type Site, serve } from "./server.js";
 
-/** Defines the tests of devices, in a browser of their own. */
-export function describeBrowser(devices: readonly BrowserDevice[]): void {
+/** The page under test, and a browser for it, while a file's tests run. */
+export function preparePages(): { readonly directory: string; readonly browser: Browser } {
   const directory = mkdtempSync(join(tmpdir(), "prefgrad-browser-"));
   let browser: Browser;
 
@@ -31,6 +31,26 @@ export function describeBrowser(devices: readonly BrowserDevice[]): void {
     await browser?.close();
     rmSync(directory, { recursive: true, force: true });
   });
+  return {
+    directory,
+    get browser() {
+      return browser;
+    },
+  };
+}
+
+/** Has the page run a suite. */
+export const runIn =
+  ({ page }: WatchedPage): RunSuite =>
+  (name, values) =>
+    page.evaluate(
+      ([name, values]) => (globalThis as unknown as { runSuite: RunSuite }).runSuite(name, values),
+      [name, values] as const,
+    );
+
+/** Defines the tests of devices, in a browser of their own. */
+export function describeBrowser(devices: readonly BrowserDevice[]): void {
+  const pages = preparePages();
 
   for (const { headers, where, mayComplain, ...device } of devices) {
     describe(device.title, () => {
@@ -38,21 +58,15 @@ export function describeBrowser(devices: readonly BrowserDevice[]): void {
       let opened: WatchedPage;
 
       beforeAll(async () => {
-        site = await serve(directory, headers);
-        opened = await open(browser, `${site.origin}/${where === "worker" ? "?worker" : ""}`);
+        site = await serve(pages.directory, headers);
+        opened = await open(pages.browser, `${site.origin}/${where === "worker" ? "?worker" : ""}`);
       });
       afterAll(async () => {
         await opened?.page.close();
         site?.close();
       });
 
-      /** Has the page run a suite. */
-      const run: RunSuite = (name, values) =>
-        opened.page.evaluate(
-          ([name, values]) =>
-            (globalThis as unknown as { runSuite: RunSuite }).runSuite(name, values),
-          [name, values] as const,
-        );
+      const run: RunSuite = (name, values) => runIn(opened)(name, values);
 
       it("what was uploaded is read as it was, before anything is computed", async () => {
         expect(await run("echo", [device, [1.5, -2, 0]])).toEqual([1.5, -2, 0]);
@@ -156,7 +170,7 @@ export function describeBrowser(devices: readonly BrowserDevice[]): void {
         it("nothing is read from a GPU process that has ended; a new device works", async () => {
           const said = run("computeUntilLost", [device]);
           await setTimeout(500);
-          const session = await browser.newBrowserCDPSession();
+          const session = await pages.browser.newBrowserCDPSession();
           await session.send("Browser.crashGpuProcess");
           expect(await said).toMatch(/was lost.*setDevice\("gpu"\) makes a new one/);
           expect(await run("echo", [device, [1, 2]])).toEqual([1, 2]);

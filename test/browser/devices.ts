@@ -18,7 +18,7 @@ export interface BrowserDevice extends TestedDevice {
 }
 
 /** Gives the page shared memory. */
-const ISOLATED = {
+export const ISOLATED = {
   "Cross-Origin-Opener-Policy": "same-origin",
   "Cross-Origin-Embedder-Policy": "require-corp",
 } as const;
