@@ -199,6 +199,10 @@ describe("the playground", () => {
     const { page, complaints } = await open(browser, url);
     await start(page, "wasm", { ...SHORT, steps: 2000 });
     await page.locator("#status", { hasText: /^DPO: step [1-9]/ }).waitFor();
+    // Curves are drawn while it trains.
+    const isDrawn = async () => (await dots(page)).slice(0, 4).map(([first]) => first! > 20);
+    await expect.poll(isDrawn).toEqual([true, true, true, true]);
+    expect(await page.locator("#status").innerText()).toMatch(/^DPO: step/);
     await page.click("#stop");
     expect(await ending(page)).toBe("Stopped: wasm");
     const before = await savedSteps(page);

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { realize, setDevice, tensor, zeros } from "../../../src/index.js";
+import { full, realize, setDevice, tensor, zeros } from "../../../src/index.js";
 import type { TestedDevice } from "../../conformance/devices.js";
 
 const takeAway: (() => void)[] = [];
@@ -147,6 +147,18 @@ export async function failures(device: TestedDevice): Promise<Record<string, str
   }
   compiled.dispose();
   await note("size", () => before.sum().broadcastTo([20_000, 20_000]).exp().data());
+  const int32 = { dtype: "int32" } as const;
+  await note("integer, given", () =>
+    tensor([2 ** 24 + 1], int32)
+      .mul(2)
+      .data(),
+  );
+  await note("integer, filled", () => full([2], 2 ** 24 + 1, int32).data());
+  await note("integer, added", () =>
+    tensor([0], int32)
+      .add(2 ** 24 + 1)
+      .data(),
+  );
   await note("float64", () => tensor([1], { dtype: "float64" }).add(1).data());
   found.after = await messageOf(computing(5)());
   return found;
