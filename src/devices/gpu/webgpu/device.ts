@@ -181,7 +181,14 @@ export class WebGpuDevice implements Device {
   private async create<T>(make: () => T): Promise<[created: T, error: GPUError | null]> {
     this.gpu.pushErrorScope("out-of-memory");
     const created = make();
-    return [created, await this.gpu.popErrorScope()];
+    try {
+      return [created, await this.gpu.popErrorScope()];
+    } catch (error) {
+      // The device was lost; why arrives as an event of its own.
+      await this.gpu.lost;
+      this.check();
+      throw error;
+    }
   }
 
   /**
