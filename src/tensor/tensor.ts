@@ -187,7 +187,8 @@ export class Tensor {
     if (this.primitive.lowering.kind === "constant") return `Tensor ${type} = ${this.value}`;
     if (this.primitive === LEAF) {
       if (!this.host) return `Tensor ${type}`;
-      const shown = Array.from(this.host.subarray(0, 8), (x) => `${Number(x.toPrecision(6))}`);
+      const digits = this.dtype === "int32" ? 10 : 6;
+      const shown = Array.from(this.host.subarray(0, 8), (x) => `${Number(x.toPrecision(digits))}`);
       return `Tensor ${type} = ${shown.join(", ")}${this.host.length > 8 ? ", …" : ""}`;
     }
     // A rule for the gradient changes no value.

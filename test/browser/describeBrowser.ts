@@ -151,6 +151,12 @@ export function describeBrowser(devices: readonly BrowserDevice[]): void {
         expect(unexpected).toEqual([]);
       });
 
+      if (device.name === "wasm" && mayComplain) {
+        it("the page is told once that it may not start workers", () => {
+          expect(opened.complaints).toHaveLength(1);
+        });
+      }
+
       if (device.name === "gpu") {
         it("what fails says so and spoils nothing", async () => {
           const found = (await run("failures", [device])) as Record<string, string>;

@@ -50,9 +50,9 @@ export const BROWSER_DEVICES: readonly BrowserDevice[] = [
   {
     ...wasm,
     title: "wasm, cross-origin isolated",
-    options: { threads: 2 },
+    options: { threads: 3 },
     headers: ISOLATED,
-    expect: "wasm, 2 threads",
+    expect: "wasm, 3 threads",
   },
   { ...wasm, title: "wasm in a worker", where: "worker", expect: "wasm, 1 thread" },
   {
@@ -73,7 +73,7 @@ export const BROWSER_DEVICES: readonly BrowserDevice[] = [
   {
     ...wasm,
     title: "wasm under a policy that forbids workers",
-    options: { threads: 2 },
+    options: { threads: 8 },
     headers: { ...ISOLATED, "Content-Security-Policy": POLICY },
     expect: "wasm, 1 thread",
     mayComplain: /^error: Creating a worker from 'blob:.* violates .*Content Security Policy/,

@@ -119,6 +119,7 @@ describe("empty and scalar tensors", () => {
 describe("toString", () => {
   it("shows dtype, shape, and values or origin", () => {
     expect(String(tensor([[1, 2.5]]))).toBe("Tensor float32[1,2] = 1, 2.5");
+    expect(String(tensor([2147483647], { dtype: "int32" }))).toBe("Tensor int32[1] = 2147483647");
     expect(String(tensor(Array.from({ length: 9 }, (_, i) => i)))).toBe(
       "Tensor float32[9] = 0, 1, 2, 3, 4, 5, 6, 7, …",
     );
