@@ -10,8 +10,11 @@ import type { Device } from "./device.js";
 
 /** New bytes after which a collection is due, at least. */
 const LEAST_BYTES = 48e6;
-/** The share of the time that collections may take while a device has room for more garbage. */
-const MOST_TIME = 0.1;
+/**
+ * New bytes for each millisecond that a collection takes, as far as the device has them to spare: where 2 MB
+ * are made in a millisecond, collections then take a ninth of the time.
+ */
+const BYTES_PER_MILLISECOND = 16e6;
 /** Milliseconds after which other tasks get their turn. */
 const TURN = 30;
 
@@ -55,8 +58,8 @@ export class MemoryPressure {
   /** What was left by the last collection; less where more was given back since. */
   private kept = { bytes: 0, buffers: 0 };
   private turnStarted = performance.now();
-  /** Until when collections have taken too much of the time. */
-  private restUntil = 0;
+  /** Milliseconds that the last collection took. */
+  private duration = 0;
 
   /** @param collector Collects garbage. Default: {@link findCollector}'s, once it is needed. */
   constructor(
@@ -71,8 +74,7 @@ export class MemoryPressure {
     await nextTask();
     const started = performance.now();
     this.collector();
-    const ended = performance.now();
-    this.restUntil = ended + (ended - started) / MOST_TIME;
+    this.duration = performance.now() - started;
     await nextTask();
     await nextTask();
     this.kept = this.device.memory();
@@ -81,9 +83,8 @@ export class MemoryPressure {
 
   /**
    * Called between evaluations: collects garbage when the device holds twice the memory that the last
-   * collection left (but not before some tens of megabytes more, and where collections take long not
-   * before the bytes it has to spare) or very many buffers more, and gives other tasks a turn now and
-   * then.
+   * collection left (but not before some tens of megabytes more, and some hundred where collections take
+   * long) or very many buffers more, and gives other tasks a turn now and then.
    */
   async relieve(): Promise<void> {
     const { kept, device } = this;
@@ -93,7 +94,7 @@ export class MemoryPressure {
       buffers: Math.min(kept.buffers, buffers),
     };
     const { mostBuffers = Number.POSITIVE_INFINITY, spareBytes = 0 } = device;
-    const patience = performance.now() < this.restUntil ? spareBytes : 0;
+    const patience = Math.min(spareBytes, BYTES_PER_MILLISECOND * this.duration);
     const mostBytes = Math.max(LEAST_BYTES, this.kept.bytes, patience);
     if (bytes - this.kept.bytes > mostBytes || buffers - this.kept.buffers > mostBuffers) {
       await this.collect();

@@ -72,7 +72,7 @@ export interface Device extends BufferHome {
   readonly cheap: number;
   /** Buffers beyond those left last time for which garbage is looked for, however small. Default: any number. */
   readonly mostBuffers?: number;
-  /** Bytes of garbage that may wait where collections would take much of the time. Default: 0. */
+  /** Bytes of garbage that may wait where collections take long. Default: 0. */
   readonly spareBytes?: number;
   /** Why the device can no longer be used, if so. */
   readonly failure?: Error | null;
