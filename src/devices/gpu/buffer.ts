@@ -4,7 +4,7 @@
  */
 
 import type { DType } from "../../kernels/dtype.js";
-import type { BufferHome, DeviceBuffer } from "../device.js";
+import { type BufferHome, type DeviceBuffer, OutOfMemoryError } from "../device.js";
 
 /** A device that takes back what disposed buffers held. */
 export interface ResidentHome<Held> extends BufferHome {
@@ -37,4 +37,11 @@ export class ResidentBuffer<Held> implements DeviceBuffer {
     this.holding = null;
     this.home.release(this, held);
   }
+}
+
+/** The error of a GPU that has no memory `for` something or `to` do something. */
+export function outOfMemory(purpose: string): OutOfMemoryError {
+  return new OutOfMemoryError(
+    `the GPU has no memory left ${purpose}; dispose() tensors that are no longer needed, or use smaller batches`,
+  );
 }

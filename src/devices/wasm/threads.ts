@@ -204,7 +204,8 @@ export class ThreadPool {
   ) {
     this.threads = isForbidden ? 1 : most;
     // In a browser the others follow when the first has started.
-    if (!isForbidden) this.start(nodeWorkers() ? most - 1 : Math.min(1, most - 1));
+    const workers = this.threads - 1;
+    this.start(nodeWorkers() ? workers : Math.min(1, workers));
   }
 
   private start(count: number): void {

@@ -6,14 +6,8 @@
 
 import type { DType, TypedArray } from "../../../kernels/dtype.js";
 import type { Plan } from "../../../kernels/kernel.js";
-import {
-  type Device,
-  type DeviceBuffer,
-  type DeviceMemory,
-  type Executable,
-  OutOfMemoryError,
-} from "../../device.js";
-import { ResidentBuffer } from "../buffer.js";
+import type { Device, DeviceBuffer, DeviceMemory, Executable } from "../../device.js";
+import { outOfMemory, ResidentBuffer } from "../buffer.js";
 import { constantsCheck, fromFloats, toFloats } from "../elements.js";
 import type { GlKernel, GpuJs, GpuJsInstance, RunnableKernel } from "../gpujs.js";
 import { CHEAP, type GpuStep } from "../plan.js";
@@ -102,8 +96,10 @@ class WebGl2Device implements Device {
     const floats = downloadTexture((buffer as WebGl2Buffer).held, buffer.size);
     this.checkErrors("a copy of a tensor");
     // A context whose process has ended takes commands without an error until it hears of it.
-    this.isLost ||= floats === null;
-    if (floats === null) throw this.failure;
+    if (floats === null) {
+      this.isLost = true;
+      throw this.failure;
+    }
     return fromFloats(floats, buffer.dtype);
   }
 
@@ -196,12 +192,7 @@ class WebGl2Device implements Device {
       codes.add(code);
     }
     if (codes.size === 0) return;
-    if (codes.has(OUT_OF_MEMORY)) {
-      throw new OutOfMemoryError(
-        `the GPU has no memory left for ${what}; dispose() tensors that are no longer needed, or use ` +
-          "smaller batches",
-      );
-    }
+    if (codes.has(OUT_OF_MEMORY)) throw outOfMemory(`for ${what}`);
     throw new Error(
       `a command failed on WebGL2 (error ${[...codes].join(", ")}) while making ${what}`,
     );

@@ -8,14 +8,8 @@
 
 import type { DType, TypedArray } from "../../../kernels/dtype.js";
 import type { Plan } from "../../../kernels/kernel.js";
-import {
-  type Device,
-  type DeviceBuffer,
-  type DeviceMemory,
-  type Executable,
-  OutOfMemoryError,
-} from "../../device.js";
-import { ResidentBuffer } from "../buffer.js";
+import type { Device, DeviceBuffer, DeviceMemory, Executable } from "../../device.js";
+import { outOfMemory, ResidentBuffer } from "../buffer.js";
 import { fromFloats, toFloats } from "../elements.js";
 import type { GpuJs, GpuJsInstance, GpuJsKernel } from "../gpujs.js";
 import { CHEAP, type GpuStep } from "../plan.js";
@@ -161,9 +155,7 @@ export class WebGpuDevice implements Device {
     );
     if (!error) return buffer;
     buffer.destroy();
-    throw new OutOfMemoryError(
-      `the GPU has no memory left to read ${bytes} bytes; dispose() tensors that are no longer needed`,
-    );
+    throw outOfMemory(`to read ${bytes} bytes`);
   }
 
   private keepStaging(buffer: GPUBuffer): void {
@@ -229,9 +221,7 @@ export class WebGpuDevice implements Device {
       () => new WebGpuExecutable(this, this.gpu, plan, rewritten, pipelines),
     );
     if (!error) return executable;
-    throw new OutOfMemoryError(
-      "the GPU has no memory left for the constants of a plan; dispose() tensors that are no longer needed",
-    );
+    throw outOfMemory("for the constants of a plan");
   }
 
   /** Throws if the device can no longer be used. */
@@ -266,10 +256,7 @@ export class WebGpuDevice implements Device {
       else block.buffer.destroy();
     });
     const bytes = requests.reduce((sum, request) => sum + request.bytes, 0);
-    throw new OutOfMemoryError(
-      `the GPU has no memory left for ${requests.map(({ what }) => what).join(", ")} (${bytes} bytes); ` +
-        "dispose() tensors that are no longer needed, or use smaller batches",
-    );
+    throw outOfMemory(`for ${requests.map(({ what }) => what).join(", ")} (${bytes} bytes)`);
   }
 
   /** A tensor's elements in a block. */
