@@ -6,8 +6,9 @@ const execArgv = ["--expose-gc"];
 
 export default defineConfig({
   test: {
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // For what hangs: a busy machine takes several times as long as an idle one.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     // A process per file: WebAssembly memories are returned to the system when the file is done.
     pool: "forks",
     setupFiles: ["test/seed.ts"],

@@ -3,7 +3,7 @@
  * @module
  */
 
-import type { TestedDevice } from "../conformance/devices.js";
+import { part, type TestedDevice } from "../conformance/devices.js";
 
 /** A device, the page it is used on, and what it must have come to. */
 export interface BrowserDevice extends TestedDevice {
@@ -29,14 +29,10 @@ const wasm = { name: "wasm", floats: ["float32", "float64"] } as const;
 
 const gpu = { name: "gpu", floats: ["float32"], integerBits: 24 } as const;
 
-/** What takes long on a software GPU is checked in part, unless all is asked for. */
-const part = (less: Pick<TestedDevice, "every" | "gptSteps" | "gptLosses">): typeof less =>
-  process.env.PREFGRAD_CONFORMANCE === "full" ? {} : less;
-
 /** By itself, for it takes longest: it compiles and computes on one thread. */
 export const WEBGL2: BrowserDevice = {
   ...gpu,
-  ...part({ gptSteps: 1, gptLosses: 1 }),
+  ...part({ every: 3, gptSteps: 1, gptLosses: 1 }),
   title: "WebGL2",
   options: { backend: "webgl2" },
   expect: "webgl2",

@@ -46,6 +46,10 @@ export const DEVICES: readonly TestedDevice[] = [
   },
 ];
 
+/** What takes long on a software GPU is checked in part, unless all is asked for. */
+export const part = (less: Pick<TestedDevice, "every" | "gptSteps" | "gptLosses">): typeof less =>
+  process.env.PREFGRAD_CONFORMANCE === "full" ? {} : less;
+
 /** Every n-th of a list. */
 export function everyNth<T>(list: readonly T[], n: number): readonly T[] {
   return list.filter((_, i) => i % n === 2 % n);

@@ -6,13 +6,14 @@
 
 import { describe } from "vitest";
 import type { RunSuite } from "../conformance/describeDevice.js";
-import type { TestedDevice } from "../conformance/devices.js";
+import { part, type TestedDevice } from "../conformance/devices.js";
 import { suites } from "../conformance/suites.js";
 import { expectWebGpu } from "./platform.js";
 
 await expectWebGpu();
 
 const device: TestedDevice = {
+  ...part({ gptSteps: 2 }),
   title: "WebGPU in Node",
   name: "gpu",
   options: { backend: "webgpu" },

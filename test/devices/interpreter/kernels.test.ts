@@ -168,11 +168,9 @@ describe("scalar functions", () => {
   });
 
   it("computes a value that is used often once", async () => {
-    // 2²⁵ steps if each use were computed anew.
+    // 2²⁰⁰ steps if each use were computed anew: it would not end.
     let x: Tensor = tensor([1]);
-    for (let i = 0; i < 25; i++) x = x.add(x).mul(0.5);
-    const start = performance.now();
+    for (let i = 0; i < 200; i++) x = x.add(x).mul(0.5);
     expect(await x.item()).toBe(1);
-    expect(performance.now() - start).toBeLessThan(1000);
   });
 });
