@@ -1,5 +1,5 @@
 /**
- * Reductions and products large enough for every thread and every tile, against plain sums: what
+ * Reductions and products large enough for every thread, tile and turn, against plain sums: what
  * differs on the current device, in words, or null.
  * @module
  */
@@ -72,6 +72,43 @@ export const MILLION: readonly Check[] = [
       ),
   },
 ];
+
+/** Three rows of some length: their sums and maxima, also padded and looked up. */
+async function checkLength(length: number): Promise<string | null> {
+  const own = values.subarray(0, 3 * length);
+  const x = tensor(own, { shape: [3, length] });
+  const padded = x.pad([
+    [0, 0],
+    [1, 2],
+  ]);
+  const reversed = tensor(
+    Array.from({ length }, (_, i) => length - 1 - i),
+    { dtype: "int32" },
+  );
+  const rowsOf = [0, 1, 2].map((row) => own.subarray(row * length, (row + 1) * length));
+  const sums = rowsOf.map((row) => row.reduce((a, b) => a + b, 0));
+  return (
+    (await relative(x.sum(1), sums)) ??
+    (await relative(
+      x.max(1),
+      rowsOf.map((row) => Math.max(...row)),
+      0,
+    )) ??
+    (await relative(
+      padded.sub(1).square().sum(1),
+      rowsOf.map((row) => row.reduce((sum, value) => sum + (value - 1) ** 2, 3)),
+    )) ??
+    (await relative(
+      pg.gather(x, reversed, 1).mul(x).sum(1),
+      rowsOf.map((row) => row.reduce((sum, value, i) => sum + value * row[length - 1 - i]!, 0)),
+    ))
+  );
+}
+
+/** Axes around the lengths that loops over several elements a turn begin and end at. */
+export const LENGTHS: readonly Check[] = [1, 3, 4, 7, 8, 15, 16, 17, 18, 19, 31, 33].map(
+  (length) => ({ name: `of ${length} elements`, check: () => checkLength(length) }),
+);
 
 async function checkProduct(m: number, k: number, n: number): Promise<string | null> {
   const a = values.subarray(0, m * k);

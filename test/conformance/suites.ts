@@ -14,7 +14,7 @@ import { casesOf, exactCases, type OperationKind } from "./cases.js";
 import { checkExact, checkGraph, checkOperation, type Float } from "./check.js";
 import { everyNth, type TestedDevice } from "./devices.js";
 import { measureAccuracy, observeBehaviours } from "./guarantees.js";
-import { MILLION, PRODUCTS } from "./large.js";
+import { LENGTHS, MILLION, PRODUCTS } from "./large.js";
 
 /** What a list of cases gave. */
 export interface Report {
@@ -51,10 +51,10 @@ export const suites = {
   exact: (device: TestedDevice) =>
     report(exactCases(device.integerBits ?? 32), (one) => checkExact(device, one)),
 
-  /** Reductions and products of a million elements. */
+  /** Reductions and products of a million elements, and reductions of rows of all lengths. */
   async large({ name, options }: TestedDevice): Promise<Report> {
     await setDevice(name, options);
-    return report([...MILLION, ...PRODUCTS], ({ check }) => check());
+    return report([...MILLION, ...PRODUCTS, ...LENGTHS], ({ check }) => check());
   },
 
   /** Random graphs; the shortest that fails. */

@@ -11,6 +11,16 @@ import type { Affine, Condition, Expression, Lookup } from "../../../kernels/ker
 /** Most threads along one axis where several axes are used. */
 const MOST_THREADS = [524_280, 524_280, 65_535] as const;
 
+/**
+ * Points computed per turn of an innermost loop: counting takes as long as a term of a sum does, and
+ * reads that do not wait for each other overlap.
+ */
+const UNROLLED = 4;
+/** Loops of fewer turns stay as they are, … */
+const SHORTEST_UNROLLED = 16;
+/** … and those of more statements than a product's, whose copies take long to compile. */
+const MOST_UNROLLED = 4;
+
 /** A loop: one axis of the kernel, or adjacent ones that every index treats as one. */
 export interface Loop {
   readonly size: number;
@@ -34,11 +44,37 @@ export function isOpen(condition: string): boolean {
   return condition !== "true";
 }
 
+/** The statements within loops; the innermost computes several points a turn, if it is long enough. */
 export function nest(loops: readonly Loop[], statements: readonly string[]): string[] {
+  const innermost = loops.at(-1);
+  const isUnrolled =
+    innermost && innermost.size >= SHORTEST_UNROLLED && statements.length <= MOST_UNROLLED;
+  const plain = isUnrolled ? loops.slice(0, -1) : loops;
+  const body = isUnrolled ? unrolled(innermost, statements) : statements;
+  return [...plain.map((loop) => forEach(loop)), ...body, ...plain.map(() => "}")];
+}
+
+function forEach({ size, axis }: Loop, first = 0): string {
+  return `for (let i${axis} = ${first}; i${axis} < ${size}; i${axis}++) {`;
+}
+
+/** A loop that does the work of {@link UNROLLED} turns in one, in their order. */
+function unrolled(loop: Loop, statements: readonly string[]): string[] {
+  const { size, axis } = loop;
+  const turns = Math.floor(size / UNROLLED);
+  const index = `i${axis}`;
+  const locals = statements.flatMap((s) => /^(?:const|let) (\w+)/.exec(s)?.[1] ?? []);
+  const own = new RegExp(`\\b(${[index, ...locals].join("|")})\\b`, "g");
+  const copies = Array.from({ length: UNROLLED }, (_, copy) => [
+    integer(`${index}x${copy}`, `turn${axis} * ${UNROLLED} + ${copy}`),
+    ...statements.map((statement) => statement.replace(own, `$1x${copy}`)),
+  ]);
+  const rest = turns * UNROLLED;
   return [
-    ...loops.map(({ size, axis }) => `for (let i${axis} = 0; i${axis} < ${size}; i${axis}++) {`),
-    ...statements,
-    ...loops.map(() => "}"),
+    `for (let turn${axis} = 0; turn${axis} < ${turns}; turn${axis}++) {`,
+    ...copies.flat(),
+    "}",
+    ...(rest < size ? [forEach(loop, rest), ...statements, "}"] : []),
   ];
 }
 
