@@ -76,7 +76,7 @@ export const BROWSER_DEVICES: readonly BrowserDevice[] = [
   },
   {
     ...gpu,
-    // All of it is checked in Node, where shaders are compiled by the same compilers.
+    // All results are checked in Node, where shaders are compiled by the same compilers.
     ...part({ every: 6, gptSteps: 1, gptLosses: 1 }),
     title: "WebGPU",
     options: { backend: "webgpu" },

@@ -7,31 +7,17 @@ import { setDevice } from "../../src/index.js";
 import { DEVICES } from "./devices.js";
 import { LENGTHS, MILLION, PRODUCTS } from "./large.js";
 
-for (const device of DEVICES) {
-  describe(`a million elements on ${device.title}`, () => {
+const SUITES = [
+  ["a million elements", MILLION, DEVICES],
+  ["rows", LENGTHS, DEVICES],
+  ["large products", PRODUCTS, DEVICES.filter(({ name }) => name !== "interpreter")],
+] as const;
+
+for (const [title, checks, devices] of SUITES) {
+  describe.each(devices)(`${title} on $title`, (device) => {
     beforeAll(() => setDevice(device.name, device.options));
 
-    for (const { name, check } of MILLION) {
-      it(name, async () => expect(await check()).toBeNull());
-    }
-  });
-}
-
-for (const device of DEVICES) {
-  describe(`rows on ${device.title}`, () => {
-    beforeAll(() => setDevice(device.name, device.options));
-
-    for (const { name, check } of LENGTHS) {
-      it(name, async () => expect(await check()).toBeNull());
-    }
-  });
-}
-
-for (const device of DEVICES.filter(({ name }) => name !== "interpreter")) {
-  describe(`large products on ${device.title}`, () => {
-    beforeAll(() => setDevice(device.name, device.options));
-
-    for (const { name, check } of PRODUCTS) {
+    for (const { name, check } of checks) {
       it(name, async () => expect(await check()).toBeNull());
     }
   });

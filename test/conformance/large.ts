@@ -76,8 +76,8 @@ export const MILLION: readonly Check[] = [
 /** Three rows of some length: their sums and maxima, also padded and looked up. */
 async function checkLength(length: number): Promise<string | null> {
   const own = values.subarray(0, 3 * length);
-  const x = tensor(own, { shape: [3, length] });
-  const padded = x.pad([
+  const t = tensor(own, { shape: [3, length] });
+  const padded = t.pad([
     [0, 0],
     [1, 2],
   ]);
@@ -88,9 +88,9 @@ async function checkLength(length: number): Promise<string | null> {
   const rowsOf = [0, 1, 2].map((row) => own.subarray(row * length, (row + 1) * length));
   const sums = rowsOf.map((row) => row.reduce((a, b) => a + b, 0));
   return (
-    (await relative(x.sum(1), sums)) ??
+    (await relative(t.sum(1), sums)) ??
     (await relative(
-      x.max(1),
+      t.max(1),
       rowsOf.map((row) => Math.max(...row)),
       0,
     )) ??
@@ -99,7 +99,7 @@ async function checkLength(length: number): Promise<string | null> {
       rowsOf.map((row) => row.reduce((sum, value) => sum + (value - 1) ** 2, 3)),
     )) ??
     (await relative(
-      pg.gather(x, reversed, 1).mul(x).sum(1),
+      pg.gather(t, reversed, 1).mul(t).sum(1),
       rowsOf.map((row) => row.reduce((sum, value, i) => sum + value * row[length - 1 - i]!, 0)),
     ))
   );

@@ -46,16 +46,16 @@ export function isOpen(condition: string): boolean {
 
 /** The statements within loops; the innermost computes several points a turn, if it is long enough. */
 export function nest(loops: readonly Loop[], statements: readonly string[]): string[] {
-  const innermost = loops.at(-1);
+  const [loop, ...inner] = loops;
+  if (!loop) return [...statements];
   const isUnrolled =
-    innermost && innermost.size >= SHORTEST_UNROLLED && statements.length <= MOST_UNROLLED;
-  const plain = isUnrolled ? loops.slice(0, -1) : loops;
-  const body = isUnrolled ? unrolled(innermost, statements) : statements;
-  return [...plain.map((loop) => forEach(loop)), ...body, ...plain.map(() => "}")];
+    inner.length === 0 && loop.size >= SHORTEST_UNROLLED && statements.length <= MOST_UNROLLED;
+  return isUnrolled ? unrolled(loop, statements) : forEach(loop, nest(inner, statements));
 }
 
-function forEach({ size, axis }: Loop, first = 0): string {
-  return `for (let i${axis} = ${first}; i${axis} < ${size}; i${axis}++) {`;
+/** A loop, from its turn `first` on. */
+function forEach({ size, axis }: Loop, statements: readonly string[], first = 0): string[] {
+  return [`for (let i${axis} = ${first}; i${axis} < ${size}; i${axis}++) {`, ...statements, "}"];
 }
 
 /** A loop that does the work of {@link UNROLLED} turns in one, in their order. */
@@ -74,7 +74,7 @@ function unrolled(loop: Loop, statements: readonly string[]): string[] {
     `for (let turn${axis} = 0; turn${axis} < ${turns}; turn${axis}++) {`,
     ...copies.flat(),
     "}",
-    ...(rest < size ? [forEach(loop, rest), ...statements, "}"] : []),
+    ...(rest < size ? forEach(loop, statements, rest) : []),
   ];
 }
 
