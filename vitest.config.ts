@@ -1,4 +1,24 @@
+import { availableParallelism } from "node:os";
 import { configDefaults, defineConfig } from "vitest/config";
+import { longestFirst } from "./test/longestFirst.js";
+
+/** Files that take longest, longest first. `npm run check` leaves them out. */
+const LONG = [
+  "test/losses/properties.test.ts",
+  "test/conformance/operations.test.ts",
+  "test/conformance/sharing.test.ts",
+  "test/models/gptWorkload.test.ts",
+  "test/models/families.test.ts",
+  "test/bilevel/memory.test.ts",
+  "test/training/memory.test.ts",
+  "test/training/crash.test.ts",
+  "test/devices/wasm/matmul.test.ts",
+  "test/losses/extremes.test.ts",
+  "test/nn/packing.test.ts",
+  "test/conformance/computedTwice.test.ts",
+  "test/bilevel/maml.test.ts",
+  "test/devices/wasm/memory.test.ts",
+];
 
 /** Asks an engine for relaxed SIMD that does not offer it by itself: Node 20's. */
 const RELAXED_SIMD = "--experimental-wasm-relaxed-simd";
@@ -7,11 +27,13 @@ const execArgv = ["--expose-gc"];
 export default defineConfig({
   test: {
     // For what hangs: a busy machine takes several times as long as an idle one.
-    testTimeout: 120_000,
+    testTimeout: 300_000,
     hookTimeout: 120_000,
     // A process per file: WebAssembly memories are returned to the system when the file is done.
     pool: "forks",
     setupFiles: ["test/seed.ts"],
+    maxWorkers: availableParallelism(),
+    sequence: { sequencer: longestFirst(LONG) },
     projects: [
       {
         extends: true,
@@ -19,10 +41,11 @@ export default defineConfig({
           name: "library",
           include: ["test/**/*.test.ts"],
           // What needs a browser or a GPU: vitest.browser.config.ts, vitest.gpu.config.ts.
-          exclude: [...configDefaults.exclude, "test/browser/**", "test/gpu/**"],
+          exclude: [...configDefaults.exclude, ...LONG, "test/browser/**", "test/gpu/**"],
           execArgv,
         },
       },
+      { extends: true, test: { name: "library, at length", include: LONG, execArgv } },
       {
         extends: true,
         test: {

@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
+import { longestFirst } from "./test/longestFirst.js";
 
 /** Suites that need a GPU, or a software one: `npm run test:gpu`. */
 export default defineConfig({
@@ -11,6 +12,15 @@ export default defineConfig({
     setupFiles: ["test/seed.ts"],
     // The shaders of a process compile one after the other.
     maxWorkers: availableParallelism(),
+    sequence: {
+      sequencer: longestFirst([
+        "training.test.ts",
+        "products.test.ts",
+        "elementwise.test.ts",
+        "device.test.ts",
+        "views.test.ts",
+      ]),
+    },
     execArgv: ["--expose-gc"],
   },
 });

@@ -21,7 +21,7 @@ function modified(path: string): number {
   return Math.max(0, ...readdirSync(path).map((name) => modified(join(path, name))));
 }
 
-const sources = ["src", "package.json", "tsup.config.ts", "tsconfig.json"];
+const sources = ["src", "package.json", "tsup.config.ts", "tsconfig.json", "tsconfig.build.json"];
 const newest = Math.max(...sources.map((name) => modified(join(root, name))));
 const outputs = ["dist/index.js", "dist/index.d.ts"].map((name) => modified(join(root, name)));
 if (Math.min(...outputs) < newest) {

@@ -1,15 +1,18 @@
 /**
- * The generated additions as a task.
+ * The generated additions as a task: as imperfect writers answer them, or clean.
  * @module
  */
 
-import { arithmeticProblems, arithmeticTokenizer } from "./arithmetic.js";
+import { type ArithmeticProblems, arithmeticTokenizer, cleanProblems } from "./arithmetic.js";
+import { percent } from "./columns.js";
 import { InputError } from "./inputError.js";
-import { lengthOf, pairSequences, type TokenPair, tokenize } from "./pairs.js";
-import type { Settings } from "./settings.js";
+import { largest } from "./largest.js";
+import { lengthOf, type PreferencePair, tokenize, tokenizeExample } from "./pairs.js";
+import type { GeneratedTask, Settings } from "./settings.js";
 import type { Task } from "./task.js";
+import { ERROR_RATE, writtenProblems } from "./writers.js";
 
-/** Positions of the model for the generated task. */
+/** Positions of the model for the generated tasks. */
 const ARITHMETIC_CONTEXT = 24;
 
 /**
@@ -17,37 +20,59 @@ const ARITHMETIC_CONTEXT = 24;
  * @throws InputError for a context they do not fit.
  */
 export function arithmeticTask(settings: Settings): Task {
-  const { seed, heldOutPairs, trainingPairs } = settings;
+  const { task: kind, seed, heldOutPairs, trainingPairs } = settings;
   const tokenizer = arithmeticTokenizer;
-  const problems = arithmeticProblems(seed, { heldOut: heldOutPairs, pairs: trainingPairs });
-  const [supervised, training, heldOut] = [
-    problems.supervised,
-    problems.pairs,
-    problems.heldOut,
-  ].map((pairs) => pairs.map((pair) => tokenize(pair, tokenizer))) as [
-    TokenPair[],
-    TokenPair[],
-    TokenPair[],
-  ];
-  const length = Math.max(...[...supervised, ...heldOut].map(lengthOf));
+  const problemsOf = { writers: writtenProblems, clean: cleanProblems }[kind];
+  const problems = problemsOf(seed, { heldOut: heldOutPairs, pairs: trainingPairs });
+  const tokens = (pair: PreferencePair, row: number) => tokenize(pair, tokenizer, row);
+  const supervised = problems.supervised.map((example) => tokenizeExample(example, tokenizer));
+  const training = problems.pairs.map(tokens);
+  const heldOut = problems.heldOut.map(tokens);
+  const exam = problems.heldOut.map(({ prompt, answer }) =>
+    tokenizeExample({ prompt, response: answer }, tokenizer),
+  );
+  const length = largest([
+    ...supervised.map(({ promptIds, responseIds }) => promptIds.length + responseIds.length),
+    ...[...training, ...heldOut].map(lengthOf),
+  ]);
   const context = settings.context ?? ARITHMETIC_CONTEXT;
   if (length > context) {
     throw new InputError(`--context ${context}: the generated problems take ${length} tokens`);
   }
-  const padded = (pairs: TokenPair[]) => pairSequences(pairs, length, tokenizer.padding);
   return {
     tokenizer,
     context,
-    supervised: padded(supervised).chosen,
-    training: padded(training),
-    heldOut: padded(heldOut),
-    exam: {
-      prompts: heldOut.map(({ prompt }) => prompt),
-      answers: heldOut.map(({ chosen }) => chosen),
-    },
-    description: [
-      `two-digit addition, seed ${seed}: ${supervised.length} problems to learn from, ` +
-        `${training.length} preference pairs, ${heldOut.length} problems held out`,
-    ],
+    supervised,
+    training,
+    heldOut,
+    exam,
+    samples: problems.heldOut.slice(0, settings.samples).map(({ prompt, answer }) => ({
+      prompt,
+      right: answer,
+    })),
+    sampleLength: largest(exam.map(({ responseIds }) => responseIds.length)),
+    description: DESCRIPTIONS[kind](problems, seed),
   };
 }
+
+type Describe = (problems: ArithmeticProblems, seed: number) => string[];
+
+const DESCRIPTIONS: Readonly<Record<GeneratedTask, Describe>> = {
+  writers({ supervised, pairs, heldOut }, seed) {
+    const imitated = supervised.filter(({ response, answer }) => response === answer);
+    const preferred = pairs.filter(({ chosen, answer }) => chosen === answer);
+    const share = (part: readonly unknown[], all: readonly unknown[]): string =>
+      percent(part.length / all.length);
+    return [
+      `two-digit additions, answered by writers who get ${percent(ERROR_RATE)} of the digits wrong; seed ${seed}`,
+      `${supervised.length} sums with one written answer each to imitate, ${share(imitated, supervised)} of them right`,
+      `${pairs.length} pairs of two written answers, the better one chosen, ${share(preferred, pairs)} of those right; ` +
+        `${heldOut.length} sums held out`,
+    ];
+  },
+  clean: ({ supervised, pairs, heldOut }, seed) => [
+    `two-digit additions; seed ${seed}`,
+    `${supervised.length} sums with the right answer to imitate`,
+    `${pairs.length} pairs of the right answer and one with a wrong digit; ${heldOut.length} sums held out`,
+  ],
+};

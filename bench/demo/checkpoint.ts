@@ -1,21 +1,13 @@
 /**
- * Checkpoints: where a run stands, exactly. A file holds the parameters and the optimizer's moments
- * as named float32 arrays (`parameters.blocks.0.mlp.…`, `optimizer.firstMoment.…`), and as metadata
- * the phase, the step, the settings and the seconds spent. The data order needs no state: it
- * follows from the seed and the step.
+ * Checkpoints: where a run stands, exactly, as a tree in a file. It has the parameters, the optimizer's
+ * state, the phase, the step, the settings and the seconds spent.
  * @module
  */
 
-import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type AdamWState, type GptParameters, Tensor, type Tree, tensor } from "../../src/index.js";
+import { type GptParameters, loadTree, saveTree } from "../../src/index.js";
 import { InputError } from "./inputError.js";
-import {
-  decodeSafetensors,
-  encodeSafetensors,
-  type NamedArray,
-  type SafetensorsFile,
-} from "./safetensors.js";
 import type { Settings } from "./settings.js";
 import type { Snapshot } from "./train.js";
 
@@ -33,7 +25,8 @@ export interface Checkpoint extends RunState {
   readonly snapshot: Snapshot;
 }
 
-const FORMAT = "prefgrad-demo 1";
+/** Changes with what a checkpoint holds. */
+const FORMAT = "prefgrad-demo 3";
 
 /** The file of a run's last checkpoint. */
 export function checkpointPath(directory: string): string {
@@ -58,115 +51,44 @@ export async function writeCheckpoint(
   snapshot: Snapshot,
   { settings, dataDigest, seconds }: RunState,
 ): Promise<void> {
-  const { phase, step, parameters, optimizer } = snapshot;
-  const arrays = await named({ parameters, optimizer });
-  const metadata = {
-    format: FORMAT,
-    phase,
-    step: String(step),
-    settings: JSON.stringify(settings),
-    dataDigest: JSON.stringify(dataDigest),
-    seconds: JSON.stringify(seconds),
-  };
-  writeAtomically(checkpointPath(directory), encodeSafetensors({ metadata, arrays }));
+  const tree = { format: FORMAT, snapshot, settings, dataDigest, seconds };
+  await saveTree(checkpointPath(directory), tree);
 }
 
 /**
  * The run's last checkpoint.
  * @throws InputError if there is none, or the file is something else.
  */
-export function readCheckpoint(directory: string): Checkpoint {
+export async function readCheckpoint(directory: string): Promise<Checkpoint> {
   const path = checkpointPath(directory);
   if (!existsSync(path)) {
     throw new InputError(
       `--resume: ${directory} has no checkpoint; start the run without --resume`,
     );
   }
-  const { metadata, arrays } = readFile(path);
-  const parameters = unnamed("parameters", arrays) as GptParameters;
-  const step = Number(metadata.step);
-  const optimizer: AdamWState = {
-    ...(unnamed("optimizer", arrays) as Omit<AdamWState, "step">),
-    step,
-  };
-  return {
-    snapshot: { phase: metadata.phase!, step, parameters, optimizer },
-    settings: JSON.parse(metadata.settings!) as Settings,
-    dataDigest: JSON.parse(metadata.dataDigest!) as string | null,
-    seconds: JSON.parse(metadata.seconds!) as Record<string, number>,
-  };
+  const { format, ...checkpoint } = await read<Checkpoint & { format: unknown }>(path);
+  if (format === FORMAT) return checkpoint;
+  throw new InputError(`${path}: is no checkpoint of this version of the demo`);
 }
 
-/** Writes the model a phase ended with. */
+/** Writes the parameters of the model a phase ended with. */
 export async function writeModel(
   directory: string,
   phase: string,
   parameters: GptParameters,
 ): Promise<void> {
-  const arrays = await named({ parameters });
-  const metadata = { format: FORMAT, phase };
-  writeAtomically(modelPath(directory, phase), encodeSafetensors({ metadata, arrays }));
+  await saveTree(modelPath(directory, phase), parameters);
 }
 
-/** The model a phase ended with. */
-export function readModel(directory: string, phase: string): GptParameters {
-  const { arrays } = readFile(modelPath(directory, phase));
-  return unnamed("parameters", arrays) as GptParameters;
+/** The parameters of the model a phase ended with. */
+export function readModel(directory: string, phase: string): Promise<GptParameters> {
+  return read(modelPath(directory, phase));
 }
 
-function readFile(path: string): SafetensorsFile {
-  let file: SafetensorsFile;
+async function read<T>(path: string): Promise<T> {
   try {
-    file = decodeSafetensors(readFileSync(path));
+    return await loadTree<T>(path);
   } catch (error) {
     throw new InputError(`${path}: cannot be read as a checkpoint (${(error as Error).message})`);
   }
-  if (file.metadata.format !== FORMAT) {
-    throw new InputError(`${path}: is no checkpoint of this version of the demo`);
-  }
-  return file;
-}
-
-/** The tensors of a tree with their paths as names. */
-async function named(tree: unknown): Promise<Map<string, NamedArray>> {
-  const arrays = new Map<string, NamedArray>();
-  const visit = async (value: unknown, path: string): Promise<void> => {
-    if (value instanceof Tensor) {
-      arrays.set(path, { shape: value.shape, values: (await value.data()) as Float32Array });
-    } else if (typeof value === "object" && value !== null) {
-      for (const [key, child] of Object.entries(value)) {
-        await visit(child, path === "" ? key : `${path}.${key}`);
-      }
-    }
-  };
-  await visit(tree, "");
-  return arrays;
-}
-
-/** The tree whose paths start with `root`: objects, and arrays where all keys are numbers. */
-function unnamed(root: string, arrays: ReadonlyMap<string, NamedArray>): unknown {
-  const tree: Branch = {};
-  for (const [name, { shape, values }] of arrays) {
-    const [first, ...path] = name.split(".");
-    if (first !== root) continue;
-    const last = path.pop()!;
-    let branch = tree;
-    for (const key of path) {
-      branch[key] ??= {};
-      branch = branch[key] as Branch;
-    }
-    branch[last] = tensor(values, { shape });
-  }
-  return listed(tree);
-}
-
-interface Branch {
-  [key: string]: Tensor | Branch;
-}
-
-function listed(branch: Tensor | Branch): Tree {
-  if (branch instanceof Tensor) return branch;
-  const entries = Object.entries(branch).map(([key, child]) => [key, listed(child)] as const);
-  const isList = entries.length > 0 && entries.every(([key], i) => key === String(i));
-  return isList ? entries.map(([, child]) => child) : Object.fromEntries(entries);
 }

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { Checkpoint } from "./checkpoint.js";
 import { InputError } from "./inputError.js";
 import { digestOf } from "./run.js";
@@ -16,6 +16,8 @@ export interface CommandLine {
   /** Where the run's files are. */
   readonly directory: string;
   readonly resume: boolean;
+  /** Whether whatever run the directory holds may be replaced. */
+  readonly overwrite: boolean;
 }
 
 /**
@@ -25,10 +27,17 @@ export interface CommandLine {
 export function parseCommandLine(args: readonly string[]): CommandLine {
   const command = new Command("npm run demo --")
     .description(
-      "Trains a small language model on preference pairs: supervised fine-tuning, then a preference " +
-        "loss alone and the same loss with SPO, from one checkpoint and with one data order.",
+      "Trains a small language model on preference pairs: supervised fine-tuning, then from one " +
+        "checkpoint and with one data order further fine-tuning on the chosen responses, a " +
+        "preference loss alone, and the same loss with SPO.",
     )
-    .option("--data <file>", "JSONL with prompt, chosen, rejected (default: generated additions)")
+    .addOption(
+      new Option(
+        "--task <name>",
+        "additions as imperfect writers answer them, or clean: right answers (default: writers)",
+      ).choices(["writers", "clean"]),
+    )
+    .option("--data <file>", "JSONL with prompt, chosen, rejected, in place of additions")
     .option("--base <name>", "preference loss (default: dpo)")
     .option("--beta <number>", "β of the preference loss (default: the loss's own)", positive)
     .option("--gamma <number>", "weight of SPO's penalty (default: 1)", nonNegative)
@@ -38,7 +47,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
       "width of the safe region, nats per token (default: 0)",
       nonNegative,
     )
-    .option("--seed <integer>", "of data, model and data order (default: 0)", integer)
+    .option("--seed <integer>", "of data, model and data order (default: 0)", natural)
     .option("--out <directory>", "where to write", "demo-output")
     .option("--quick", "everything smaller: a check that the demo works")
     .option("--steps <integer>", "steps of each preference run", count)
@@ -47,6 +56,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     .option("--batch-size <integer>", "pairs per preference step", count)
     .option("--context <integer>", "tokens of prompt and response together, at most", count)
     .option("--drop-long", "skip pairs that are longer than the context")
+    .option("--overwrite", "replace whatever run the output directory holds")
     .option("--resume", "continue the run in the output directory; takes its options from there")
     .allowExcessArguments(false)
     .exitOverride()
@@ -61,9 +71,16 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   const {
     out,
     resume = false,
+    overwrite = false,
     ...chosen
-  } = command.opts<Partial<Choices> & { out: string; resume?: boolean }>();
-  return { chosen, directory: out, resume };
+  } = command.opts<Partial<Choices> & { out: string; resume?: boolean; overwrite?: boolean }>();
+  if (resume && overwrite) {
+    throw new InputError("--resume continues a run, --overwrite replaces it: pass one of them");
+  }
+  if (chosen.task !== undefined && chosen.data !== undefined) {
+    throw new InputError("--task is what to generate, --data what to read: pass one of them");
+  }
+  return { chosen, directory: out, resume, overwrite };
 }
 
 /**
@@ -113,6 +130,10 @@ function integer(text: string): number {
   const value = finite(text);
   if (!Number.isSafeInteger(value)) throw new InvalidArgumentError("Not an integer.");
   return value;
+}
+
+function natural(text: string): number {
+  return nonNegative(String(integer(text)));
 }
 
 function count(text: string): number {

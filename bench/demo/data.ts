@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isUtf8 } from "node:buffer";
 import { readFileSync } from "node:fs";
 import { InputError } from "./inputError.js";
 import type { PreferencePair } from "./pairs.js";
@@ -20,28 +21,51 @@ const FIELDS = ["prompt", "chosen", "rejected"] as const;
  * Reads all pairs of a file. Empty lines are skipped, other fields ignored.
  *
  * @throws InputError naming the file, and the line where there is one: for a file that cannot be
- * read or has no pairs, a line that is no JSON object, a field that is missing, empty or no text.
+ * read or has no pairs, a line that is not UTF-8 or no JSON object, a field that is missing, empty or
+ * no text.
  */
 export function readPairs(path: string): PairOfFile[] {
-  const pairs = textOf(path)
-    .split("\n")
-    .flatMap((line, index) => {
-      if (line.trim() === "") return [];
-      const place = `${path}:${index + 1}`;
-      return [{ ...pairOf(line, place), place }];
-    });
+  const pairs = linesOf(path).flatMap((line, index) => {
+    if (line.trim() === "") return [];
+    const place = `${path}:${index + 1}`;
+    return [{ ...pairOf(line, place), place }];
+  });
   if (pairs.length === 0) throw new InputError(`${path}: the file has no preference pairs`);
   return pairs;
 }
 
-function textOf(path: string): string {
+function linesOf(path: string): string[] {
+  const bytes = bytesOf(path);
+  if (!isUtf8(bytes)) throw new InputError(placeOfOther(bytes, path));
+  return bytes
+    .toString("utf8")
+    .replace(/^\uFEFF/, "")
+    .split("\n");
+}
+
+function bytesOf(path: string): Buffer {
   try {
-    return readFileSync(path, "utf8").replace(/^\uFEFF/, "");
+    return readFileSync(path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") throw new InputError(`${path}: no such file`);
     if (code === "EISDIR") throw new InputError(`${path}: is a directory, not a JSONL file`);
     throw new InputError(`${path}: cannot be read (${(error as Error).message})`);
+  }
+}
+
+/** Says where the first byte is that begins no character of UTF-8. */
+function placeOfOther(bytes: Buffer, path: string): string {
+  let [line, lineStart, at] = [1, 0, 0];
+  for (;;) {
+    const first = bytes[at]!;
+    const length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    if (!isUtf8(bytes.subarray(at, at + length))) {
+      const value = first.toString(16).toUpperCase().padStart(2, "0");
+      return `${path}:${line}: byte ${at - lineStart + 1} (0x${value}) is not UTF-8; convert the file first`;
+    }
+    at += length;
+    if (first === 0x0a) [line, lineStart] = [line + 1, at];
   }
 }
 

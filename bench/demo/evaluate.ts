@@ -3,14 +3,22 @@
  * @module
  */
 
-import { type Gpt, type GptParameters, generate, sequenceLogProbs } from "../../src/index.js";
-import { batchOf, type PairSequences } from "./pairs.js";
-import type { Exam, Task } from "./task.js";
+import {
+  type Gpt,
+  type GptParameters,
+  generate,
+  sequenceLogProbs,
+  type Tensor,
+  tensor,
+} from "../../src/index.js";
+import { largest } from "./largest.js";
+import { sideOf, type TokenExample, type TokenPair, textOf } from "./pairs.js";
+import type { Task } from "./task.js";
 
 /** Log-probabilities of both responses of each pair, summed over their tokens, nats. */
 export interface Scores {
-  readonly chosen: Float32Array;
-  readonly rejected: Float32Array;
+  readonly chosen: ArrayLike<number>;
+  readonly rejected: ArrayLike<number>;
 }
 
 /** The figures of one model. */
@@ -31,62 +39,89 @@ export interface Figures {
    */
   readonly leftBoth: number;
   /** Share of held-out problems answered exactly right by greedy decoding; null: no such problems. */
-  readonly answerAccuracy: number | null;
+  readonly greedyAccuracy: number | null;
+  /**
+   * The share that is right when answers are sampled (temperature 1), as its exact expectation: the
+   * mean of π(right answer | prompt). Null: no such problems.
+   */
+  readonly sampledAccuracy: number | null;
 }
 
-/** Sequences per forward pass of an evaluation, as a multiple of a training step's. */
-const EVALUATION_BATCHES = 2;
-
-/** What to score, and how. */
+/** How to score. */
 export interface ScoreOptions {
-  /** Pairs per forward pass, before {@link EVALUATION_BATCHES}. */
+  /** Rows of a training step; a forward pass of an evaluation has room for twice as many. */
   readonly batchSize: number;
-  /** The rows to score; default all. Others are NaN. */
-  readonly rows?: readonly number[];
   /** Is told how many are done after each batch. */
   readonly scored?: (done: number, total: number) => void | Promise<void>;
 }
 
-/**
- * The scores of pairs, a batch at a time. The last batch is filled up with its first row, so that
- * one plan serves all.
- */
+/** The scores of pairs. */
 export async function scorePairs(
   model: Gpt,
   parameters: GptParameters,
-  pairs: PairSequences,
-  { batchSize, rows = [...pairs.chosen.responseLengths.keys()], scored }: ScoreOptions,
+  pairs: readonly TokenPair[],
+  { batchSize, scored }: ScoreOptions,
 ): Promise<Scores> {
-  const { count } = pairs.chosen;
-  const chosen = new Float32Array(count).fill(Number.NaN);
-  const rejected = new Float32Array(count).fill(Number.NaN);
-  const size = Math.min(rows.length, EVALUATION_BATCHES * batchSize);
-  for (let start = 0; start < rows.length; start += size) {
-    const own = rows.slice(start, start + size);
+  const sides = pairs.flatMap((pair) => [sideOf(pair, "chosenIds"), sideOf(pair, "rejectedIds")]);
+  const logProbs = await logProbsOf(model, parameters, sides, {
+    batchSize: 2 * batchSize,
+    scored: (done) => scored?.(done / 2, pairs.length),
+  });
+  return {
+    chosen: logProbs.filter((_, i) => i % 2 === 0),
+    rejected: logProbs.filter((_, i) => i % 2 === 1),
+  };
+}
+
+/**
+ * log π(response | prompt) of each example, a batch at a time. All batches have one shape, so that one plan serves
+ * them: the last is filled up with its first example.
+ */
+async function logProbsOf(
+  model: Gpt,
+  parameters: GptParameters,
+  examples: readonly TokenExample[],
+  { batchSize, scored }: ScoreOptions,
+): Promise<Float64Array> {
+  const texts = examples.map(textOf);
+  const size = Math.min(texts.length, 2 * batchSize);
+  const length = largest(texts.map(({ ids }) => ids.length));
+  const padded = (lists: readonly ArrayLike<number>[], dtype: "int32" | "float32"): Tensor =>
+    tensor(
+      lists.map((list) => Array.from({ length }, (_, t) => list[t] ?? 0)),
+      { dtype },
+    );
+  const scores = new Float64Array(texts.length);
+  for (let start = 0; start < texts.length; start += size) {
+    const own = texts.slice(start, start + size);
     const batch = Array.from({ length: size }, (_, i) => own[i] ?? own[0]!);
-    const { ids, mask } = batchOf([pairs.chosen, pairs.rejected], batch);
-    const logProbs = await sequenceLogProbs(model.apply(parameters, ids), ids, mask).data();
-    for (const [i, row] of own.entries()) {
-      chosen[row] = logProbs[i]!;
-      rejected[row] = logProbs[size + i]!;
-    }
-    await scored?.(start + own.length, rows.length);
+    const ids = padded(
+      batch.map((text) => text.ids),
+      "int32",
+    );
+    const mask = padded(
+      batch.map((text) => text.trained),
+      "float32",
+    );
+    const logProbs = sequenceLogProbs(model.apply(parameters, ids), ids, mask);
+    scores.set((await logProbs.data()).subarray(0, own.length), start);
+    await scored?.(start + own.length, texts.length);
   }
-  return { chosen, rejected };
+  return scores;
 }
 
 /** The figures of scores, compared with the SFT checkpoint's; null where there is none yet. */
 export function figuresOf(
   scores: Scores,
   sft: Scores | null,
-  pairs: PairSequences,
-): Omit<Figures, "answerAccuracy"> {
-  const count = scores.chosen.length;
+  pairs: readonly TokenPair[],
+): Omit<Figures, keyof Accuracies> {
+  const count = pairs.length;
   const margins = marginsOf(scores);
   const before = sft && marginsOf(sft);
   return {
-    chosenPerToken: total(scores.chosen) / total(pairs.chosen.responseLengths),
-    rejectedPerToken: total(scores.rejected) / total(pairs.rejected.responseLengths),
+    chosenPerToken: total(scores.chosen) / total(pairs.map((pair) => pair.chosenIds.length)),
+    rejectedPerToken: total(scores.rejected) / total(pairs.map((pair) => pair.rejectedIds.length)),
     margin: total(margins) / count,
     preferenceAccuracy: margins.filter((margin) => margin > 0).length / count,
     rewardAccuracy: before && margins.filter((margin, i) => margin > before[i]!).length / count,
@@ -107,19 +142,42 @@ function leftBoth(scores: Scores, sft: Scores): number[] {
   );
 }
 
-/** Share of the exam's problems answered exactly right by greedy decoding. */
-export async function examine(
+/** How many of an exam's problems a model answers right. */
+export type Accuracies = Pick<Figures, "greedyAccuracy" | "sampledAccuracy">;
+
+/** The accuracies of an exam; null where there is none. */
+export async function accuraciesOf(
   model: Gpt,
   parameters: GptParameters,
-  exam: Exam,
-  { tokenizer }: Task,
-): Promise<number> {
-  const answers = await generate(model, parameters, exam.prompts, {
-    maxNewTokens: Math.max(...exam.answers.map((answer) => answer.length)),
-    stopToken: tokenizer.end,
+  { exam, tokenizer, sampleLength }: Task,
+  batchSize: number,
+): Promise<Accuracies> {
+  if (!exam) return { greedyAccuracy: null, sampledAccuracy: null };
+  const prompts = exam.map(({ promptIds }) => promptIds);
+  const answers = await generate(model, parameters, prompts, {
+    maxNewTokens: sampleLength,
+    stopTokens: tokenizer.end,
   });
-  const right = answers.filter((answer, i) => String(answer) === String(exam.answers[i]));
-  return right.length / answers.length;
+  const right = answers.filter((answer, i) => String(answer) === String(exam[i]!.responseIds));
+  const scores = await logProbsOf(model, parameters, exam, { batchSize });
+  return {
+    greedyAccuracy: right.length / answers.length,
+    sampledAccuracy: total(scores.map(Math.exp)) / answers.length,
+  };
+}
+
+/** The greedy answers to the task's samples, as text. */
+export async function answerSamples(
+  model: Gpt,
+  parameters: GptParameters,
+  { samples, sampleLength, tokenizer }: Task,
+): Promise<string[]> {
+  const prompts = samples.map(({ prompt }) => tokenizer.encode(prompt));
+  const answers = await generate(model, parameters, prompts, {
+    maxNewTokens: sampleLength,
+    stopTokens: tokenizer.end,
+  });
+  return answers.map(tokenizer.decode);
 }
 
 function total(values: ArrayLike<number>): number {

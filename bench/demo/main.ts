@@ -1,6 +1,7 @@
 /**
- * The demo: trains a small language model on preference pairs, with a preference loss alone and
- * with the same loss kept in the safe region by SPO, and shows what became of both.
+ * The demo: trains a small language model on preference pairs, by imitation of the chosen responses,
+ * with a preference loss alone and with the same loss kept in the safe region by SPO, and shows what
+ * became of each.
  * `npm run demo -- --help` lists the options.
  * @module
  */
@@ -8,24 +9,29 @@
 import { readCheckpoint } from "./checkpoint.js";
 import { duration } from "./columns.js";
 import { checkResume, parseCommandLine } from "./commandLine.js";
+import { checkReplaceable, reportPath } from "./directory.js";
 import { InputError } from "./inputError.js";
 import { metricsPath } from "./metrics.js";
 import { checkLoss } from "./objectives.js";
-import { type RunResult, reportPath, run } from "./run.js";
+import { digestOf, type RunResult, run } from "./run.js";
 import { phasesOf, settingsFor } from "./settings.js";
 import { taskOf } from "./task.js";
 import { figuresTable, progressOn } from "./terminal.js";
+import { verdict } from "./verdict.js";
 
 const EXIT_INPUT = 2;
 const EXIT_INTERRUPTED = 130;
 
 async function main(args: readonly string[]): Promise<number> {
-  const { chosen, directory, resume } = parseCommandLine(args);
-  const checkpoint = resume ? readCheckpoint(directory) : null;
+  const { chosen, directory, resume, overwrite } = parseCommandLine(args);
+  const checkpoint = resume ? await readCheckpoint(directory) : null;
   if (checkpoint) checkResume(chosen, checkpoint);
   const settings = checkpoint?.settings ?? settingsFor(chosen);
   checkLoss(settings);
   const task = taskOf(settings);
+  if (!resume && !overwrite) {
+    await checkReplaceable(directory, settings, digestOf(settings.data));
+  }
   for (const line of task.description) console.log(line);
 
   const stopping = new AbortController();
@@ -52,13 +58,14 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const { finished, figures, seconds } = result;
   if (figures.size > 0) console.log(`\n${figuresTable(figures, seconds)}\n`);
+  if (finished) for (const sentence of verdict(settings, figures)) console.log(sentence);
   if (!finished) {
     console.error(`stopped; continue with: npm run demo -- --resume --out ${directory}`);
     return EXIT_INTERRUPTED;
   }
   const total = Object.values(seconds).reduce((sum, spent) => sum + spent, 0);
   console.log(
-    `${duration(total)}; curves in ${reportPath(directory)}, numbers in ${metricsPath(directory)}`,
+    `\n${duration(total)}; answers and curves in ${reportPath(directory)}, numbers in ${metricsPath(directory)}`,
   );
   return 0;
 }

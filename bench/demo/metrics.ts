@@ -1,8 +1,9 @@
 /**
  * `metrics.jsonl`: everything a run measured, one JSON object a line, written as it happens. The
  * first line has the settings; a `step` line what a training step saw of its batch before it
- * changed the model; an `evaluation` line the figures on held-out data after a step. No line holds
- * a time, so equal settings give equal files.
+ * changed the model; an `evaluation` line the figures on held-out data after a step; a `samples` line
+ * what a phase's model answers to held-out prompts. No line holds a time, so equal settings give
+ * equal files.
  * @module
  */
 
@@ -16,7 +17,8 @@ import type { Settings } from "./settings.js";
 export type MetricsRow =
   | { readonly kind: "run"; readonly settings: Settings }
   | StepRow
-  | ({ readonly kind: "evaluation"; readonly phase: string; readonly step: number } & Figures);
+  | ({ readonly kind: "evaluation"; readonly phase: string; readonly step: number } & Figures)
+  | SamplesRow;
 
 /** What a training step saw of its batch. */
 export interface StepRow {
@@ -24,6 +26,14 @@ export interface StepRow {
   readonly phase: string;
   readonly step: number;
   readonly [metric: string]: number | string;
+}
+
+/** The greedy answers of a phase's model to the task's samples. */
+export interface SamplesRow {
+  readonly kind: "samples";
+  readonly phase: string;
+  readonly step: number;
+  readonly answers: readonly string[];
 }
 
 /** The rows of a run, on disk and in memory. */

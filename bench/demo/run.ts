@@ -4,23 +4,21 @@
  */
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
+import { lastFigures } from "./charts.js";
 import {
   type Checkpoint,
-  checkpointPath,
-  modelPath,
   type RunState,
   readModel,
   writeAtomically,
   writeCheckpoint,
   writeModel,
 } from "./checkpoint.js";
+import { clearDirectory, reportPath } from "./directory.js";
 import type { Figures } from "./evaluate.js";
-import { InputError } from "./inputError.js";
-import { continueMetrics, createMetrics, type MetricsLog, metricsPath } from "./metrics.js";
+import { continueMetrics, createMetrics, type MetricsLog } from "./metrics.js";
 import { reportHtml } from "./report.js";
-import { phasesOf, type Settings } from "./settings.js";
+import { phasesOf, type Settings, stepsOf } from "./settings.js";
 import type { Task } from "./task.js";
 import { type Observer, train } from "./train.js";
 
@@ -48,18 +46,13 @@ export interface RunResult {
   readonly seconds: Readonly<Record<string, number>>;
 }
 
-/** The report of a run. */
-export function reportPath(directory: string): string {
-  return join(directory, "report.html");
-}
-
 /** Runs the settings, or continues, until the end or the signal. */
 export async function run(options: RunOptions): Promise<RunResult> {
   const { settings, task, directory, checkpoint, signal, observer = {} } = options;
   const phases = phasesOf(settings);
   const metrics = checkpoint
     ? continueMetrics(directory, settings, phases, checkpoint.snapshot)
-    : startDirectory(directory, settings, phases);
+    : await startMetrics(directory, settings);
   const dataDigest = digestOf(settings.data);
   const clock = new Clock(checkpoint?.seconds ?? {});
   const writeReport = (): void =>
@@ -68,6 +61,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
       reportHtml({
         settings,
         description: task.description,
+        samples: task.samples,
         rows: metrics.rows,
         seconds: clock.seconds,
       }),
@@ -90,6 +84,10 @@ export async function run(options: RunOptions): Promise<RunResult> {
       metrics.append({ kind: "evaluation", phase, step, ...figures });
       observer.evaluation?.(phase, step, figures);
     },
+    samples(phase, step, answers) {
+      metrics.append({ kind: "samples", phase, step, answers });
+      observer.samples?.(phase, step, answers);
+    },
     async checkpoint(snapshot) {
       clock.stop();
       const state: RunState = { settings, dataDigest, seconds: clock.seconds };
@@ -104,7 +102,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
   };
   const from = checkpoint && {
     snapshot: checkpoint.snapshot,
-    sft: checkpoint.snapshot.phase === phases[0] ? null : readModel(directory, phases[0]),
+    sft: checkpoint.snapshot.phase === phases[0] ? null : await readModel(directory, phases[0]),
   };
   const finished = await train(settings, task, recorder, {
     ...(signal && { signal }),
@@ -112,7 +110,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
   });
   clock.stop();
   writeReport();
-  return { finished, figures: lastFigures(metrics), seconds: clock.seconds };
+  return { finished, figures: lastFigures(metrics.rows), seconds: clock.seconds };
 }
 
 /** SHA-256 of a data file, to notice that it changed; null for generated data. */
@@ -120,35 +118,9 @@ export function digestOf(data: string | null): string | null {
   return data === null ? null : createHash("sha256").update(readFileSync(data)).digest("hex");
 }
 
-function stepsOf(settings: Settings, phase: string): number {
-  return phase === phasesOf(settings)[0] ? settings.sftSteps : settings.steps;
-}
-
-function startDirectory(
-  directory: string,
-  settings: Settings,
-  phases: readonly string[],
-): MetricsLog {
-  try {
-    mkdirSync(directory, { recursive: true });
-  } catch (error) {
-    throw new InputError(`--out ${directory}: cannot be created (${(error as Error).message})`);
-  }
-  const earlier = [
-    checkpointPath(directory),
-    metricsPath(directory),
-    reportPath(directory),
-    ...phases.map((phase) => modelPath(directory, phase)),
-  ];
-  for (const path of earlier) if (existsSync(path)) rmSync(path);
+async function startMetrics(directory: string, settings: Settings): Promise<MetricsLog> {
+  await clearDirectory(directory, settings);
   return createMetrics(directory, settings);
-}
-
-/** Each phase's last evaluation. */
-export function lastFigures({ rows }: Pick<MetricsLog, "rows">): Map<string, Figures> {
-  const figures = new Map<string, Figures>();
-  for (const row of rows) if (row.kind === "evaluation") figures.set(row.phase, row);
-  return figures;
 }
 
 /** Seconds by phase. */

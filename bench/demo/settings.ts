@@ -3,9 +3,14 @@
  * @module
  */
 
+/** What is generated: additions as imperfect writers answer them, or right answers. */
+export type GeneratedTask = "writers" | "clean";
+
 /** Settings a user can name; the values of a run are in {@link Settings}. */
 export interface Choices {
-  /** A JSONL file of preference pairs; null: generated additions. */
+  /** The generated task, where there is no file. */
+  readonly task: GeneratedTask;
+  /** A JSONL file of preference pairs; null: the generated task. */
   readonly data: string | null;
   /** Everything smaller, for a check that the demo works. */
   readonly quick: boolean;
@@ -42,6 +47,8 @@ export interface Settings extends Choices {
   readonly heldOutPairs: number;
   /** Pairs to train preferences on, at most. */
   readonly trainingPairs: number;
+  /** Held-out prompts whose answers are shown. */
+  readonly samples: number;
   /** Steps from one evaluation on held-out pairs to the next. */
   readonly evaluateEvery: number;
   readonly sftEvaluateEvery: number;
@@ -61,20 +68,41 @@ const COMMON = {
   learningRate: 5e-4,
   sftLearningRate: 2e-3,
   model: { width: 64, layers: 2, heads: 4 },
+  samples: 8,
   checkpointEvery: 50,
 };
 
-const GENERATED = {
+const WRITERS = {
+  steps: 160,
+  sftSteps: 500,
+  batchSize: 32,
+  heldOutPairs: 400,
+  trainingPairs: 512,
+  evaluateEvery: 20,
+  sftEvaluateEvery: 100,
+};
+
+const WRITERS_QUICK = {
+  steps: 40,
+  sftSteps: 300,
+  batchSize: 32,
+  heldOutPairs: 100,
+  trainingPairs: 256,
+  evaluateEvery: 10,
+  sftEvaluateEvery: 100,
+};
+
+const CLEAN = {
   steps: 200,
   sftSteps: 1000,
   batchSize: 32,
   heldOutPairs: 400,
   trainingPairs: 512,
-  evaluateEvery: 10,
+  evaluateEvery: 20,
   sftEvaluateEvery: 100,
 };
 
-const GENERATED_QUICK = {
+const CLEAN_QUICK = {
   steps: 40,
   sftSteps: 600,
   batchSize: 32,
@@ -104,14 +132,31 @@ const FILE_QUICK = {
   sftEvaluateEvery: 10,
 };
 
+const SIZES = {
+  writers: { full: WRITERS, quick: WRITERS_QUICK },
+  clean: { full: CLEAN, quick: CLEAN_QUICK },
+  file: { full: FILE, quick: FILE_QUICK },
+};
+
 /** The settings for what a user chose, the rest by default. */
 export function settingsFor(chosen: Partial<Choices>): Settings {
-  const { data = null, quick = false } = chosen;
-  const sizes = data === null ? (quick ? GENERATED_QUICK : GENERATED) : quick ? FILE_QUICK : FILE;
-  return { ...COMMON, ...sizes, ...chosen, data, quick };
+  const { task = "writers", data = null, quick = false } = chosen;
+  const sizes = SIZES[data === null ? task : "file"][quick ? "quick" : "full"];
+  return { ...COMMON, ...sizes, ...chosen, task, data, quick };
 }
 
-/** The run's phases in order: `sft`, the base loss, the base loss with SPO. */
-export function phasesOf({ base }: Settings): [sft: string, base: string, spo: string] {
-  return ["sft", base, `${base}+spo`];
+/** Steps of a phase. */
+export function stepsOf(settings: Settings, phase: string): number {
+  return phase === phasesOf(settings)[0] ? settings.sftSteps : settings.steps;
+}
+
+/** Names of a run's phases. */
+export type Phases = readonly [sft: string, chosen: string, base: string, spo: string];
+
+/**
+ * The run's phases in order: `sft`, and from its model three others with the same pairs: more of the
+ * same on the chosen responses, the base loss, the base loss with SPO.
+ */
+export function phasesOf({ base }: Pick<Settings, "base">): Phases {
+  return ["sft", "sft-chosen", base, `${base}+spo`];
 }

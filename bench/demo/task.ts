@@ -6,15 +6,15 @@
 import { arithmeticTask } from "./arithmeticTask.js";
 import { fileTask } from "./fileTask.js";
 import { InputError } from "./inputError.js";
-import type { PairSequences, Sequences } from "./pairs.js";
+import type { TokenExample, TokenPair } from "./pairs.js";
 import type { Settings } from "./settings.js";
 import type { Tokenizer } from "./tokenizer.js";
 
-/** Prompts with the one right answer each. */
-export interface Exam {
-  readonly prompts: readonly (readonly number[])[];
-  /** Each with the tokenizer's `end`. */
-  readonly answers: readonly (readonly number[])[];
+/** A held-out prompt whose answers are shown. */
+export interface Sample {
+  readonly prompt: string;
+  /** The right answer; null where none is defined. */
+  readonly right: string | null;
 }
 
 /** Data ready for training. */
@@ -23,13 +23,16 @@ export interface Task {
   /** Positions the model has. */
   readonly context: number;
   /** Responses of supervised fine-tuning. */
-  readonly supervised: Sequences;
-  /** Pairs to train preferences on. */
-  readonly training: PairSequences;
+  readonly supervised: readonly TokenExample[];
+  /** Pairs to train preferences on, in a random order. */
+  readonly training: readonly TokenPair[];
   /** Pairs no training sees. */
-  readonly heldOut: PairSequences;
-  /** Held-out problems; absent where a right answer is not defined. */
-  readonly exam: Exam | null;
+  readonly heldOut: readonly TokenPair[];
+  /** Held-out problems with their right answers; null where a right answer is not defined. */
+  readonly exam: readonly TokenExample[] | null;
+  readonly samples: readonly Sample[];
+  /** Tokens of a sample's answer, at most. */
+  readonly sampleLength: number;
   /** What was made or read, what was cut and what was left out: a line each. */
   readonly description: readonly string[];
 }
@@ -41,7 +44,7 @@ export interface Task {
 export function taskOf(settings: Settings): Task {
   const task =
     settings.data === null ? arithmeticTask(settings) : fileTask(settings, settings.data);
-  const { count } = task.training.chosen;
+  const { length: count } = task.training;
   if (settings.batchSize > count) {
     throw new InputError(
       `--batch-size ${settings.batchSize} exceeds the ${count} training pairs; pass a smaller one`,

@@ -7,6 +7,7 @@
 import { Presets, SingleBar } from "cli-progress";
 import { columnsOf, duration, phaseTitle, textOf } from "./columns.js";
 import type { Figures } from "./evaluate.js";
+import { largest } from "./largest.js";
 import type { Observer } from "./train.js";
 
 /** Shows a run's progress on a stream. */
@@ -17,7 +18,7 @@ export interface Progress extends Observer {
 
 /** A bar on a terminal, elsewhere a line for every tenth of a phase. */
 export function progressOn(stream: NodeJS.WriteStream, phases: readonly string[]): Progress {
-  const width = Math.max(...[REFERENCE, ...phases.map(phaseTitle)].map(({ length }) => length));
+  const width = largest([REFERENCE, ...phases.map(phaseTitle)].map(({ length }) => length));
   return stream.isTTY ? barOn(stream, width) : linesOn(stream, width);
 }
 
@@ -93,10 +94,17 @@ function linesOn(stream: NodeJS.WriteStream, width: number): Progress {
 /** A few figures in little room. */
 function summary(figures: Figures): string {
   return columnsOf([figures])
-    .filter(({ key }) => !["margin", "rewardAccuracy", "leftBoth"].includes(key))
+    .filter(({ key }) => SUMMARY.includes(key))
     .map((column) => `${column.title} ${textOf(column, figures)}`)
     .join("  ");
 }
+
+const SUMMARY: readonly (keyof Figures)[] = [
+  "greedyAccuracy",
+  "chosenPerToken",
+  "rejectedPerToken",
+  "preferenceAccuracy",
+];
 
 const NOTE =
   "log-probabilities in nats; left both: share of the SFT checkpoint's probability of the two responses\n" +
@@ -116,7 +124,7 @@ export function figuresTable(
       duration(seconds[phase] ?? 0),
     ]),
   ];
-  const widths = rows[0]!.map((_, c) => Math.max(...rows.map((row) => row[c]!.length)));
+  const widths = rows[0]!.map((_, c) => largest(rows.map((row) => row[c]!.length)));
   const lines = rows.map((row) =>
     row
       .map((cell, c) => (c === 0 ? cell.padEnd(widths[c]!) : cell.padStart(widths[c]!)))

@@ -9,8 +9,6 @@ export interface Tokenizer {
   readonly vocabularySize: number;
   /** The token that ends every response. */
   readonly end: number;
-  /** Fills the places after a response; never scored. */
-  readonly padding: number;
   encode(text: string): number[];
   /** The text of the tokens before the first `end`. */
   decode(ids: readonly number[]): string;
@@ -20,7 +18,7 @@ export interface Tokenizer {
  * One token per character of an alphabet.
  * @throws by `encode` for a character outside the alphabet.
  */
-export function characterTokenizer(alphabet: string, end: string, padding: string): Tokenizer {
+export function characterTokenizer(alphabet: string, end: string): Tokenizer {
   const characters = [...alphabet];
   const idOf = (character: string): number => {
     const id = characters.indexOf(character);
@@ -31,7 +29,6 @@ export function characterTokenizer(alphabet: string, end: string, padding: strin
   return {
     vocabularySize: characters.length,
     end: endId,
-    padding: idOf(padding),
     encode: (text) => Array.from(text, idOf),
     decode: (ids) =>
       beforeEnd(ids, endId)
@@ -46,7 +43,6 @@ export function byteTokenizer(): Tokenizer {
   return {
     vocabularySize: 257,
     end,
-    padding: 0,
     encode: (text) => [...new TextEncoder().encode(text)],
     decode: (ids) => new TextDecoder().decode(Uint8Array.from(beforeEnd(ids, end))),
   };

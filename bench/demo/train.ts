@@ -1,39 +1,40 @@
 /**
  * The run itself: supervised fine-tuning, then from that one checkpoint, over the same pairs in the
- * same order, the preference loss alone and the same loss kept in the safe region by SPO. Knows
- * nothing of files and terminals.
+ * same order, further fine-tuning on the chosen responses, the preference loss alone and the same
+ * loss kept in the safe region by SPO. Knows nothing of files and terminals.
  * @module
  */
 
 import {
-  type AdamWState,
+  type AnyObjective,
   adamw,
+  type FitObserver,
+  type FitState,
+  fit,
+  fullPolicy,
   type Gpt,
   type GptParameters,
   gpt,
-  realize,
-  type Tensor,
-  valueAndGrad,
+  type ReferencedPair,
+  textObjective,
 } from "../../src/index.js";
-import { examine, type Figures, figuresOf, type Scores, scorePairs } from "./evaluate.js";
 import {
-  type Objective,
-  preferenceLoss,
-  preferenceObjective,
-  preferenceOrder,
-  type StepLoss,
-  supervisedObjective,
-} from "./objectives.js";
-import { phasesOf, type Settings } from "./settings.js";
+  accuraciesOf,
+  answerSamples,
+  type Figures,
+  figuresOf,
+  type Scores,
+  scorePairs,
+} from "./evaluate.js";
+import { pairObjective, READING } from "./objectives.js";
+import { sideOf, type TokenExample, type TokenPair, textOf } from "./pairs.js";
+import { phasesOf, type Settings, stepsOf } from "./settings.js";
 import type { Task } from "./task.js";
 import { turn } from "./turn.js";
 
-/** Where a run stands: after `step` steps of `phase`. */
-export interface Snapshot {
+/** Where a run stands: where the loop stands in `phase`. */
+export interface Snapshot extends FitState<GptParameters> {
   readonly phase: string;
-  readonly step: number;
-  readonly parameters: GptParameters;
-  readonly optimizer: AdamWState;
 }
 
 /** What a run tells while it goes. Calls are awaited, so a slow observer slows the run. */
@@ -46,6 +47,8 @@ export interface Observer {
   step?(phase: string, step: number, values: Readonly<Record<string, number>>): void;
   /** The figures after a step. */
   evaluation?(phase: string, step: number, figures: Figures): void;
+  /** The answers to the task's samples at the end of a phase. */
+  samples?(phase: string, step: number, answers: readonly string[]): void;
   /** A point to continue from: at intervals, at the end of phases, and when the run is stopped. */
   checkpoint?(snapshot: Snapshot): void | Promise<void>;
 }
@@ -79,27 +82,40 @@ export async function train(
   { signal, from }: TrainOptions = {},
 ): Promise<boolean> {
   const model = modelOf(settings, task);
+  const [, , , spo] = phasesOf(settings);
   const first = from ? phasesOf(settings).indexOf(from.snapshot.phase) : 0;
   let sft = from?.sft ?? null;
   let references: References | null = null;
   for (const [index, name] of phasesOf(settings).entries()) {
     if (index < first) continue;
-    if (index > first && signal?.aborted) return false;
     if (sft && !references) {
       references = await referencesOf(model, sft, settings, task, observer, signal);
       if (!references) return false;
     }
-    const phase = sft
-      ? preferencePhase(name, model, settings, task, references!)
-      : supervisedPhase(name, model, settings, task);
     const parameters = sft ?? model.init(settings.seed, { std: INITIAL_STD });
-    const start =
-      index === first && from
-        ? from.snapshot
-        : { phase: name, step: 0, parameters, optimizer: phase.optimizer.init(parameters) };
-    const end = await runPhase(phase, start, settings, observer, signal);
-    if (end.step < phase.steps) return false;
-    sft ??= end.parameters;
+    const policy = fullPolicy({ model, parameters });
+    const phase = phaseOf(name, model, settings, task, references);
+    const learn = <Row>(objective: AnyObjective<GptParameters, Row>, data: readonly Row[]) =>
+      fit({
+        parameters,
+        objective,
+        data,
+        optimizer: adamw({ learningRate: phase.learningRate }),
+        batchSize: phase.batchSize,
+        maxSteps: phase.steps,
+        seed: settings.seed,
+        maxGradNorm: 0,
+        logEvery: 1,
+        saveEvery: 1,
+        from: index === first ? from?.snapshot : undefined,
+        signal,
+        observer: observerOf(phase, settings, observer, signal),
+      });
+    const { state, done } = await (phase.imitated
+      ? learn(textObjective({ policy, ...READING }), phase.imitated.map(textOf))
+      : learn(pairObjective(settings, policy, name === spo), references!.pairs));
+    if (!done) return false;
+    sft ??= state.parameters;
   }
   return true;
 }
@@ -110,86 +126,80 @@ const INITIAL_STD = 0.05;
 interface Phase {
   readonly name: string;
   readonly steps: number;
+  readonly batchSize: number;
+  readonly learningRate: number;
   readonly evaluateEvery: number;
-  readonly optimizer: ReturnType<typeof adamw>;
-  readonly objective: Objective;
+  /** The responses to imitate; null: pairs are compared. */
+  readonly imitated: readonly TokenExample[] | null;
   figures(parameters: GptParameters): Promise<Figures>;
+  samples(parameters: GptParameters): Promise<string[]>;
 }
 
 /** What the SFT checkpoint makes of the pairs: constants of the preference runs. */
 interface References {
-  readonly training: Scores;
+  /** The pairs that are trained on. */
+  readonly pairs: readonly ReferencedPair[];
   readonly heldOut: Scores;
 }
 
-async function runPhase(
-  phase: Phase,
-  start: Snapshot,
+/** Tells of a phase what the loop tells. It gives a state after each step: some are measured, some kept. */
+function observerOf(
+  { name, steps, evaluateEvery, figures, samples }: Phase,
   { checkpointEvery }: Settings,
   observer: Observer,
   signal: AbortSignal | undefined,
-): Promise<Snapshot> {
-  const { name, steps, optimizer } = phase;
-  let { step, parameters, optimizer: state } = start;
-  observer.phase?.(name, step, steps);
-  while (step < steps) {
-    let metrics: StepLoss["metrics"] = {};
-    const [loss, gradients] = valueAndGrad((at: GptParameters) => {
-      const result = phase.objective(at, step);
-      metrics = result.metrics;
-      return result.loss;
-    })(parameters);
-    [parameters, state] = optimizer.update(gradients, state, parameters);
-    await realize(parameters, state, loss, metrics);
-    step++;
-    observer.step?.(name, step, await numbers({ loss, ...metrics }));
-    if (step % phase.evaluateEvery === 0 || step === steps) {
-      observer.evaluation?.(name, step, await phase.figures(parameters));
-    }
-    // Evaluation may stay in the microtask queue; signals and the terminal need a turn.
-    await turn();
-    const stop = signal?.aborted ?? false;
-    if (stop || step % checkpointEvery === 0 || step === steps) {
-      await observer.checkpoint?.({ phase: name, step, parameters, optimizer: state });
-    }
-    if (stop) break;
-  }
-  return { phase: name, step, parameters, optimizer: state };
-}
-
-function supervisedPhase(name: string, model: Gpt, settings: Settings, task: Task): Phase {
+): FitObserver<GptParameters> {
   return {
-    name,
-    steps: settings.sftSteps,
-    evaluateEvery: settings.sftEvaluateEvery,
-    optimizer: adamw({ learningRate: settings.sftLearningRate }),
-    objective: supervisedObjective(model, settings, task.supervised),
-    async figures(parameters) {
-      const scores = await scorePairs(model, parameters, task.heldOut, settings);
-      return completed(scores, null, model, parameters, task);
+    start: ({ step }) => observer.phase?.(name, step, steps),
+    log: ({ step, epoch: _, ...values }) => observer.step?.(name, step!, values),
+    async save(state) {
+      const { step, parameters } = state;
+      const last = step === steps;
+      if (step % evaluateEvery === 0 || last) {
+        observer.evaluation?.(name, step, await figures(parameters));
+      }
+      if (last) observer.samples?.(name, step, await samples(parameters));
+      if (signal?.aborted || step % checkpointEvery === 0 || last) {
+        await observer.checkpoint?.({ phase: name, ...state });
+      }
     },
   };
 }
 
-function preferencePhase(
+/** A phase by its name; `references` are there once the first is over. */
+function phaseOf(
   name: string,
   model: Gpt,
   settings: Settings,
   task: Task,
-  references: References,
+  references: References | null,
 ): Phase {
-  const lossOf = preferenceLoss(settings, name !== settings.base);
+  const { batchSize } = settings;
+  const { supervised, heldOut } = task;
+  const [sft, chosen] = phasesOf(settings);
+  const isFirst = name === sft;
+  const preferred = trainedOn(task, settings).map((pair) => sideOf(pair, "chosenIds"));
   return {
     name,
-    steps: settings.steps,
-    evaluateEvery: settings.evaluateEvery,
-    optimizer: adamw({ learningRate: settings.learningRate }),
-    objective: preferenceObjective(model, settings, task.training, references.training, lossOf),
+    steps: stepsOf(settings, name),
+    batchSize: isFirst ? 2 * batchSize : batchSize,
+    learningRate: isFirst ? settings.sftLearningRate : settings.learningRate,
+    evaluateEvery: isFirst ? settings.sftEvaluateEvery : settings.evaluateEvery,
+    imitated: isFirst ? supervised : name === chosen ? preferred : null,
     async figures(parameters) {
-      const scores = await scorePairs(model, parameters, task.heldOut, settings);
-      return completed(scores, references.heldOut, model, parameters, task);
+      const scores = await scorePairs(model, parameters, heldOut, { batchSize });
+      return {
+        ...figuresOf(scores, references?.heldOut ?? null, heldOut),
+        ...(await accuraciesOf(model, parameters, task, batchSize)),
+      };
     },
+    samples: (parameters) => answerSamples(model, parameters, task),
   };
+}
+
+/** The pairs that the preference runs come to: no more than their steps take. */
+function trainedOn({ training }: Task, { steps, batchSize }: Settings): readonly TokenPair[] {
+  return training.slice(0, steps * batchSize);
 }
 
 /** The reference of the preference runs; null if the signal came first. */
@@ -197,47 +207,31 @@ async function referencesOf(
   model: Gpt,
   sft: GptParameters,
   settings: Settings,
-  { training, heldOut }: Task,
+  task: Task,
   observer: Observer,
   signal: AbortSignal | undefined,
 ): Promise<References | null> {
-  const { batchSize, steps } = settings;
-  const rowsAt = preferenceOrder(settings, training.chosen.count);
-  const rows = [...new Set(Array.from({ length: steps }, (_, step) => rowsAt(step)).flat())];
+  const { batchSize } = settings;
+  const pairs = trainedOn(task, settings);
   const stopped = new Error("stopped");
   const scored = async (done: number, total: number): Promise<void> => {
     observer.reference?.(done, total);
     await turn();
     if (signal?.aborted) throw stopped;
   };
-  observer.reference?.(0, rows.length);
+  observer.reference?.(0, pairs.length);
   try {
+    const { chosen, rejected } = await scorePairs(model, sft, pairs, { batchSize, scored });
     return {
-      training: await scorePairs(model, sft, training, { batchSize, rows, scored }),
-      heldOut: await scorePairs(model, sft, heldOut, { batchSize }),
+      pairs: pairs.map((pair, i) => ({
+        ...pair,
+        referenceChosen: chosen[i]!,
+        referenceRejected: rejected[i]!,
+      })),
+      heldOut: await scorePairs(model, sft, task.heldOut, { batchSize }),
     };
   } catch (error) {
     if (error === stopped) return null;
     throw error;
   }
-}
-
-async function completed(
-  scores: Scores,
-  sft: Scores | null,
-  model: Gpt,
-  parameters: GptParameters,
-  task: Task,
-): Promise<Figures> {
-  const { exam, heldOut } = task;
-  return {
-    ...figuresOf(scores, sft, heldOut),
-    answerAccuracy: exam && (await examine(model, parameters, exam, task)),
-  };
-}
-
-async function numbers(tensors: Readonly<Record<string, Tensor>>): Promise<Record<string, number>> {
-  const values: Record<string, number> = {};
-  for (const [key, t] of Object.entries(tensors)) values[key] = await t.item();
-  return values;
 }

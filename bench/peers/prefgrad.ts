@@ -302,7 +302,7 @@ async function gptTask(problem: GptProblem, manner: Manner): Promise<Task> {
     layers,
     heads,
     // Unless it may skip work, attention computes its masked half, as the peers' does.
-    ...(problem.skipsWork ? {} : { attentionGroups: 1 }),
+    ...(problem.skipsWork ? {} : { causalBlocks: 1 }),
   });
   const ids = tensor(problem.tokens, { shape: [2 * pairs, length] });
   const mask = tensor(problem.mask, { shape: [2 * pairs, length] });

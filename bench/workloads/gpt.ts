@@ -69,11 +69,6 @@ export function gptProblem(variant: GptVariant = {}): GptProblem {
   };
 }
 
-/** Number of parameters. */
-export function parameterCount({ parameters }: GptProblem): number {
-  return parameters.reduce((sum, { values }) => sum + values.length, 0);
-}
-
 /**
  * Floating-point operations of the matrix products of a forward pass, two for a multiplication with
  * its addition; a step has three times as many. The masked half of attention counts.

@@ -1,5 +1,5 @@
 /**
- * Builds the playground into the documentation site, with the built library.
+ * Builds the playground's pages into the documentation site, with the built library.
  * @module
  */
 
@@ -9,13 +9,17 @@ import { join } from "node:path";
 import { build } from "esbuild";
 import { builtLibrary, library, root } from "../../test/browser/bundle.js";
 
-/** Writes the page and all it loads, in relative URLs. */
+/** Writes the pages and all they load, in relative URLs. */
 export async function buildPlayground(directory: string): Promise<void> {
   if (!existsSync(library)) throw new Error("dist/index.js is missing: run `npm run build` first");
   await mkdir(directory, { recursive: true });
-  await copyFile(join(root, "docs/playground/index.html"), join(directory, "index.html"));
+  for (const page of ["index.html", "generate.html"]) {
+    await copyFile(join(root, "docs/playground", page), join(directory, page));
+  }
   await build({
-    entryPoints: ["main", "worker"].map((name) => join(root, `docs/playground/${name}.ts`)),
+    entryPoints: ["main", "worker", "generate", "generateWorker"].map((name) =>
+      join(root, `docs/playground/${name}.ts`),
+    ),
     outdir: directory,
     bundle: true,
     // gpu.js is a chunk of its own, loaded with the first GPU device.

@@ -1,7 +1,9 @@
 /**
- * The devices a page can train on, and whether this browser has them.
+ * The devices a page can compute on, and whether this browser has them.
  * @module
  */
+
+import { deviceStatistics, setDevice } from "../../src/index.js";
 
 /** A device, by what really runs. */
 export type PageDevice = "wasm" | "webgpu" | "webgl2";
@@ -9,11 +11,29 @@ export type PageDevice = "wasm" | "webgpu" | "webgl2";
 /** For each device null, or why it is not there. */
 export type Obstacles = Readonly<Record<PageDevice, string | null>>;
 
+/** To a worker. */
+export interface DeviceQuestion {
+  readonly kind: "find devices";
+}
+
+/** From a worker. */
+export interface DeviceAnswer {
+  readonly kind: "devices";
+  readonly obstacles: Obstacles;
+}
+
+/** Has a worker compute on a device, and gives what the library calls it. */
+export async function useDevice(device: PageDevice): Promise<string> {
+  if (device === "wasm") await setDevice("wasm");
+  else await setDevice("gpu", { backend: device });
+  return (await deviceStatistics()).backend;
+}
+
 /** `v128.const` in an otherwise empty function. */
-const SIMD_MODULE = Uint8Array.of(
+const SIMD_MODULE = Uint8Array.from([
   ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0],
   ...[10, 23, 1, 21, 0, 253, 12, ...new Array<number>(16).fill(0), 26, 11],
-);
+]);
 
 /** Looks for the devices where it is called: a worker has other ways to them than a page. */
 export async function findDevices(): Promise<Obstacles> {

@@ -4,36 +4,36 @@
  */
 
 import "uplot/dist/uPlot.min.css";
+import "../../bench/demo/page/charts.css";
 import "./style.css";
 import {
   type Chart,
   evaluationChart,
+  lastFigures,
   type TrainingFigure,
   trainingChart,
 } from "../../bench/demo/charts.js";
 import { COLUMNS, columnsOf, phaseTitle, textOf } from "../../bench/demo/columns.js";
 import type { Figures } from "../../bench/demo/evaluate.js";
 import type { MetricsRow } from "../../bench/demo/metrics.js";
-import { phasesOf, type Settings } from "../../bench/demo/settings.js";
-import type { Obstacles, PageDevice } from "./devices.js";
-import { addPlot } from "./plots.js";
+import { addPlot } from "../../bench/demo/page/plots.js";
+import {
+  type GeneratedTask,
+  phasesOf,
+  type Settings,
+  settingsFor,
+} from "../../bench/demo/settings.js";
+import { verdict } from "../../bench/demo/verdict.js";
+import { addDevices, DEVICES, offerDevices } from "./devicePicker.js";
+import type { PageDevice } from "./devices.js";
+import { element } from "./dom.js";
 import { type PageChoices, type Report, type Request, settingsOf } from "./protocol.js";
-
-const DEVICES: Readonly<Record<PageDevice, readonly [title: string, note: string]>> = {
-  wasm: ["WebAssembly", "SIMD on the processor"],
-  webgpu: ["WebGPU", "compute shaders through gpu.js"],
-  webgl2: ["WebGL2", "fragment shaders through gpu.js"],
-};
 
 const LOSSES = ["dpo", "ipo", "simpo", "cpo", "orpo", "dpop", "alphadpo"];
 
-const DEFAULTS: PageChoices = {
-  base: "dpo",
-  gamma: 1,
-  hinge: false,
-  learningRate: 1e-3,
-  sftSteps: 800,
-  steps: 200,
+const TASKS: Readonly<Record<GeneratedTask, string>> = {
+  writers: "imperfect writers",
+  clean: "right answers",
 };
 
 /** Charts are drawn this often at most, ms: steps can be faster than that. */
@@ -41,10 +41,6 @@ const REDRAW_INTERVAL = 120;
 
 /** The pace is that of this many steps. */
 const PACE_STEPS = 20;
-
-function element<T extends HTMLElement = HTMLElement>(id: string): T {
-  return document.getElementById(id) as T;
-}
 
 const controls = element<HTMLFormElement>("controls");
 const startButton = element<HTMLButtonElement>("start");
@@ -73,21 +69,21 @@ let trainer: { readonly device: PageDevice; readonly worker: Worker } | null = n
 // Settings
 
 function fillControls(): void {
-  const devices = element("devices");
-  for (const [device, [title, note]] of Object.entries(DEVICES)) {
-    const label = devices.appendChild(document.createElement("label"));
-    label.className = "device";
-    const input = document.createElement("input");
-    Object.assign(input, { type: "radio", name: "device", value: device, required: true });
-    const [name, text] = [document.createElement("span"), document.createElement("small")];
-    name.textContent = title;
-    text.textContent = note;
-    label.append(input, name, text);
-  }
+  addDevices(element("devices"));
   const select = field<HTMLSelectElement>("base");
   for (const loss of LOSSES) select.add(new Option(phaseTitle(loss), loss));
-  for (const [name, value] of Object.entries(DEFAULTS)) {
+  const tasks = field<HTMLSelectElement>("task");
+  for (const [task, title] of Object.entries(TASKS)) tasks.add(new Option(title, task));
+  tasks.onchange = () => setDefaults(["learningRate", "sftSteps", "steps"]);
+  setDefaults(["base", "gamma", "hinge", "learningRate", "sftSteps", "steps"]);
+}
+
+/** Sets fields to what the demo has for the task. */
+function setDefaults(names: readonly (keyof PageChoices)[]): void {
+  const defaults = settingsFor({ task: field<HTMLSelectElement>("task").value as GeneratedTask });
+  for (const name of names) {
     const input = field<HTMLInputElement>(name);
+    const value = defaults[name];
     if (typeof value === "boolean") input.checked = value;
     else input.value = String(value);
   }
@@ -97,26 +93,10 @@ function field<T extends Element>(name: string): T {
   return controls.elements.namedItem(name) as unknown as T;
 }
 
-function deviceInput(device: PageDevice): HTMLInputElement {
-  return controls.querySelector<HTMLInputElement>(`input[value="${device}"]`)!;
-}
-
-/** Disables the devices that are not there and says why; picks one, if the visitor has not yet. */
-function offer(obstacles: Obstacles): void {
-  for (const [device, obstacle] of Object.entries(obstacles) as [PageDevice, string | null][]) {
-    const input = deviceInput(device);
-    input.disabled = obstacle !== null;
-    if (obstacle !== null) input.parentElement!.querySelector("small")!.textContent = obstacle;
-  }
-  const there = "input[name=device]:enabled";
-  const first = controls.querySelector<HTMLInputElement>(there);
-  if (first && !controls.querySelector(`${there}:checked`)) first.checked = true;
-  startButton.disabled = first === null;
-}
-
 function choices(): PageChoices {
   const number = (name: string): number => field<HTMLInputElement>(name).valueAsNumber;
   return {
+    task: field<HTMLSelectElement>("task").value as GeneratedTask,
     base: field<HTMLSelectElement>("base").value,
     gamma: number("gamma"),
     hinge: field<HTMLInputElement>("hinge").checked,
@@ -172,6 +152,9 @@ function heed(report: Report): void {
   }
   if (report.kind === "end") {
     draw(run!);
+    if (report.finished) {
+      element("verdict").textContent = verdict(run!.settings, lastFigures(run!.rows)).join(" ");
+    }
     finish(report.finished ? "Done" : "Stopped");
   }
   if (report.kind === "failure") {
@@ -196,6 +179,7 @@ controls.onsubmit = (event) => {
   };
   running(true);
   failure.hidden = true;
+  element("verdict").textContent = "";
   element("run").hidden = false;
   element("backend").textContent = element("pace").textContent = "–";
   say(`Starting ${DEVICES[device][0]}`);
@@ -252,16 +236,14 @@ const ofHeldOut =
     return { ...chart, title: `${chart.title}, held-out problems` };
   };
 
-const plots = (
-  [
-    [ofTraining("sft/loss")],
-    [ofTraining("loss")],
-    [ofTraining("rewards/margins")],
-    [ofTraining("logps/chosen")],
-    [ofHeldOut("chosenPerToken")],
-    [ofHeldOut("answerAccuracy"), { shares: true }],
-  ] as const
-).map(([chartOf, options]) => ({ chartOf, plot: addPlot(element("charts"), options) }));
+const plots = [
+  ofTraining("sft/loss"),
+  ofTraining("loss"),
+  ofTraining("rewards/margins"),
+  ofHeldOut("chosenPerToken"),
+  ofHeldOut("greedyAccuracy"),
+  ofHeldOut("sampledAccuracy"),
+].map((chartOf) => ({ chartOf, plot: addPlot(element("charts")) }));
 
 function drawSoon(of: Run): void {
   if (of.drawing) return;
@@ -275,10 +257,11 @@ function drawSoon(of: Run): void {
 function draw({ settings, rows, milliseconds }: Run): void {
   const phases = phasesOf(settings);
   for (const { chartOf, plot } of plots) plot.show(chartOf(rows, phases));
-  showFigures(rows);
+  const figures = lastFigures(rows);
+  showFigures(figures);
   const recent = milliseconds.slice(-PACE_STEPS);
   if (recent.length > 0) element("pace").textContent = `${median(recent).toFixed(1)} ms`;
-  const total = settings.sftSteps + 2 * settings.steps;
+  const total = settings.sftSteps + (phases.length - 1) * settings.steps;
   progress.value = rows.filter(({ kind }) => kind === "step").length / total;
 }
 
@@ -287,9 +270,7 @@ function median(values: readonly number[]): number {
 }
 
 /** The table of each phase's last figures. */
-function showFigures(rows: readonly MetricsRow[]): void {
-  const figures = new Map<string, Figures>();
-  for (const row of rows) if (row.kind === "evaluation") figures.set(row.phase, row);
+function showFigures(figures: ReadonlyMap<string, Figures>): void {
   const columns = figures.size > 0 ? columnsOf(figures.values()) : COLUMNS;
   const table = document.createElement("table");
   table.id = "figures";
@@ -314,13 +295,6 @@ element("unscripted").hidden = true;
 controls.hidden = false;
 fillControls();
 startButton.disabled = true;
-const scout = newWorker();
-scout.onmessage = ({ data }: MessageEvent<Report>) => {
-  if (data.kind === "devices") offer(data.obstacles);
-  scout.terminate();
-};
-scout.onerror = ({ message }) => {
-  const obstacle = message || "the page's worker cannot be started";
-  offer({ wasm: obstacle, webgpu: obstacle, webgl2: obstacle });
-};
-ask(scout, { kind: "find devices" });
+offerDevices(element("devices"), newWorker()).then((any) => {
+  startButton.disabled = !any;
+});

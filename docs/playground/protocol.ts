@@ -5,28 +5,28 @@
 
 import type { MetricsRow } from "../../bench/demo/metrics.js";
 import { type Choices, type Settings, settingsFor } from "../../bench/demo/settings.js";
-import type { Obstacles, PageDevice } from "./devices.js";
+import type { DeviceAnswer, DeviceQuestion, PageDevice } from "./devices.js";
 
 /** What a visitor sets. */
 export type PageChoices = Pick<
   Choices,
-  "base" | "gamma" | "hinge" | "learningRate" | "sftSteps" | "steps"
+  "task" | "base" | "gamma" | "hinge" | "learningRate" | "sftSteps" | "steps"
 >;
 
-/** The settings of a run. */
+/** The settings of a run: the demo's, measured more often on fewer problems. */
 export function settingsOf(choices: PageChoices): Settings {
-  return settingsFor({ quick: true, ...choices });
+  return { ...settingsFor(choices), heldOutPairs: 100, evaluateEvery: 10 };
 }
 
 /** To the worker. */
 export type Request =
-  | { readonly kind: "find devices" }
+  | DeviceQuestion
   | { readonly kind: "start"; readonly device: PageDevice; readonly choices: PageChoices }
   | { readonly kind: "stop" };
 
 /** From the worker. */
 export type Report =
-  | { readonly kind: "devices"; readonly obstacles: Obstacles }
+  | DeviceAnswer
   /** What computes, as the library says. */
   | { readonly kind: "backend"; readonly backend: string }
   | { readonly kind: "reference"; readonly done: number; readonly pairs: number }

@@ -6,14 +6,14 @@
 
 import { arithmeticTask } from "../../bench/demo/arithmeticTask.js";
 import type { MetricsRow } from "../../bench/demo/metrics.js";
-import { phasesOf } from "../../bench/demo/settings.js";
+import { type GeneratedTask, phasesOf } from "../../bench/demo/settings.js";
 import { type Observer, type Snapshot, train } from "../../bench/demo/train.js";
-import { deviceStatistics, setDevice } from "../../src/index.js";
-import { findDevices, type PageDevice } from "./devices.js";
+import { findDevices, type PageDevice, useDevice } from "./devices.js";
 import { type PageChoices, type Report, type Request, settingsOf } from "./protocol.js";
 
 /** The fine-tuned model of the last run: another loss may start from it. */
 interface FineTuned {
+  readonly task: GeneratedTask;
   readonly snapshot: Snapshot;
   readonly rows: readonly MetricsRow[];
 }
@@ -39,12 +39,11 @@ globalThis.onmessage = async ({ data }: MessageEvent<Request>) => {
 async function start(device: PageDevice, choices: PageChoices): Promise<void> {
   stopping = new AbortController();
   const { signal } = stopping;
-  if (device === "wasm") await setDevice("wasm");
-  else await setDevice("gpu", { backend: device });
-  tell({ kind: "backend", backend: (await deviceStatistics()).backend });
+  tell({ kind: "backend", backend: await useDevice(device) });
   const settings = settingsOf(choices);
   const [sft] = phasesOf(settings);
-  const from = fineTuned?.snapshot.step === settings.sftSteps ? fineTuned : null;
+  const { task, sftSteps } = settings;
+  const from = fineTuned?.task === task && fineTuned.snapshot.step === sftSteps ? fineTuned : null;
   fineTuned = from;
   const rows: MetricsRow[] = [];
   const add = (row: MetricsRow, ofStep?: { milliseconds: number; measured: boolean }): void => {
@@ -76,8 +75,8 @@ async function start(device: PageDevice, choices: PageChoices): Promise<void> {
       since = performance.now();
     },
     checkpoint(snapshot) {
-      if (snapshot.phase === sft && snapshot.step === settings.sftSteps) {
-        fineTuned = { snapshot, rows: [...rows] };
+      if (snapshot.phase === sft && snapshot.step === sftSteps) {
+        fineTuned = { task, snapshot, rows: [...rows] };
       }
     },
   };

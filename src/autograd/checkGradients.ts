@@ -3,6 +3,7 @@
  * @module
  */
 
+import { checkOptions } from "../checks.js";
 import { cast, mul } from "../ops/elementwise.js";
 import { sum } from "../ops/reduce.js";
 import { leaf } from "../tensor/create.js";
@@ -36,6 +37,7 @@ export async function checkGradients(
   inputs: readonly Tensor[],
   options: CheckGradientsOptions = {},
 ): Promise<void> {
+  checkOptions("checkGradients", options, "order", "step", "tolerance", "seed");
   const { order = 1, step = 1e-5, tolerance = 1e-6, seed = 0 } = options;
   if (order !== 1 && order !== 2) {
     throw new RangeError(`checkGradients: order must be 1 or 2, got ${order}`);

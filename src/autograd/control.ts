@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkFunction } from "../checks.js";
 import { withGradient, withRule } from "../ops/composite.js";
 import { formatShape, sameShape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -32,6 +33,7 @@ export interface ValueWithGradient {
 export function customGradient<Inputs extends Tensor[]>(
   f: (...inputs: Inputs) => ValueWithGradient,
 ): (...inputs: Inputs) => Tensor {
+  checkFunction("customGradient", f);
   return (...inputs) => {
     const { value, gradient } = f(...inputs);
     return withGradient(value, inputs, (g) => {
@@ -67,6 +69,7 @@ export function customGradient<Inputs extends Tensor[]>(
 export function checkpoint<Inputs extends unknown[]>(
   f: (...inputs: Inputs) => Tensor,
 ): (...inputs: Inputs) => Tensor {
+  checkFunction("checkpoint", f);
   return (...inputs) =>
     withRule(f(...inputs), { kind: "recompute", recompute: () => f(...inputs) });
 }

@@ -7,8 +7,9 @@
 import { isFloating } from "../kernels/dtype.js";
 import { add } from "../ops/elementwise.js";
 import { constant } from "../tensor/create.js";
+import { REALIZED } from "../tensor/primitive.js";
 import { formatShape, sameShape } from "../tensor/shape.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { ID, type Tensor } from "../tensor/tensor.js";
 
 /** The nodes a gradient passes to: the inputs of the node's rule or of its primitive. */
 function gradientInputs(node: Tensor): readonly Tensor[] {
@@ -17,44 +18,15 @@ function gradientInputs(node: Tensor): readonly Tensor[] {
   return [];
 }
 
-/** Nodes still to be processed, newest first: a node comes after everything that uses it. */
-class Frontier {
-  private readonly heap: Tensor[] = [];
-  private readonly members = new Set<Tensor>();
-
-  push(node: Tensor): void {
-    if (this.members.has(node)) return;
-    this.members.add(node);
-    const { heap } = this;
-    let at = heap.push(node) - 1;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (heap[parent]!.id >= node.id) break;
-      heap[at] = heap[parent]!;
-      at = parent;
-    }
-    heap[at] = node;
+/** Puts a node into a list that ascends by age, unless it is there. Most nodes belong near its end. */
+function insert(list: Tensor[], node: Tensor): void {
+  let low = 0;
+  for (let high = list.length; low < high; ) {
+    const middle = (low + high) >> 1;
+    if (list[middle]![ID] < node[ID]) low = middle + 1;
+    else high = middle;
   }
-
-  pop(): Tensor | undefined {
-    const { heap } = this;
-    const top = heap[0];
-    const last = heap.pop();
-    if (top === undefined || last === undefined) return undefined;
-    this.members.delete(top);
-    if (heap.length === 0) return top;
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && heap[child + 1]!.id > heap[child]!.id) child++;
-      if (heap[child]!.id <= last.id) break;
-      heap[at] = heap[child]!;
-      at = child;
-    }
-    heap[at] = last;
-    return top;
-  }
+  if (list[low] !== node) list.splice(low, 0, node);
 }
 
 /**
@@ -63,18 +35,15 @@ class Frontier {
  * leaf: take gradients first, or with respect to it.
  *
  * @param cotangent Weights of y's elements, of y's shape; default ones (so the gradient of the sum).
- * @throws if y or an x is not floating point.
+ * @throws if y or an x is not floating point, or y reaches no x and what it was computed of was
+ * forgotten in {@link realize}.
  */
 export function gradients(y: Tensor, xs: readonly Tensor[], cotangent?: Tensor): Tensor[] {
-  if (!isFloating(y.dtype)) {
-    throw new TypeError(`gradients: y is ${y.dtype}; only floating-point tensors have gradients`);
-  }
-  for (const x of xs) {
-    if (!isFloating(x.dtype)) {
-      throw new TypeError(
-        `gradients: cannot differentiate with respect to a tensor of dtype ${x.dtype}`,
-      );
-    }
+  for (const t of [y, ...xs]) {
+    if (isFloating(t.dtype)) continue;
+    throw new TypeError(
+      `gradients: ${t === y ? "y" : "an x"} is ${t.dtype}; only floating-point tensors have gradients`,
+    );
   }
   if (cotangent && !sameShape(cotangent.shape, y.shape)) {
     throw new RangeError(
@@ -82,16 +51,18 @@ export function gradients(y: Tensor, xs: readonly Tensor[], cotangent?: Tensor):
     );
   }
   const targets = new Set(xs);
-  const oldest = xs.reduce((least, x) => Math.min(least, x.id), Number.POSITIVE_INFINITY);
-  const leadsToTarget = dependence(targets, oldest);
+  const oldest = xs.reduce((least, x) => Math.min(least, x[ID]), Number.POSITIVE_INFINITY);
+  const forgotten: Tensor[] = [];
+  const leadsToTarget = dependence(targets, oldest, forgotten);
   const cotangents = new Map<Tensor, Tensor>();
-  const frontier = new Frontier();
+  // Nodes still to be processed, newest last: a node is newer than all that it is made of.
+  const frontier: Tensor[] = [];
 
   const accumulate = (node: Tensor, contribution: Tensor): void => {
     if (!leadsToTarget(node)) return;
     const sofar = cotangents.get(node);
     cotangents.set(node, sofar ? add(sofar, contribution) : contribution);
-    frontier.push(node);
+    insert(frontier, node);
   };
 
   accumulate(y, cotangent ?? constant(y.shape, 1, y.dtype));
@@ -111,11 +82,24 @@ export function gradients(y: Tensor, xs: readonly Tensor[], cotangent?: Tensor):
       if (contribution && input) accumulate(input, contribution);
     });
   }
+  if (forgotten[0] && !xs.some((x) => cotangents.has(x))) {
+    throw new Error(
+      `gradients: y does not reach any x: realize forgot how ${forgotten[0]} was computed; ` +
+        "take gradients before realize, or with respect to that tensor",
+    );
+  }
   return xs.map((x) => cotangents.get(x) ?? constant(x.shape, 0, x.dtype));
 }
 
-/** A memoised test for whether a gradient that reaches a node goes on to a target. */
-function dependence(targets: ReadonlySet<Tensor>, oldest: number): (node: Tensor) => boolean {
+/**
+ * A memoised test for whether a gradient that reaches a node goes on to a target. Nodes whose inputs are
+ * forgotten, and may have led to a target, are added to `forgotten`.
+ */
+function dependence(
+  targets: ReadonlySet<Tensor>,
+  oldest: number,
+  forgotten: Tensor[],
+): (node: Tensor) => boolean {
   const known = new Map<Tensor, boolean>();
   return (start) => {
     const stack = [start];
@@ -125,14 +109,16 @@ function dependence(targets: ReadonlySet<Tensor>, oldest: number): (node: Tensor
         stack.pop();
       } else if (targets.has(node)) {
         known.set(node, true);
-      } else if (node.id < oldest) {
+      } else if (node[ID] < oldest) {
         // Inputs are older than the nodes that use them, so no target lies behind.
         known.set(node, false);
       } else {
+        if (node.primitive === REALIZED) forgotten.push(node);
         const inputs = gradientInputs(node);
         const open = inputs.filter((input) => !known.has(input));
-        if (open.length > 0) stack.push(...open);
-        else known.set(node, isFloating(node.dtype) && inputs.some((input) => known.get(input)));
+        for (const input of open) stack.push(input);
+        if (open.length === 0)
+          known.set(node, isFloating(node.dtype) && inputs.some((input) => known.get(input)));
       }
     }
     return known.get(start)!;

@@ -3,10 +3,11 @@
  * @module
  */
 
-import { checkOption } from "../optim/optimizer.js";
+import { checkNumber } from "../checks.js";
 import { full } from "../tensor/create.js";
 import { treeMap } from "../tensor/tree.js";
-import { checkKnown, gradientTree, independent, scalar } from "./pieces.js";
+import { checkKnown, scalar } from "./checks.js";
+import { gradientTree, independent } from "./trees.js";
 import type { SharedProblem, WeightedStep } from "./types.js";
 
 /** Options of method `"alternating"`. */
@@ -30,7 +31,7 @@ export function alternatingStep<P>(
   const { lowerLearningRate, upperLearningRate } = options;
   checkKnown(options, "lowerLearningRate", "upperLearningRate");
   for (const option of ["lowerLearningRate", "upperLearningRate"] as const) {
-    checkOption("bilevelStep", option, options[option], options[option] > 0, "> 0");
+    checkNumber("bilevelStep", option, options[option], (x) => x > 0, "> 0");
   }
   const start = independent(params);
   const lowerLoss = scalar("lower", problem.lower(start));

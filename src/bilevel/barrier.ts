@@ -4,11 +4,12 @@
  */
 
 import { treeDot } from "../autograd/transforms.js";
+import { checkNumber } from "../checks.js";
 import { relu, where } from "../ops/index.js";
-import { checkOption } from "../optim/optimizer.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { treeMap } from "../tensor/tree.js";
-import { checkKnown, gradientTree, independent, scalar, scalarOption } from "./pieces.js";
+import { checkKnown, scalar, scalarOption } from "./checks.js";
+import { gradientTree, independent } from "./trees.js";
 import type { SharedProblem, WeightedStep } from "./types.js";
 
 /** Options of method `"barrier"`. */
@@ -33,7 +34,7 @@ export function barrierStep<P>(
 ): WeightedStep<P> {
   const { eta = 0.1, control = "gradient", floor } = options;
   checkKnown(options, "eta", "control", "floor");
-  checkOption("bilevelStep", "eta", eta, eta > 0, "> 0");
+  checkNumber("bilevelStep", "eta", eta, (x) => x > 0, "> 0");
   if (control !== "gradient" && control !== "value") {
     throw new RangeError(`bilevelStep: control must be "gradient" or "value", got "${control}"`);
   }
@@ -45,11 +46,23 @@ export function barrierStep<P>(
   const lowerLoss = scalar("lower", problem.lower(at));
   const upperGradient = gradientTree(upperLoss, at);
   const lowerGradient = gradientTree(lowerLoss, at);
-  const squaredNorm = treeDot(lowerGradient, lowerGradient);
   const bound = scalarOption("floor", floor ?? 0);
-  const progress = control === "value" ? lowerLoss.sub(bound).mul(eta) : squaredNorm.mul(eta);
-  const lacking = relu(progress.sub(treeDot(upperGradient, lowerGradient)));
+  const progress = control === "value" ? lowerLoss.sub(bound).mul(eta) : undefined;
+  const found = barrierDirection(upperGradient, lowerGradient, eta, progress);
+  return { ...found, upperLoss, lowerLoss };
+}
+
+/** The direction and λ of two gradients. φ is `progress`, by default η‖∇g‖². */
+export function barrierDirection<P>(
+  upperGradient: P,
+  lowerGradient: P,
+  eta: number,
+  progress?: Tensor,
+): { readonly direction: P; readonly multiplier: Tensor } {
+  const squaredNorm = treeDot(lowerGradient, lowerGradient);
+  const wanted = progress ?? squaredNorm.mul(eta);
+  const lacking = relu(wanted.sub(treeDot(upperGradient, lowerGradient)));
   const multiplier = where(squaredNorm.greater(0), lacking.div(squaredNorm), 0);
   const direction = treeMap((f, g) => f.add(g!.mul(multiplier)), upperGradient, lowerGradient);
-  return { direction, multiplier, upperLoss, lowerLoss };
+  return { direction, multiplier };
 }

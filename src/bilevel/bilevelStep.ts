@@ -3,14 +3,15 @@
  * @module
  */
 
+import { describeValue, isPlainObject } from "../checks.js";
 import { realize } from "../tensor/evaluate.js";
 import { type AlternatingOptions, alternatingStep } from "./alternating.js";
 import { type BarrierOptions, barrierStep } from "./barrier.js";
+import { checkFinite, finiteness } from "./checks.js";
 import { type ConjugateGradientsOptions, conjugateGradientsStep } from "./conjugateGradients.js";
 import { type LookaheadOptions, lookaheadStep } from "./lookahead.js";
 import { type NeumannOptions, neumannStep } from "./neumann.js";
 import { type PenaltyOptions, penaltyStep } from "./penalty.js";
-import { checkFinite, finiteness } from "./pieces.js";
 import type {
   ConjugateGradientsOutcome,
   ImplicitStep,
@@ -191,6 +192,11 @@ export async function bilevelStep(
   at: NestedVariables<unknown, unknown> | SharedVariables<unknown>,
   options: NestedOptions | SharedOptions,
 ): Promise<NestedStep<unknown, unknown> | SharedStep<unknown>> {
+  if (!isPlainObject(options)) {
+    throw new TypeError(
+      `bilevelStep: takes (problem, variables, { method, … }), got ${describeValue(options)} for the options`,
+    );
+  }
   const { method } = options;
   if (Object.hasOwn(NESTED, method)) {
     checkVariables(method, at, "x", "y");

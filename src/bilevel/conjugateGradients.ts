@@ -4,14 +4,15 @@
  */
 
 import { treeDot } from "../autograd/transforms.js";
+import { checkCount, checkNumber } from "../checks.js";
 import { stack } from "../ops/index.js";
-import { checkOption } from "../optim/optimizer.js";
 import { zerosLike } from "../tensor/create.js";
 import { realize } from "../tensor/evaluate.js";
 import { treeLeaves, treeMap } from "../tensor/tree.js";
+import { checkFinite, checkKnown } from "./checks.js";
 import { implicitStep, type LinearSolution } from "./implicit.js";
-import { checkCount, LOWER_SOLVER, type LowerSolverOptions } from "./lowerSolver.js";
-import { addScaled, checkFinite, checkKnown, independent } from "./pieces.js";
+import { LOWER_SOLVER, type LowerSolverOptions } from "./lowerSolver.js";
+import { addScaled, independent } from "./trees.js";
 import type {
   ConjugateGradientsOutcome,
   ImplicitStep,
@@ -38,9 +39,9 @@ export function conjugateGradientsStep<X, Y, State>(
 ): Promise<ImplicitStep<X, Y, State, ConjugateGradientsOutcome>> {
   const { maxIterations = 50, tolerance = 1e-6, damping = 0 } = options;
   checkKnown(options, "maxIterations", "tolerance", "damping", ...LOWER_SOLVER);
-  checkCount("maxIterations", maxIterations, 1);
-  checkOption("bilevelStep", "tolerance", tolerance, tolerance >= 0, "≥ 0");
-  checkOption("bilevelStep", "damping", damping, damping >= 0, "≥ 0");
+  checkCount("bilevelStep", "maxIterations", maxIterations, 1);
+  checkNumber("bilevelStep", "tolerance", tolerance, (x) => x >= 0, "≥ 0");
+  checkNumber("bilevelStep", "damping", damping, (x) => x >= 0, "≥ 0");
   return implicitStep(problem, at, options, damping, (multiply, b) =>
     conjugateGradients(multiply, b, maxIterations, tolerance),
   );

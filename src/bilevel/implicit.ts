@@ -7,8 +7,9 @@ import { hessianVectorProduct, treeDot, valueAndGrad } from "../autograd/transfo
 import { where } from "../ops/index.js";
 import { realize } from "../tensor/evaluate.js";
 import { treeMap } from "../tensor/tree.js";
+import { checkFinite, finiteness, scalar } from "./checks.js";
 import { atLowerStep, descend, type LowerSolverOptions, lowerOptimizerOf } from "./lowerSolver.js";
-import { addScaled, checkFinite, finiteness, gradientTree, independent, scalar } from "./pieces.js";
+import { addScaled, gradientTree, independent } from "./trees.js";
 import type { ImplicitStep, NestedProblem, NestedVariables } from "./types.js";
 
 /** What a solver of `Hv = b` gives. The solution is evaluated. */

@@ -3,10 +3,11 @@
  * @module
  */
 
+import { checkNumber } from "../checks.js";
 import { stopGradient } from "../ops/composite.js";
-import { checkOption } from "../optim/optimizer.js";
 import { treeMap } from "../tensor/tree.js";
-import { checkKnown, gradientTree, independent, scalar } from "./pieces.js";
+import { checkKnown, scalar } from "./checks.js";
+import { gradientTree, independent } from "./trees.js";
 import type { SharedProblem, SharedStep } from "./types.js";
 
 /** Options of method `"lookahead"`. */
@@ -32,7 +33,7 @@ export function lookaheadStep<P>(
 ): SharedStep<P> {
   const { alpha, firstOrder = false } = options;
   checkKnown(options, "alpha", "firstOrder");
-  checkOption("bilevelStep", "alpha", alpha, alpha > 0, "> 0");
+  checkNumber("bilevelStep", "alpha", alpha, (x) => x > 0, "> 0");
   const at = independent(params);
   const lowerLoss = scalar("lower", problem.lower(at));
   const ahead = treeMap(

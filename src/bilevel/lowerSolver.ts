@@ -4,11 +4,12 @@
  */
 
 import { valueAndGrad } from "../autograd/transforms.js";
-import { checkOption, type Optimizer } from "../optim/optimizer.js";
+import { checkCount } from "../checks.js";
+import type { Optimizer } from "../optim/optimizer.js";
 import { sgd } from "../optim/sgd.js";
 import { realize } from "../tensor/evaluate.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { checkFinite } from "./pieces.js";
+import { checkFinite } from "./checks.js";
 
 /** How the lower level is solved: gradient descent with a learning rate, or any optimizer. */
 export interface LowerSolverOptions<State = unknown> {
@@ -36,18 +37,12 @@ export function lowerOptimizerOf<State>(
   steps: number = options.lowerSteps,
 ): Optimizer<State> {
   const { lowerSteps, lowerLearningRate, lowerOptimizer } = options;
-  checkCount("lowerSteps", lowerSteps, 0);
+  checkCount("bilevelStep", "lowerSteps", lowerSteps);
   const given = Number(lowerLearningRate !== undefined) + Number(lowerOptimizer !== undefined);
   if (given === 2 || (given === 0 && steps > 0)) {
     throw new TypeError("bilevelStep: needs one of `lowerLearningRate` and `lowerOptimizer`");
   }
   return lowerOptimizer ?? (sgd({ learningRate: lowerLearningRate ?? 0 }) as Optimizer<State>);
-}
-
-/** Rejects an option that is not an integer of at least `least`. */
-export function checkCount(option: string, value: number, least: number): void {
-  const counts = Number.isInteger(value) && value >= least;
-  checkOption("bilevelStep", option, value, counts, `that is an integer ≥ ${least}`);
 }
 
 /**

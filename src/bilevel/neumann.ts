@@ -4,13 +4,14 @@
  */
 
 import { treeDot } from "../autograd/transforms.js";
+import { checkCount, checkNumber } from "../checks.js";
 import { stack, where } from "../ops/index.js";
-import { checkOption } from "../optim/optimizer.js";
 import { realize } from "../tensor/evaluate.js";
 import { treeLeaves, treeMap } from "../tensor/tree.js";
+import { checkKnown } from "./checks.js";
 import { implicitStep, type LinearSolution } from "./implicit.js";
-import { checkCount, LOWER_SOLVER, type LowerSolverOptions } from "./lowerSolver.js";
-import { addScaled, checkKnown, independent } from "./pieces.js";
+import { LOWER_SOLVER, type LowerSolverOptions } from "./lowerSolver.js";
+import { addScaled, independent } from "./trees.js";
 import type { ImplicitStep, NestedProblem, NestedVariables, NeumannOutcome } from "./types.js";
 
 /** Options of method `"implicit-neumann"`: the implicit function theorem, solved by a series. */
@@ -36,13 +37,13 @@ export async function neumannStep<X, Y, State>(
 ): Promise<ImplicitStep<X, Y, State, NeumannOutcome>> {
   const { terms = 20, neumannLearningRate: rate = options.lowerLearningRate } = options;
   checkKnown(options, "terms", "neumannLearningRate", ...LOWER_SOLVER);
-  checkCount("terms", terms, 1);
+  checkCount("bilevelStep", "terms", terms, 1);
   if (rate === undefined) {
     throw new TypeError(
       'bilevelStep: method "implicit-neumann" needs `neumannLearningRate` where there is no `lowerLearningRate`',
     );
   }
-  checkOption("bilevelStep", "neumannLearningRate", rate, rate > 0, "> 0");
+  checkNumber("bilevelStep", "neumannLearningRate", rate, (x) => x > 0, "> 0");
   const step = await implicitStep(problem, at, options, 0, (multiply, b) =>
     neumannSeries(multiply, b, terms, rate),
   );

@@ -3,12 +3,13 @@
  * @module
  */
 
+import { checkNumber } from "../checks.js";
 import { stopGradient } from "../ops/composite.js";
 import { where } from "../ops/index.js";
-import { checkOption } from "../optim/optimizer.js";
 import { full } from "../tensor/create.js";
 import { Tensor } from "../tensor/tensor.js";
-import { checkKnown, gradientTree, independent, scalar, scalarOption } from "./pieces.js";
+import { checkKnown, scalar, scalarOption } from "./checks.js";
+import { gradientTree, independent } from "./trees.js";
 import type { SharedProblem, WeightedStep } from "./types.js";
 
 /** Options of method `"penalty"`. */
@@ -35,8 +36,8 @@ export function penaltyStep<P>(
 ): WeightedStep<P> {
   const { gamma = 1, hinge = false, floor, epsilon = 0 } = options;
   checkKnown(options, "gamma", "hinge", "floor", "epsilon");
-  checkOption("bilevelStep", "epsilon", epsilon, epsilon >= 0, "≥ 0");
-  if (!(gamma instanceof Tensor)) checkOption("bilevelStep", "gamma", gamma, gamma >= 0, "≥ 0");
+  checkNumber("bilevelStep", "epsilon", epsilon, (x) => x >= 0, "≥ 0");
+  if (!(gamma instanceof Tensor)) checkNumber("bilevelStep", "gamma", gamma, (x) => x >= 0, "≥ 0");
   for (const option of ["floor", "epsilon"] as const) {
     if (!hinge && options[option] !== undefined) {
       throw new TypeError(

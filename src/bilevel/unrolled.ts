@@ -4,9 +4,10 @@
  */
 
 import { treeDot, valueAndGrad } from "../autograd/transforms.js";
-import { checkOption } from "../optim/optimizer.js";
+import { checkNumber } from "../checks.js";
 import { realize } from "../tensor/evaluate.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { checkFinite, checkKnown, finiteness, scalar } from "./checks.js";
 import {
   atLowerStep,
   descend,
@@ -14,14 +15,7 @@ import {
   type LowerSolverOptions,
   lowerOptimizerOf,
 } from "./lowerSolver.js";
-import {
-  checkFinite,
-  checkKnown,
-  finiteness,
-  gradientTree,
-  independent,
-  scalar,
-} from "./pieces.js";
+import { gradientTree, independent } from "./trees.js";
 import type { NestedProblem, NestedStep, NestedVariables } from "./types.js";
 
 /** Options of method `"unrolled"`: through all lower steps. */
@@ -91,7 +85,7 @@ function differentiatedSteps<State>(
   }
   checkKnown(options, "backwardSteps", ...LOWER_SOLVER);
   const { backwardSteps } = options;
-  const fits = Number.isInteger(backwardSteps) && backwardSteps >= 1 && backwardSteps <= lowerSteps;
-  checkOption("bilevelStep", "backwardSteps", backwardSteps, fits, `in 1 … ${lowerSteps}`);
+  const fits = (x: number) => Number.isInteger(x) && x >= 1 && x <= lowerSteps;
+  checkNumber("bilevelStep", "backwardSteps", backwardSteps, fits, `in 1 … ${lowerSteps}`);
   return backwardSteps;
 }

@@ -4,24 +4,17 @@
  */
 
 import { treeDot, valueAndGrad } from "../autograd/transforms.js";
-import { checkOption } from "../optim/optimizer.js";
+import { checkCount, checkNumber } from "../checks.js";
 import { realize } from "../tensor/evaluate.js";
+import { checkFinite, checkKnown, finiteness, scalar } from "./checks.js";
 import {
   atLowerStep,
-  checkCount,
   descend,
   LOWER_SOLVER,
   type LowerSolverOptions,
   lowerOptimizerOf,
 } from "./lowerSolver.js";
-import {
-  checkFinite,
-  checkKnown,
-  finiteness,
-  gradientTree,
-  independent,
-  scalar,
-} from "./pieces.js";
+import { gradientTree, independent } from "./trees.js";
 import type { NestedProblem, NestedVariables, ValueFunctionStep } from "./types.js";
 
 /** Options of method `"value-function"`: gradients of first order at two solutions. */
@@ -46,8 +39,8 @@ export async function valueFunctionStep<X, Y, State>(
   const { lowerSteps, penalty, penaltySteps = lowerSteps } = options;
   checkKnown(options, "penalty", "penaltySteps", ...LOWER_SOLVER);
   const optimizer = lowerOptimizerOf(options, penaltySteps);
-  checkOption("bilevelStep", "penalty", penalty, penalty > 0, "> 0");
-  checkCount("penaltySteps", penaltySteps, 1);
+  checkNumber("bilevelStep", "penalty", penalty, (x) => x > 0, "> 0");
+  checkCount("bilevelStep", "penaltySteps", penaltySteps, 1);
   const upperAt = (at: X, y: Y) => scalar("upper", upper(at, y));
   const lowerAt = (at: X, y: Y) => scalar("lower", lower(at, y));
   const penalized = (y: Y) => lowerAt(x, y).add(upperAt(x, y).div(penalty));

@@ -12,6 +12,7 @@ function bytesOf({ size, dtype }: PlanBuffer): number {
 }
 
 function kindOf(kernel: Kernel): ExplainedKernel["kind"] {
+  if (kernel.kind === "scatter" && kernel.replaces) return "write";
   return kernel.kind === "loop" && kernel.reduce !== null ? "reduce" : kernel.kind;
 }
 
@@ -25,39 +26,47 @@ function formatBytes(bytes: number): string {
 /** The kernels of a plan and the memory it takes. */
 export function explainPlan(plan: Plan, device: DeviceName): Explanation {
   const kernels = plan.steps.map((step): ExplainedKernel => {
-    const output = plan.buffers[step.buffers[0]!]!;
+    const [number, ...reads] = step.buffers as [number, ...number[]];
+    const output = plan.buffers[number]!;
     return {
       kind: kindOf(step.kernel),
       operations: step.operations,
       outputSize: output.size,
       outputBytes: bytesOf(output),
-      reads: step.buffers.length - 1,
+      reads: reads.length,
+      takesOver: output.role === "input" || reads.includes(number),
     };
   });
   const total = (role: PlanBuffer["role"]): number =>
     plan.buffers.reduce((sum, buffer) => sum + (buffer.role === role ? bytesOf(buffer) : 0), 0);
-  const outputBytes = total("output");
+  const newBytes = total("output");
+  const outputBytes = plan.outputs.reduce((sum, i) => sum + bytesOf(plan.buffers[i]!), 0);
   const explanation = {
     device,
     kernels,
     inputBytes: total("input"),
     outputBytes,
     temporaryBytes: total("temporary"),
-    peakBytes: plan.scratchBytes + outputBytes,
+    reusedBytes: outputBytes - newBytes,
+    peakBytes: plan.scratchBytes + newBytes,
   };
   return { ...explanation, toString: () => table(explanation) };
 }
 
 function table(explanation: Omit<Explanation, "toString">): string {
-  const { device, kernels, inputBytes, outputBytes, temporaryBytes, peakBytes } = explanation;
-  const rows = kernels.map(({ kind, operations, outputSize, outputBytes: bytes, reads }, i) => {
+  const { device, kernels, inputBytes, outputBytes, temporaryBytes, reusedBytes, peakBytes } =
+    explanation;
+  const rows = kernels.map((kernel, i) => {
+    const { kind, operations, outputSize, outputBytes: bytes, reads, takesOver } = kernel;
     const what = `${String(i + 1).padStart(3)}  ${kind.padEnd(7)} ${String(outputSize).padStart(9)} elements`;
-    return `${what} ${formatBytes(bytes).padStart(9)}  reads ${reads}  ${operations.join(" · ")}`;
+    const place = takesOver ? " in place" : "";
+    return `${what} ${formatBytes(bytes).padStart(9)}  reads ${reads}${place}  ${operations.join(" · ")}`;
   });
+  const reused = reusedBytes > 0 ? ` (${formatBytes(reusedBytes)} in given-up memory)` : "";
   return [
     `${kernels.length} kernels on ${device}`,
     ...rows,
-    `inputs ${formatBytes(inputBytes)}, outputs ${formatBytes(outputBytes)}, ` +
+    `inputs ${formatBytes(inputBytes)}, outputs ${formatBytes(outputBytes)}${reused}, ` +
       `temporaries ${formatBytes(temporaryBytes)}, peak ${formatBytes(peakBytes)}`,
   ].join("\n");
 }

@@ -8,34 +8,68 @@
  * @module
  */
 
-import { bytesPerElement } from "../kernels/dtype.js";
+import { bytesPerElement, isFloating } from "../kernels/dtype.js";
 import { along, axis, delinearize, type Index, linearize, ZERO } from "../kernels/indexing.js";
+import type { ScalarOperation } from "../kernels/kernel.js";
 import { type Shape, sameShape, sizeOf } from "../tensor/shape.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { POSITION, type Tensor } from "../tensor/tensor.js";
 
 /** Largest number of operations fused into one kernel. */
 const LARGEST_KERNEL = 64;
-/** Work, in simple operations per element, up to which a value repeated by broadcasting is computed again. */
-const CHEAP_IF_REPEATED = 3;
-/** How far to look ahead for the point where the users of a result come together. */
+/** A value repeated by broadcasting is computed again up to this much work, in instructions per element. */
+const REPEATED_RECOMPUTE_LIMIT = 3;
+/** How many nodes to follow in search of the point where the users of a result come together. */
 const LOOK_AHEAD = 24;
 /** Largest number of operations in an epilogue. */
 const LARGEST_EPILOGUE = 32;
 
-/** Work of scalar operations, in instructions of a processor; others are one. */
-const COST: Readonly<Record<string, number>> = {
-  exp: 25,
-  log: 35,
-  log1p: 35,
-  expm1: 30,
-  tanh: 30,
-  erf: 45,
-  pow: 120,
-  div: 2,
-  sqrt: 2,
+/** What the partition knows of a scalar operation. */
+interface ScalarTraits {
+  /** Work per element, in instructions of a processor. */
+  readonly cost: number;
+  /** Its results need no rounding, so every kernel computes the same bits. */
+  readonly isExact: boolean;
+}
+const exact = (cost: number): ScalarTraits => ({ cost, isExact: true });
+const rounded = (cost: number): ScalarTraits => ({ cost, isExact: false });
+
+const SCALARS: Readonly<Record<ScalarOperation, ScalarTraits>> = {
+  neg: exact(1),
+  abs: exact(1),
+  sign: exact(1),
+  floor: exact(1),
+  ceil: exact(1),
+  round: exact(1),
+  not: exact(1),
+  sqrt: rounded(2),
+  exp: rounded(25),
+  expm1: rounded(30),
+  log: rounded(35),
+  log1p: rounded(35),
+  tanh: rounded(30),
+  erf: rounded(45),
+  sin: rounded(50),
+  cos: rounded(50),
+  add: rounded(1),
+  sub: rounded(1),
+  mul: rounded(1),
+  div: rounded(2),
+  pow: rounded(120),
+  maximum: exact(1),
+  minimum: exact(1),
+  equal: exact(1),
+  less: exact(1),
+  lessEqual: exact(1),
+  and: exact(1),
+  or: exact(1),
+  where: exact(1),
+  cast: exact(1),
 };
 
-/** What the partition says of a node. */
+/**
+ * What the partition says of a node. Parts stand at the nodes' positions, and belong to one compilation:
+ * the next traversal of a graph moves the positions.
+ */
 export interface Part {
   readonly node: Tensor;
   /** Elements of the node. */
@@ -44,11 +78,19 @@ export interface Part {
   readonly isView: boolean;
   /** Positions of the nodes that use it, each once. */
   readonly users: number[];
-  /** How often they do: a square uses its input twice. */
+  /** How often they use it: a square uses its input twice. */
   uses: number;
-  /** The node has a buffer. */
+  /**
+   * The node has a buffer. While kernels are lowered this may still become true, never false: a kernel
+   * that cannot read a node as an affine function of its own indices demands a buffer for it. A kernel
+   * is lowered before the kernels of what it reads, so the node's own kernel follows. A kernel lowered
+   * earlier that computes the node inside itself goes on doing so.
+   */
   stored: boolean;
-  /** For a stored elementwise node that is the epilogue of a reduction or product: that node. */
+  /**
+   * For a stored elementwise node that is the epilogue of a reduction or product: that node. Lowering
+   * the part makes it null if the epilogue must be a kernel of its own.
+   */
   source: Tensor | null;
   /** For a reduction or product that ends in an epilogue: the stored node. */
   epilogue: Part | null;
@@ -61,6 +103,7 @@ export function isGiven(node: Tensor): boolean {
   return node.buffer !== null || node.primitive.lowering.kind === "leaf";
 }
 
+/** Whether the node must store its result, or that of its epilogue. */
 function isHeavy(node: Tensor): boolean {
   const { kind } = node.primitive.lowering;
   return kind === "reduce" || kind === "matmul" || kind === "scatter" || kind === "sort";
@@ -109,14 +152,14 @@ function relabels(from: Shape, to: Shape): boolean {
 }
 
 /**
- * Decides for every node that is not given. `nodes` is in topological order, and each node's
- * `position` is its place there. A value that several kernels need is computed again up to `cheap`
- * simple operations per element.
+ * Decides which nodes are stored, and which end an epilogue. `nodes` is in topological order, and each node's
+ * `position` is its place there. A value that several kernels need is computed again in each, if that
+ * takes at most `recomputeLimit` simple operations per element.
  */
 export function partition(
   nodes: readonly Tensor[],
   outputs: ReadonlySet<Tensor>,
-  cheap: number,
+  recomputeLimit: number,
 ): Part[] {
   const parts: Part[] = nodes.map((node) => ({
     node,
@@ -129,25 +172,26 @@ export function partition(
     epilogue: null,
     inEpilogue: false,
   }));
-  const partOf = (node: Tensor): Part => parts[node.position]!;
+  const partOf = (node: Tensor): Part => parts[node[POSITION]]!;
   for (const { node } of parts) {
     if (isGiven(node)) continue;
     for (const input of node.inputs) {
       const part = partOf(input);
       part.uses++;
-      if (part.users.at(-1) !== node.position) part.users.push(node.position);
+      if (part.users.at(-1) !== node[POSITION]) part.users.push(node[POSITION]);
     }
   }
   storeOperands(parts, partOf);
-  // Later results first: of a sum of products, the last takes the sum so far as its epilogue, and no
-  // two products are kept.
+  // Later results first. Of a sum of products, the last one then adds the sum of the others in its
+  // epilogue, and no two products are in memory at once.
   for (const part of [...parts].reverse()) {
     if (part.stored) continue;
     const { kind } = part.node.primitive.lowering;
     if (kind === "reduce" || kind === "matmul") attachEpilogue(part, parts, outputs);
     if (isHeavy(part.node) && part.epilogue === null) part.stored = true;
   }
-  while (storeShared(parts, costs(parts, partOf), cheap));
+  storeCompared(parts, partOf);
+  while (storeShared(parts, costs(parts, partOf), recomputeLimit));
   return parts;
 }
 
@@ -166,7 +210,37 @@ function storeOperands(parts: readonly Part[], partOf: (node: Tensor) => Part): 
   }
 }
 
-/** Work per element of each node when it is computed inside a kernel; long chains are cut. */
+/**
+ * Stores the numbers that a maximum or minimum is taken of, if other nodes read them, too. Those compare
+ * them with the extreme or subtract it, so they must see the same bits. Another kernel that computes the
+ * numbers again may round them otherwise, by a fused multiply-add for example.
+ */
+function storeCompared(parts: readonly Part[], partOf: (node: Tensor) => Part): void {
+  // Nodes that every kernel computes to the same bits.
+  const exact = new Uint8Array(parts.length);
+  const isExact = ({ node, stored }: Part): boolean => {
+    if (stored || isHeavy(node)) return stored;
+    const { lowering } = node.primitive;
+    const rounds =
+      lowering.kind === "map" && isFloating(node.dtype) && !SCALARS[lowering.operation].isExact;
+    return !rounds && node.inputs.every((input) => exact[input[POSITION]] === 1);
+  };
+  for (const [position, part] of parts.entries()) {
+    const { node } = part;
+    const { lowering } = node.primitive;
+    exact[position] = Number(isExact(part));
+    if (isGiven(node) || lowering.kind !== "reduce" || lowering.operation === "sum") continue;
+    let operand = partOf(node.inputs[0]!);
+    let isShared = operand.users.length > 1;
+    while (!operand.stored && operand.isView) {
+      operand = partOf(operand.node.inputs[0]!);
+      isShared ||= operand.users.length > 1;
+    }
+    if (isShared && exact[operand.node[POSITION]] === 0) operand.stored = true;
+  }
+}
+
+/** Work per element of each node if it is computed inside a kernel. Stores a node of each chain that is too long. */
 function costs(parts: readonly Part[], partOf: (node: Tensor) => Part): Float64Array {
   const cost = new Float64Array(parts.length);
   const length = new Uint32Array(parts.length);
@@ -178,14 +252,14 @@ function costs(parts: readonly Part[], partOf: (node: Tensor) => Part): Float64A
       cost[position] = 1;
       continue;
     }
-    const own = lowering.kind === "map" ? (COST[lowering.operation] ?? 1) : 0;
+    const own = lowering.kind === "map" ? SCALARS[lowering.operation].cost : 0;
     let total = own;
     let count = 1;
     for (const [i, input] of node.inputs.entries()) {
       if (node.inputs.indexOf(input) < i) continue;
       const inside = !partOf(input).stored;
-      total += inside ? cost[input.position]! : 1;
-      count += inside ? length[input.position]! : 0;
+      total += inside ? cost[input[POSITION]]! : 1;
+      count += inside ? length[input[POSITION]]! : 0;
     }
     if (count > LARGEST_KERNEL && !part.inEpilogue) part.stored = true;
     cost[position] = total;
@@ -194,7 +268,10 @@ function costs(parts: readonly Part[], partOf: (node: Tensor) => Part): Float64A
   return cost;
 }
 
-/** Moves the store of a reduction or product to the last elementwise operation that only it leads to. */
+/**
+ * Extends a reduction or product by an epilogue: in place of its own result it stores that of the last
+ * elementwise operation to which all paths from it lead.
+ */
 function attachEpilogue(part: Part, parts: readonly Part[], outputs: ReadonlySet<Tensor>): void {
   const { shape } = part.node;
   const { size } = part;
@@ -210,7 +287,7 @@ function attachEpilogue(part: Part, parts: readonly Part[], outputs: ReadonlySet
   while (!outputs.has(current.node) && region.length < LARGEST_EPILOGUE) {
     const inside = untilMeeting(current, parts, fits, outputs);
     if (inside === null) break;
-    region.push(...inside);
+    for (const one of inside) region.push(one);
     current = inside[inside.length - 1]!;
     const { primitive, dtype } = current.node;
     const isEnd = primitive.lowering.kind === "map" || current.stored;
@@ -227,8 +304,8 @@ function attachEpilogue(part: Part, parts: readonly Part[], outputs: ReadonlySet
 }
 
 /**
- * The nodes up to and including the first one through which every path from `from` goes (its sole
- * user, or where several users come together again), if all of them fit.
+ * The nodes up to and including the first one through which every path from `from` goes, if all of them
+ * fit: its only user, or the node where several users come together again.
  */
 function untilMeeting(
   from: Part,
@@ -239,7 +316,8 @@ function untilMeeting(
   const open = new Set(from.users);
   const passed: Part[] = [];
   while (open.size > 0 && passed.length < LOOK_AHEAD) {
-    const first = Math.min(...open);
+    let first = parts.length;
+    for (const user of open) first = Math.min(first, user);
     const part = parts[first]!;
     if (!fits(part)) return null;
     passed.push(part);
@@ -255,18 +333,18 @@ const NOWHERE = -1;
 const SEVERAL = -2;
 
 /**
- * Stores what several kernels need and is not cheap; of a chain of such values only the first, since
- * that may make the others cheap. Returns whether there was any.
+ * Stores values that several kernels need and that cost more than the limit. Of a chain of such values only
+ * the first is stored, since the others may then cost less. Returns whether there was any.
  */
-function storeShared(parts: readonly Part[], cost: Float64Array, cheap: number): boolean {
-  const isCandidate = candidates(parts, cost, cheap);
+function storeShared(parts: readonly Part[], cost: Float64Array, recomputeLimit: number): boolean {
+  const isCandidate = candidates(parts, cost, recomputeLimit);
   // Nodes computed, inside their kernels, from a candidate.
   const follows = new Uint8Array(parts.length);
   let any = false;
   for (const [position, part] of parts.entries()) {
     if (part.stored) continue;
     const after = part.node.inputs.some(
-      ({ position: input }) =>
+      ({ [POSITION]: input }) =>
         !parts[input]!.stored && (isCandidate[input] === 1 || follows[input] === 1),
     );
     follows[position] = Number(after);
@@ -281,7 +359,11 @@ function storeShared(parts: readonly Part[], cost: Float64Array, cheap: number):
 }
 
 /** Nodes whose value costs too much to be computed in every kernel that needs it. */
-function candidates(parts: readonly Part[], cost: Float64Array, cheap: number): Uint8Array {
+function candidates(
+  parts: readonly Part[],
+  cost: Float64Array,
+  recomputeLimit: number,
+): Uint8Array {
   const found = new Uint8Array(parts.length);
   // The kernel each node is computed in, named by the position of its root.
   const home = new Int32Array(parts.length).fill(NOWHERE);
@@ -296,12 +378,16 @@ function candidates(parts: readonly Part[], cost: Float64Array, cheap: number): 
       kernel = kernel === NOWHERE || kernel === where ? where : SEVERAL;
       repeated ||= using.size > part.size && !isHeavy(using.node);
     }
-    if (part.epilogue) kernel = part.epilogue.node.position;
+    if (part.epilogue) kernel = part.epilogue.node[POSITION];
     home[position] = part.stored ? position : kernel;
     const { kind } = part.node.primitive.lowering;
     const canStore = kind === "map" || (kind === "read" && !part.isView);
     if (part.stored || !canStore || kernel === NOWHERE || part.inEpilogue) continue;
-    const limit = repeated ? CHEAP_IF_REPEATED : kernel === SEVERAL ? cheap : Infinity;
+    const limit = repeated
+      ? REPEATED_RECOMPUTE_LIMIT
+      : kernel === SEVERAL
+        ? recomputeLimit
+        : Infinity;
     if (cost[position]! > limit) found[position] = 1;
   }
   return found;

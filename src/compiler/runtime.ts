@@ -4,9 +4,16 @@
  * @module
  */
 
-import { MemoryPressure } from "../devices/collect.js";
-import { type Device, type Executable, OutOfMemoryError } from "../devices/device.js";
-import { DTYPES, type TypedArray } from "../kernels/dtype.js";
+import { checkOptions, describeValue } from "../checks.js";
+import {
+  type Device,
+  type DeviceLimits,
+  type Executable,
+  InterruptedError,
+  OutOfMemoryError,
+} from "../devices/device.js";
+import type { TypedArray } from "../kernels/dtype.js";
+import { GIVEN_UP } from "../tensor/primitive.js";
 import type {
   DebugOptions,
   DeviceBuffer,
@@ -14,13 +21,19 @@ import type {
   DeviceOptions,
   DeviceStatistics,
   Explanation,
+  Fill,
   Runtime,
 } from "../tensor/runtime.js";
 import { formatShape } from "../tensor/shape.js";
-import type { Tensor } from "../tensor/tensor.js";
-import { compile, type Graph } from "./compile.js";
+import { REPEATED_ELEMENT, type Tensor } from "../tensor/tensor.js";
+import { compile } from "./compile.js";
 import { explainPlan } from "./explain.js";
+import { GrowthWatch } from "./growth.js";
+import { MemoryPressure } from "./memoryPressure.js";
+import { traceNonFinite } from "./nonFinite.js";
 import { isGiven } from "./partition.js";
+import { print } from "./print.js";
+import { type Graph, Structure } from "./structure.js";
 
 /** How to make each device. A device is loaded when it is first used. */
 const DEVICES: Readonly<Record<DeviceName, (options: DeviceOptions) => Promise<Device>>> = {
@@ -30,11 +43,21 @@ const DEVICES: Readonly<Record<DeviceName, (options: DeviceOptions) => Promise<D
     (await import("../devices/interpreter/device.js")).createInterpreterDevice(),
 };
 
-/** Options of {@link DeviceOptions} each device takes. */
-const OPTIONS: Readonly<Record<DeviceName, readonly string[]>> = {
+/** The {@link DeviceOptions} that each device takes. */
+const OPTIONS: Readonly<Record<DeviceName, readonly (keyof DeviceOptions)[]>> = {
   wasm: ["threads"],
   gpu: ["backend"],
   interpreter: [],
+};
+
+/** Other libraries' names for what a device computes with. */
+const MEANT: Readonly<Record<string, DeviceName>> = {
+  cpu: "wasm",
+  webassembly: "wasm",
+  cuda: "gpu",
+  webgpu: "gpu",
+  webgl: "gpu",
+  mps: "gpu",
 };
 
 /** Plans kept per device; the least recently used goes first. */
@@ -52,67 +75,95 @@ interface LoadedDevice {
   readonly pressure: MemoryPressure;
 }
 
+/** Tensors that are given up, each once. A result stays, even if it was named among them. */
+function withoutResults(givenUp: readonly Tensor[], results: readonly Tensor[]): Tensor[] {
+  if (givenUp.length === 0) return [];
+  const ending = new Set(givenUp);
+  for (const result of results) ending.delete(result);
+  return [...ending];
+}
+
+/** Takes tensors' memory from them, and gives back what no result has now. */
+function giveUp(tensors: readonly Tensor[], results: readonly Tensor[]): void {
+  if (tensors.length === 0) return;
+  const kept = new Set(results.map(({ buffer }) => buffer));
+  for (const t of tensors) {
+    if (kept.has(t.buffer)) t.buffer = null;
+    t.dispose();
+    t.primitive = GIVEN_UP;
+  }
+}
+
 /** Creates the runtime of {@link runtime}. */
 export function createRuntime(): Runtime {
   return new Engine();
 }
 
 class Engine implements Runtime {
+  readonly print = print;
   private name: DeviceName = "wasm";
   /** Devices by name and back end. */
   private readonly devices = new Map<string, Promise<LoadedDevice>>();
   private active: LoadedDevice | null = null;
   private readonly structure = new Structure();
+  private readonly growth = new GrowthWatch();
   private queue: Promise<unknown> = Promise.resolve();
   private plansCompiled = 0;
   private planCacheHits = 0;
   private checkFinite = false;
 
-  async evaluate(tensors: readonly Tensor[]): Promise<void> {
-    let accepted: Promise<void> | undefined;
-    await this.exclusively(async () => {
-      const loaded = await this.load();
-      const { device } = loaded;
-      await loaded.pressure.relieve();
-      const distinct = [...new Set(tensors)];
-      const missing = distinct.filter((t) => !isGiven(t));
-      await this.withMemory(loaded, async () => {
-        for (const t of distinct) if (isGiven(t)) await this.bring(t, device);
-        if (missing.length > 0) await this.run(missing, loaded);
-      });
-      if (this.checkFinite && missing.length > 0) await this.traceNonFinite(missing, loaded);
-      accepted = device.accepted?.();
-    });
-    // The next evaluation need not wait for it.
+  async evaluate(tensors: readonly Tensor[], givenUp: readonly Tensor[] = []): Promise<void> {
+    const { accepted } = await this.exclusively(() => this.compute(tensors, givenUp));
+    // Outside the queue, so that the next evaluation starts meanwhile.
     await accepted;
   }
 
   async read(tensor: Tensor): Promise<TypedArray> {
-    if (tensor.host) return tensor.host.slice();
-    const loaded = await this.load();
-    const { device } = loaded;
-    return this.withMemory(loaded, async () => device.download(await this.bring(tensor, device)));
+    // The next evaluation may overwrite the elements, so the device is asked for a copy before.
+    const issue = () =>
+      this.exclusively(async () => {
+        const { loaded, accepted } = await this.compute([tensor]);
+        return { loaded, copy: Promise.all([loaded.device.download(tensor.buffer!), accepted]) };
+      });
+    const { loaded, copy } = await issue();
+    const [elements] = await this.withMemory(
+      loaded,
+      () => copy,
+      async () => (await issue()).copy,
+    );
+    return elements;
   }
 
-  async explain(tensors: readonly Tensor[]): Promise<Explanation> {
+  async fill(tensor: Tensor, fill: Fill): Promise<void> {
+    const loaded = await this.load();
+    await loaded.pressure.relieve();
+    await this.withMemory(loaded, () => this.write(tensor, loaded.device, fill));
+  }
+
+  async limits(): Promise<DeviceLimits> {
     const { device } = await this.load();
-    const graph = this.structure.capture([...new Set(tensors)].filter((t) => !isGiven(t)));
-    return explainPlan(compile(graph, device.cheap), this.name);
+    const none = Number.POSITIVE_INFINITY;
+    return device.limits ?? { tensor: none, total: none };
+  }
+
+  async explain(tensors: readonly Tensor[], givenUp: readonly Tensor[]): Promise<Explanation> {
+    const { device } = await this.load();
+    const distinct = [...new Set(tensors)];
+    const spare = withoutResults(givenUp, distinct).filter(isGiven);
+    const missing = distinct.filter((t) => !isGiven(t));
+    const graph = this.structure.capture(missing, spare, device);
+    return explainPlan(compile(graph, device), this.name);
   }
 
   async setDevice(name: DeviceName, options: DeviceOptions): Promise<void> {
     if (!Object.hasOwn(DEVICES, name)) {
-      const known = Object.keys(DEVICES).join(", ");
-      throw new RangeError(`setDevice: unknown device ${JSON.stringify(name)}; known: ${known}`);
+      const meant: DeviceName | undefined = MEANT[String(name).toLowerCase()];
+      const hint = meant ? `did you mean "${meant}"?` : "known:";
+      throw new RangeError(
+        `setDevice: unknown device ${describeValue(name)}; ${hint} ${Object.keys(DEVICES).join(", ")}`,
+      );
     }
-    const known = OPTIONS[name];
-    for (const option of Object.keys(options)) {
-      if (!known.includes(option)) {
-        throw new RangeError(
-          `setDevice: ${name} has no option ${JSON.stringify(option)}; known: ${known.join(", ") || "none"}`,
-        );
-      }
-    }
+    checkOptions(`setDevice: ${name}`, options, ...OPTIONS[name]);
     await this.exclusively(async () => {
       this.active = await this.loadNamed(name, options);
       this.name = name;
@@ -134,10 +185,42 @@ class Engine implements Runtime {
     this.checkFinite = options.checkFinite ?? false;
   }
 
-  /** Does what takes memory, once more if there is none left: what fills it may be garbage. */
+  /**
+   * Gives tensors their elements, while no other evaluation runs. `accepted` settles when the device has accepted
+   * the work.
+   */
+  private async compute(
+    tensors: readonly Tensor[],
+    givenUp: readonly Tensor[] = [],
+  ): Promise<{ loaded: LoadedDevice; accepted: Promise<void> | undefined }> {
+    const loaded = await this.load();
+    const { device } = loaded;
+    await loaded.pressure.relieve();
+    const distinct = [...new Set(tensors)];
+    const missing = distinct.filter((t) => !isGiven(t));
+    const ending = withoutResults(givenUp, distinct);
+    // What is not finite is looked for in what it was made of.
+    const spare = this.checkFinite ? [] : ending.filter(isGiven);
+    await this.withMemory(loaded, async () => {
+      for (const t of distinct) if (isGiven(t)) await this.bring(t, device);
+      if (missing.length > 0) await this.run(missing, loaded, spare);
+    });
+    if (this.checkFinite && missing.length > 0) {
+      await traceNonFinite(missing, {
+        nodesBehind: (outputs) => this.structure.capture(outputs).nodes,
+        run: (node) => this.run([node], loaded),
+        elements: async (node) => device.download(await this.bring(node, device)),
+      });
+    }
+    giveUp(ending, distinct);
+    return { loaded, accepted: device.accepted?.() };
+  }
+
+  /** Does work that takes memory. If memory runs out, collects garbage and tries once more. */
   private async withMemory<T>(
     { device, pressure }: LoadedDevice,
     work: () => Promise<T>,
+    again = work,
   ): Promise<T> {
     try {
       return await work();
@@ -145,7 +228,7 @@ class Engine implements Runtime {
       if (!(error instanceof OutOfMemoryError)) throw error;
       await pressure.collect();
       device.trim?.();
-      return work();
+      return again();
     }
   }
 
@@ -176,33 +259,56 @@ class Engine implements Runtime {
     }
     const loaded = await loading;
     const { backend } = loaded.device;
-    // Asked for by its back end or not, it is one device.
+    // The device is the same whether its back end was named or not.
     if (name === "gpu") this.devices.set(`gpu ${backend}`, loading);
     if (backend === "webgpu") this.devices.set("gpu", loading);
     loaded.device.configure?.(options);
     return loaded;
   }
 
-  /** The tensor's elements on the device, uploaded or moved there if need be. */
+  /** The tensor's elements on the device. Uploads them, or moves them from another device, if need be. */
   private async bring(tensor: Tensor, device: Device): Promise<DeviceBuffer> {
-    const { buffer, host } = tensor;
+    const { buffer, host, dtype, shape } = tensor;
     if (buffer?.home === device) return buffer;
     const values = buffer ? await buffer.home.download(buffer) : host;
     if (!values) {
+      const what = `a ${dtype} tensor of shape ${formatShape(shape)} was used after`;
       throw new Error(
-        `a tensor of shape ${formatShape(tensor.shape)} was used after dispose() gave its memory back`,
+        tensor.primitive === GIVEN_UP
+          ? `${what} it was given up in realizeInto: use the result that replaces it, or do not give it up`
+          : `${what} dispose() gave its memory back`,
       );
     }
-    tensor.buffer = await device.upload(values, tensor.dtype, String(tensor));
-    tensor.host = null;
-    return tensor.buffer;
+    return this.write(tensor, device, async (write) => write(0, values));
   }
 
-  private async run(outputs: readonly Tensor[], loaded: LoadedDevice): Promise<void> {
-    const graph = this.structure.capture(outputs);
+  /** Makes the tensor's buffer and has it written. */
+  private async write(tensor: Tensor, device: Device, fill: Fill): Promise<DeviceBuffer> {
+    const { dtype, size } = tensor;
+    const what = `Tensor ${dtype}${formatShape(tensor.shape)}`;
+    const buffer = await device.create(dtype, size, what);
+    try {
+      await fill(async (from, values) => device.write(buffer, from, values, what));
+    } catch (error) {
+      buffer.dispose();
+      throw error;
+    }
+    tensor.buffer = buffer;
+    tensor.host = null;
+    return buffer;
+  }
+
+  /** Computes the outputs, perhaps in memory of the `spare` tensors. */
+  private async run(
+    outputs: readonly Tensor[],
+    loaded: LoadedDevice,
+    spare: readonly Tensor[] = [],
+  ): Promise<void> {
+    const graph = this.structure.capture(outputs, spare, loaded.device);
     const { hash } = this.structure;
-    const { executable } =
-      this.find(loaded, hash) ?? (await this.add(loaded, hash, this.structure.key(), graph));
+    const found = this.find(loaded, hash);
+    this.growth.see(graph.nodes.length, !found && this.structure.repeated > 0);
+    const { executable } = found ?? (await this.add(loaded, hash, this.structure.key(), graph));
     const buffers: DeviceBuffer[] = [];
     for (const input of graph.inputs) {
       const { buffer } = input;
@@ -210,8 +316,18 @@ class Engine implements Runtime {
         buffer?.home === loaded.device ? buffer : await this.bring(input, loaded.device),
       );
     }
-    const constants = Float64Array.from(graph.constants, (node) => node.value);
-    const results = await executable.run(buffers, constants);
+    const constants = Float64Array.from(graph.constants, (node) => node[REPEATED_ELEMENT]);
+    let results: readonly DeviceBuffer[];
+    try {
+      results = await executable.run(buffers, constants);
+    } catch (error) {
+      if (!(error instanceof InterruptedError)) throw error;
+      giveUp(spare, []);
+      throw new Error(
+        `${error.message}. It had begun to overwrite what was given up in realizeInto: these tensors are lost`,
+        { cause: error.cause },
+      );
+    }
     results.forEach((buffer, i) => {
       outputs[i]!.buffer = buffer;
     });
@@ -234,147 +350,10 @@ class Engine implements Runtime {
     key: Int32Array,
     graph: Graph,
   ): Promise<CachedPlan> {
-    const cached = { key, executable: await device.prepare(compile(graph, device.cheap)) };
+    const cached = { key, executable: await device.prepare(compile(graph, device)) };
     this.plansCompiled++;
     plans.set(hash, [...(plans.get(hash) ?? []), cached]);
     if (plans.size > PLANS_KEPT) plans.delete(plans.keys().next().value!);
     return cached;
   }
-
-  /** Throws the error {@link DebugOptions.checkFinite} promises. */
-  private async traceNonFinite(outputs: readonly Tensor[], loaded: LoadedDevice): Promise<void> {
-    const finite = async (node: Tensor): Promise<boolean> =>
-      (await loaded.device.download(await this.bring(node, loaded.device))).every(Number.isFinite);
-    let allFinite = true;
-    for (const output of outputs) allFinite &&= await finite(output);
-    if (allFinite) return;
-    // The outputs are known now; look behind them, and leave nothing evaluated.
-    for (const output of outputs) output.buffer = null;
-    const evaluated: Tensor[] = [];
-    try {
-      const { nodes } = this.structure.capture(outputs);
-      const isFiniteNode = new Map<Tensor, boolean>();
-      for (const node of nodes) {
-        if (node.primitive.lowering.kind === "constant") {
-          isFiniteNode.set(node, Number.isFinite(node.value));
-          continue;
-        }
-        const given = isGiven(node);
-        if (!given) {
-          await this.run([node], loaded);
-          evaluated.push(node);
-        }
-        isFiniteNode.set(node, await finite(node));
-        if (given || isFiniteNode.get(node)) continue;
-        if (node.inputs.every((input) => isFiniteNode.get(input))) {
-          const inputs = node.inputs.map((x) => `${x.dtype}${formatShape(x.shape)}`).join(", ");
-          const where = node.stack?.split("\n").slice(2, 8).join("\n") ?? "";
-          throw new Error(
-            `${node.primitive.name}(${inputs}) made a value that is not finite from inputs that are\n${where}`,
-          );
-        }
-      }
-    } finally {
-      for (const node of evaluated) {
-        node.buffer?.dispose();
-        node.buffer = null;
-      }
-    }
-    throw new Error("an evaluated tensor is not finite, and so were the tensors it was made from");
-  }
 }
-
-/**
- * The structure of a graph as a list of integers: operations, dtypes, shapes, attributes and
- * sharing, but neither the elements of its leaves nor the values of its constants.
- */
-class Structure {
-  hash = 0;
-  private values = new Int32Array(4096);
-  private length = 0;
-
-  /** Lists the graph behind the outputs and records its structure. */
-  capture(outputs: readonly Tensor[]): Graph {
-    this.length = 0;
-    const visit = nextVisit++;
-    const nodes: Tensor[] = [];
-    const inputs: Tensor[] = [];
-    const constants: Tensor[] = [];
-    const stack: Tensor[] = [];
-    for (const output of outputs) {
-      stack.push(output);
-      while (stack.length > 0) {
-        const node = stack[stack.length - 1]!;
-        if (node.visit === visit) {
-          stack.pop();
-          continue;
-        }
-        const given = isGiven(node);
-        let ready = true;
-        if (!given) {
-          for (let i = node.inputs.length - 1; i >= 0; i--) {
-            const input = node.inputs[i]!;
-            if (input.visit !== visit) {
-              stack.push(input);
-              ready = false;
-            }
-          }
-        }
-        if (!ready) continue;
-        stack.pop();
-        node.visit = visit;
-        node.position = nodes.push(node) - 1;
-        if (given) inputs.push(node);
-        else if (node.primitive.lowering.kind === "constant") constants.push(node);
-        this.record(node, given);
-      }
-    }
-    this.push(-2);
-    for (const output of outputs) this.push(output.position);
-    this.hash = this.fold();
-    return { nodes, outputs: [...outputs], inputs, constants };
-  }
-
-  /** A copy of the recorded structure. */
-  key(): Int32Array {
-    return this.values.slice(0, this.length);
-  }
-
-  /** Whether the recorded structure is the given one. */
-  equals(key: Int32Array): boolean {
-    if (key.length !== this.length) return false;
-    for (let i = 0; i < key.length; i++) if (key[i] !== this.values[i]) return false;
-    return true;
-  }
-
-  private record(node: Tensor, given: boolean): void {
-    const { shape, attributes, inputs } = node;
-    this.push(given ? -1 : node.primitive.id);
-    this.push(DTYPES.indexOf(node.dtype));
-    this.push(shape.length);
-    for (const extent of shape) this.push(extent);
-    if (given) return;
-    this.push(attributes.length);
-    for (const attribute of attributes) this.push(attribute);
-    for (const input of inputs) this.push(input.position);
-  }
-
-  private push(value: number): void {
-    if (this.length === this.values.length) {
-      const larger = new Int32Array(2 * this.length);
-      larger.set(this.values);
-      this.values = larger;
-    }
-    this.values[this.length++] = value;
-  }
-
-  /** FNV-1a over the recorded integers. */
-  private fold(): number {
-    let hash = 0x811c9dc5;
-    for (let i = 0; i < this.length; i++) hash = Math.imul(hash ^ this.values[i]!, 0x01000193);
-    return hash;
-  }
-}
-
-/** Marks of graph traversals are never reused. */
-let nextVisit = 1;

@@ -8,8 +8,10 @@ import type { Plan } from "../kernels/kernel.js";
 
 /** Where a buffer lives. */
 export interface BufferHome {
-  /** A copy of a buffer's elements. */
+  /** A copy of a buffer's elements as they are when this is called: it is issued before anything is awaited. */
   download(buffer: DeviceBuffer): Promise<TypedArray>;
+  /** The elements where they lie, if they can be read at once; valid until the next evaluation. */
+  peek?(buffer: DeviceBuffer): TypedArray;
 }
 
 /** Elements of a tensor on a device. */
@@ -41,6 +43,9 @@ export interface DeviceOptions {
 /** An allocation failed; after a garbage collection it may succeed. */
 export class OutOfMemoryError extends RangeError {}
 
+/** An evaluation failed when it had begun to write into inputs that were given up. */
+export class InterruptedError extends Error {}
+
 /** Memory a device holds. */
 export interface DeviceMemory {
   /** Bytes held by tensors. */
@@ -51,13 +56,31 @@ export interface DeviceMemory {
   readonly scratchBytes: number;
 }
 
+/** Bytes that tensors may take. */
+export interface DeviceLimits {
+  /** One of them. */
+  readonly tensor: number;
+  /** All of them together. */
+  readonly total: number;
+}
+
 /** A plan made ready to run on a device. */
 export interface Executable {
-  /** Runs the plan: its inputs in order, the value of each constant. Returns its outputs in order. */
+  /**
+   * Runs the plan: its inputs in order, the value of each constant. Returns its outputs in order. An output that
+   * the plan has in an input is that input's buffer, or takes its place: that is disposed of then.
+   * @throws if the inputs are no longer what they were: {@link InterruptedError}.
+   */
   run(
     inputs: readonly DeviceBuffer[],
     constants: Float64Array,
   ): readonly DeviceBuffer[] | Promise<readonly DeviceBuffer[]>;
+}
+
+/** The inputs that a plan writes into, by place. */
+export function overwrittenBy({ steps, inputs }: Plan): number[] {
+  const written = new Set(steps.map(({ buffers }) => buffers[0]));
+  return [...inputs.keys()].filter((i) => written.has(inputs[i]));
 }
 
 /** Holds buffers and runs plans. */
@@ -66,24 +89,33 @@ export interface Device extends BufferHome {
   /** What computes. */
   readonly backend: "interpreter" | "wasm" | GpuBackend;
   /**
-   * Work, in a processor's instructions per element, up to which a value that several kernels need is
-   * computed in each of them: about what writing and reading it costs.
+   * A value that several kernels need is computed in each of them if that takes at most this much work,
+   * in a processor's instructions per element. Writing and reading it costs about as much.
    */
-  readonly cheap: number;
-  /** Buffers beyond those left last time for which garbage is looked for, however small. Default: any number. */
+  readonly recomputeLimit: number;
+  /** Whether a kernel may write into a buffer that it reads at the same place only. Default: no. */
+  readonly canOverwrite?: boolean;
+  /**
+   * Garbage is collected when there are this many buffers more than the last collection left, however
+   * small they are. Default: never for that reason.
+   */
   readonly mostBuffers?: number;
-  /** Bytes of garbage that may wait where collections take long. Default: 0. */
+  /** Bytes of garbage that may wait if collections take long. Default: 0. */
   readonly spareBytes?: number;
   /** Why the device can no longer be used, if so. */
   readonly failure?: Error | null;
-  /** Takes the options of {@link setDevice}, again each time it is called. */
+  /** Takes the options of each call of {@link setDevice}. */
   configure?(options: DeviceOptions): void;
-  /** Copies elements to the device. `what` names the tensor in errors. */
-  upload(values: TypedArray, dtype: DType, what: string): DeviceBuffer | Promise<DeviceBuffer>;
+  /** What tensors may take, where that is known beforehand. */
+  readonly limits?: DeviceLimits;
+  /** A buffer whose elements are to be written. `what` names the tensor in errors, here and below. */
+  create(dtype: DType, size: number, what: string): DeviceBuffer | Promise<DeviceBuffer>;
+  /** Writes numbers as a buffer's elements, from one of those on. All are written before a plan reads them. */
+  write(buffer: DeviceBuffer, from: number, values: TypedArray, what: string): void | Promise<void>;
   prepare(plan: Plan): Promise<Executable>;
-  /** Resolves when all that was issued so far is known to be accepted; rejects where it was not. */
+  /** Resolves when the device has accepted all work issued so far. Rejects if it refused any. */
   accepted?(): Promise<void>;
   memory(): DeviceMemory;
-  /** Gives back what is kept for later: memory has run out, and is asked for again. */
+  /** Gives back memory that is kept for later. It is called after an allocation failed, before it is tried again. */
   trim?(): void;
 }

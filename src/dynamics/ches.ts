@@ -36,7 +36,7 @@ export interface ChesScore {
  * probability in preference optimization: it ranks pairs, and its zero is no threshold. No gradient is
  * needed: the authors propose dropping the pairs that score highest. An empty completion has the state 0.
  *
- * @param chosen `hidden` `[B, T, D]`, `mask` `[B, T]`. What stands at masked positions is of no account.
+ * @param chosen `hidden` `[B, T, D]`, `mask` `[B, T]`. States at masked positions may be anything, also NaN.
  * @param rejected The same of the rejected completions; T may differ.
  * @throws if shapes or dtypes do not fit.
  * @example chesScore({ hidden: gpt.hidden(parameters, ids), mask }, rejected).normalized

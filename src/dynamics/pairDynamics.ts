@@ -4,8 +4,9 @@
  */
 
 import { gradients } from "../autograd/gradients.js";
+import { checkOptions } from "../checks.js";
 import { dpoLoss } from "../losses/dpo.js";
-import { checkOptions } from "../losses/inputs.js";
+import { checkLoss } from "../losses/inputs.js";
 import type { PairLogProbs, PreferenceLoss } from "../losses/types.js";
 import { alias, stopGradient } from "../ops/composite.js";
 import { add, concat, div, exp, less, mul, neg, relu, slice, softmax, sum } from "../ops/index.js";
@@ -81,6 +82,7 @@ export function pairDynamics<P>(
 ): PairDynamics {
   const { loss = dpoLoss, reference, lengths } = options;
   checkOptions("pairDynamics", options, "loss", "reference", "lengths");
+  checkLoss("pairDynamics", "loss", loss);
   const at = treeMap(alias, parameters);
   const logProbs = responses("pairDynamics", policy, at, 2);
   const { dtype, size } = logProbs;

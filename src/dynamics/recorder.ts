@@ -3,9 +3,10 @@
  * @module
  */
 
+import { checkOptions, describeValue } from "../checks.js";
 import { concat } from "../ops/index.js";
 import { formatShape } from "../tensor/shape.js";
-import { describeValue, Tensor } from "../tensor/tensor.js";
+import { Tensor } from "../tensor/tensor.js";
 import { dynamicsFigure } from "./figure.js";
 import type { PairDynamics } from "./pairDynamics.js";
 
@@ -75,6 +76,7 @@ export class DynamicsRecorder {
 
   /** @throws if the names are fewer than two or not distinct. */
   constructor(options: DynamicsRecorderOptions = {}) {
+    checkOptions("DynamicsRecorder", options, "responses", "title");
     const { responses, title = "Preference dynamics" } = options;
     if (responses && (responses.length < 2 || new Set(responses).size !== responses.length)) {
       throw new RangeError(
@@ -104,68 +106,31 @@ export class DynamicsRecorder {
     observation: DynamicsObservation,
     options: RecordOptions = {},
   ): Promise<DynamicsRow> {
-    const { logProbs, velocities, products } = observation;
+    checkOptions("DynamicsRecorder.record", options, "learningRate", "metrics");
     const { learningRate, metrics = {} } = options;
-    for (const [name, value] of Object.entries(metrics)) {
-      if (typeof value !== "number" && !(value instanceof Tensor)) {
-        throw new TypeError(
-          `DynamicsRecorder: metric ${name} must be a number or a tensor, got ${describeValue(value)}`,
-        );
-      }
-    }
-    const names = this.namesOf(logProbs);
-    const values = await evaluated({
-      logProbs: vector("logProbs", logProbs, names),
-      ...(velocities && { velocities: vector("velocities", velocities, names) }),
-      ...(products && {
-        chosenProducts: vector("products.chosen", products.chosen, names),
-        rejectedProducts: vector("products.rejected", products.rejected, names),
-      }),
-      ...Object.fromEntries(
-        SCALARS.flatMap((name) => {
-          const value = observation[name];
-          return value ? [[name, scalar(name, value)]] : [];
-        }),
-      ),
-      ...Object.fromEntries(
-        Object.entries(metrics).flatMap(([name, value]) =>
-          value instanceof Tensor ? [[`metric ${name}`, scalar(name, value)]] : [],
-        ),
-      ),
-    });
+    checkMetrics(metrics);
+    const names = this.namesOf(observation.logProbs);
+    const values = await evaluated(tensorsOf(observation, metrics, names));
     // Checked after the wait, so that calls not awaited in turn cannot pass it both.
-    if (this.names) vector("logProbs", logProbs, this.names);
-    const last = this.recorded.at(-1);
-    if (!Number.isFinite(step) || (last && step <= last.step)) {
-      const kind = last ? `a number greater than ${last.step}` : "a finite number";
-      throw new RangeError(`DynamicsRecorder: step must be ${kind}, got ${step}`);
-    }
-    const byName = (key: string): Record<string, number> | undefined => {
-      const found = values.get(key);
-      return found && Object.fromEntries(names.map((name, i) => [name, found[i]!]));
-    };
+    if (this.names) vector("logProbs", observation.logProbs, this.names);
+    checkStep(step, this.recorded.at(-1));
     const speeds = values.get("velocities");
-    const metricNames = Object.keys(metrics);
+    const named = (key: string, factor = 1): Record<string, number> | undefined => {
+      const found = values.get(key);
+      return found && Object.fromEntries(names.map((name, i) => [name, factor * found[i]!]));
+    };
     const row = {
       step,
-      logProbs: byName("logProbs")!,
+      logProbs: named("logProbs"),
       leftBoth: this.leftBoth(values.get("logProbs")!, names),
-      velocities: byName("velocities"),
-      predicted:
-        speeds && learningRate !== undefined
-          ? Object.fromEntries(names.map((name, i) => [name, learningRate * speeds[i]!]))
-          : undefined,
-      chosenProducts: byName("chosenProducts"),
-      rejectedProducts: byName("rejectedProducts"),
+      velocities: named("velocities"),
+      predicted: learningRate === undefined ? undefined : named("velocities", learningRate),
+      chosenProducts: named("chosenProducts"),
+      rejectedProducts: named("rejectedProducts"),
       ...Object.fromEntries(SCALARS.map((name) => [name, values.get(name)?.[0]])),
       displaced: speeds && speeds[0]! < 0,
       learningRate,
-      metrics:
-        metricNames.length > 0
-          ? Object.fromEntries(
-              metricNames.map((name) => [name, numberOf(metrics[name]!, values, name)]),
-            )
-          : undefined,
+      metrics: numbersOf(metrics, values),
     };
     const known = Object.fromEntries(
       Object.entries(row).filter(([, value]) => value !== undefined),
@@ -213,6 +178,22 @@ export class DynamicsRecorder {
   }
 }
 
+function checkMetrics(metrics: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(metrics)) {
+    if (typeof value !== "number" && !(value instanceof Tensor)) {
+      throw new TypeError(
+        `DynamicsRecorder: metric ${name} must be a number or a tensor, got ${describeValue(value)}`,
+      );
+    }
+  }
+}
+
+function checkStep(step: number, last: DynamicsRow | undefined): void {
+  if (Number.isFinite(step) && (!last || step > last.step)) return;
+  const kind = last ? `a number greater than ${last.step}` : "a finite number";
+  throw new RangeError(`DynamicsRecorder: step must be ${kind}, got ${step}`);
+}
+
 function logAddExp(a: number, b: number): number {
   const top = Math.max(a, b);
   return top === Number.NEGATIVE_INFINITY ? top : top + Math.log1p(Math.exp(Math.min(a, b) - top));
@@ -250,10 +231,37 @@ async function evaluated(
   );
 }
 
-function numberOf(
-  metric: number | Tensor,
+/** All that is to be evaluated of a step, by key. */
+function tensorsOf(
+  observation: DynamicsObservation,
+  metrics: Readonly<Record<string, number | Tensor>>,
+  names: readonly string[],
+): Readonly<Record<string, Tensor>> {
+  const { logProbs, velocities, products } = observation;
+  const tensors: Record<string, Tensor> = { logProbs: vector("logProbs", logProbs, names) };
+  if (velocities) tensors.velocities = vector("velocities", velocities, names);
+  if (products) {
+    tensors.chosenProducts = vector("products.chosen", products.chosen, names);
+    tensors.rejectedProducts = vector("products.rejected", products.rejected, names);
+  }
+  for (const name of SCALARS) {
+    const value = observation[name];
+    if (value) tensors[name] = scalar(name, value);
+  }
+  for (const [name, value] of Object.entries(metrics)) {
+    if (value instanceof Tensor) tensors[`metric ${name}`] = scalar(name, value);
+  }
+  return tensors;
+}
+
+/** Metrics as numbers; undefined if there are none. */
+function numbersOf(
+  metrics: Readonly<Record<string, number | Tensor>>,
   values: ReadonlyMap<string, readonly number[]>,
-  name: string,
-): number {
-  return metric instanceof Tensor ? values.get(`metric ${name}`)![0]! : metric;
+): Record<string, number> | undefined {
+  const entries = Object.entries(metrics).map(([name, value]): [string, number] => [
+    name,
+    value instanceof Tensor ? values.get(`metric ${name}`)![0]! : value,
+  ]);
+  return entries.length > 0 ? Object.fromEntries(entries) : undefined;
 }

@@ -3,9 +3,10 @@
  * @module
  */
 
+import { describeValue } from "../checks.js";
 import type { PairLogProbs } from "../losses/types.js";
 import { tensor } from "../tensor/create.js";
-import { describeValue, type NestedArray, type Tensor } from "../tensor/tensor.js";
+import type { NestedArray, Tensor } from "../tensor/tensor.js";
 
 /** Numbers, one for each pair. */
 export type NumberArray =

@@ -4,7 +4,9 @@
  */
 
 import { gradients } from "../autograd/gradients.js";
+import { describeValue, isPlainObject } from "../checks.js";
 import type { TypedArray } from "../kernels/dtype.js";
+import { checkLoss } from "../losses/inputs.js";
 import type { PairLogProbs, PreferenceLoss } from "../losses/types.js";
 import { realize } from "../tensor/evaluate.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -81,7 +83,13 @@ export interface LossGradient<
 export function lossGradient<Options extends object, Result extends PreferenceLoss>(
   lossFunction: (pairs: PairLogProbs, options?: Options) => Result,
 ): (arrays: LossArrays<Options>, options?: Options) => Promise<LossGradient<Result, Options>> {
+  checkLoss("lossGradient", "the argument", lossFunction);
   return async (arrays, options) => {
+    if (options !== undefined && !isPlainObject(options)) {
+      throw new TypeError(
+        `lossGradient: takes (arrays, options), got ${describeValue(options)} for the options`,
+      );
+    }
     const { pairs, further } = tensorsOf(arrays);
     for (const name of Object.keys(further)) {
       if (options !== undefined && Object.hasOwn(options, name)) {

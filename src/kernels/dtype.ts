@@ -1,32 +1,56 @@
 /**
- * Element types, their storage and how they promote.
+ * Element types, their storage and how they promote. One table says what there is to know of each; whoever
+ * means a size or a kind asks it, and only instructions of one type ask for a name.
  * @module
  */
 
 /** Element type of a tensor. Booleans occupy one 32-bit integer (0 or 1) on a device. */
 export type DType = "float32" | "float64" | "int32" | "bool";
 
+/** The floating-point types. */
+export type FloatDType = Extract<DType, `float${number}`>;
+
 /** The typed array that holds elements of a dtype on a device and on the host. */
 export type TypedArray = Float32Array | Float64Array | Int32Array;
 
-/** Promotion order: an operation on two dtypes yields the later one. */
-export const DTYPES: readonly DType[] = ["bool", "int32", "float32", "float64"];
-
-/** Bytes one element occupies on a device. */
-export function bytesPerElement(dtype: DType): number {
-  return dtype === "float64" ? 8 : 4;
+/** What there is to know of a dtype. */
+interface DTypeTraits<D extends DType = DType> {
+  readonly kind: D extends FloatDType ? "float" : "boolean" | "integer";
+  /** Bytes that one element occupies. */
+  readonly bytes: 4 | 8;
+  /** The array that holds elements. */
+  readonly array: {
+    new (length: number): TypedArray;
+    new (bytes: ArrayBufferLike, byteOffset: number, length: number): TypedArray;
+  };
+  /** The element that stands for a number. Integers wrap around. */
+  readonly element: (value: number) => number;
 }
 
-/** Whether gradients flow through the dtype. */
-export function isFloating(dtype: DType): boolean {
-  return dtype === "float32" || dtype === "float64";
+/** In promotion order: an operation on two dtypes yields the later one. */
+const TABLE: { readonly [D in DType]: DTypeTraits<D> } = {
+  bool: { kind: "boolean", bytes: 4, array: Int32Array, element: (x) => Number(x !== 0) },
+  int32: { kind: "integer", bytes: 4, array: Int32Array, element: (x) => x | 0 },
+  float32: { kind: "float", bytes: 4, array: Float32Array, element: Math.fround },
+  float64: { kind: "float", bytes: 8, array: Float64Array, element: (x) => x },
+};
+
+/** All dtypes, in promotion order. */
+export const DTYPES = /* @__PURE__ */ Object.keys(TABLE) as readonly DType[];
+
+/** Bytes one element occupies on a device. */
+export function bytesPerElement(dtype: DType): 4 | 8 {
+  return TABLE[dtype].bytes;
+}
+
+/** Whether the dtype is floating point, so that gradients flow through it. */
+export function isFloating(dtype: DType): dtype is FloatDType {
+  return TABLE[dtype].kind === "float";
 }
 
 /** A zero-filled typed array of the dtype. */
 export function allocate(dtype: DType, length: number): TypedArray {
-  if (dtype === "float32") return new Float32Array(length);
-  if (dtype === "float64") return new Float64Array(length);
-  return new Int32Array(length);
+  return new TABLE[dtype].array(length);
 }
 
 /** A typed-array view over bytes that already exist. */
@@ -36,9 +60,12 @@ export function viewAs(
   byteOffset: number,
   length: number,
 ): TypedArray {
-  if (dtype === "float32") return new Float32Array(bytes, byteOffset, length);
-  if (dtype === "float64") return new Float64Array(bytes, byteOffset, length);
-  return new Int32Array(bytes, byteOffset, length);
+  return new TABLE[dtype].array(bytes, byteOffset, length);
+}
+
+/** A number as an element of the dtype. */
+export function elementOf(dtype: DType, value: number): number {
+  return TABLE[dtype].element(value);
 }
 
 /** The dtype that holds values of both. */

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Affine } from "./kernel.js";
+
 /** A loop index (or a data-dependent one) that runs over `0 … size − 1`. */
 export interface Axis {
   readonly size: number;
@@ -17,17 +19,6 @@ export interface Axis {
 export interface Index {
   readonly offset: number;
   readonly terms: readonly (readonly [axis: Axis, stride: number])[];
-}
-
-/** Row-major strides of a shape. */
-export function stridesOf(shape: readonly number[]): number[] {
-  const strides: number[] = [];
-  let stride = 1;
-  for (let d = shape.length - 1; d >= 0; d--) {
-    strides[d] = stride;
-    stride *= shape[d]!;
-  }
-  return strides;
 }
 
 /** The index that is always 0. */
@@ -49,6 +40,11 @@ export function affine(index: Index, factor: number, shift: number): Index {
     offset: index.offset * factor + shift,
     terms: factor === 1 ? index.terms : index.terms.map(([a, stride]) => [a, stride * factor]),
   };
+}
+
+/** The sum of two indices. */
+export function plus(a: Index, b: Index): Index {
+  return { offset: a.offset + b.offset, terms: [...a.terms, ...b.terms] };
 }
 
 /** The same index in terms of unsplit axes only, each axis once. */
@@ -111,6 +107,16 @@ export function delinearize(position: Index, shape: readonly number[]): Index[] 
   return at;
 }
 
+/** The least and the largest value of an index over unsplit axes. */
+function rangeOf({ offset, terms }: Index): [least: number, most: number] {
+  let [least, most] = [offset, offset];
+  for (const [a, stride] of terms) {
+    if (stride < 0) least += stride * (a.size - 1);
+    else most += stride * (a.size - 1);
+  }
+  return [least, most];
+}
+
 /** `[index / divisor, index mod divisor]`, or null where they are not affine. */
 function divide(index: Index, divisor: number): [quotient: Index, remainder: Index] | null {
   if (divisor === 1) return [index, ZERO];
@@ -139,16 +145,30 @@ function divide(index: Index, divisor: number): [quotient: Index, remainder: Ind
     }
     if (split) continue;
     const shift = ((offset % divisor) + divisor) % divisor;
-    let least = shift;
-    let most = shift;
-    for (const [a, stride] of remainder) {
-      if (stride < 0) least += stride * (a.size - 1);
-      else most += stride * (a.size - 1);
-    }
+    const [least, most] = rangeOf({ offset: shift, terms: remainder });
     if (least < 0 || most >= divisor) return null;
     return [
       { offset: (offset - shift) / divisor, terms: quotient },
       { offset: shift, terms: remainder },
     ];
   }
+}
+
+/** The axes an axis was split into, outermost first; none for size 1. */
+export function leavesOf(a: Axis): Axis[] {
+  if (a.parts) return [...leavesOf(a.parts[0]), ...leavesOf(a.parts[1])];
+  return a.size === 1 ? [] : [a];
+}
+
+/** The index over final axes, which are those it varies with. */
+export function toAffine(index: Index, axes: readonly Axis[]): Affine {
+  const { offset, terms } = resolve(index);
+  const strides = axes.map((a) => terms.find(([of]) => of === a)?.[1] ?? 0);
+  return { offset, strides };
+}
+
+/** Whether `0 ≤ index < size` wherever the axes go. */
+export function alwaysWithin(index: Index, size: number): boolean {
+  const [least, most] = rangeOf(resolve(index));
+  return least >= 0 && most < size;
 }

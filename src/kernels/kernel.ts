@@ -10,9 +10,9 @@
  * @module
  */
 
-import type { DType } from "./dtype.js";
+import type { DType, FloatDType } from "./dtype.js";
 
-/** Scalar functions of one argument. */
+/** Scalar functions of one argument. `round` takes the even one of two nearest integers. */
 export type UnaryOperation =
   | "neg"
   | "exp"
@@ -24,7 +24,11 @@ export type UnaryOperation =
   | "erf"
   | "abs"
   | "sign"
+  | "sin"
+  | "cos"
   | "floor"
+  | "ceil"
+  | "round"
   | "not";
 
 /** Scalar functions of two arguments of one dtype. Comparisons yield bool. */
@@ -58,27 +62,31 @@ export interface Affine {
 }
 
 /** Holds where `0 ≤ index < size`. */
-export interface Condition {
-  readonly index: Affine;
+export interface ConditionOver<Index> {
+  readonly index: Index;
   readonly size: number;
 }
 
+/** A condition of a kernel. */
+export type Condition = ConditionOver<Affine>;
+
 /**
  * A scalar value at one point of the index space. A kernel lists its expressions; they refer to
- * earlier ones by position, so a shared subexpression is one entry.
+ * earlier ones by position, so a shared subexpression is one entry. `Index` is how an index is
+ * written: the compiler's symbolic ones become {@link Affine} when the kernel's axes are final.
  */
-export type Expression =
+export type ExpressionOver<Index> =
   /** A scalar known when the plan runs. */
   | { readonly kind: "constant"; readonly dtype: DType; readonly slot: number }
   /** The value of an affine index. */
-  | { readonly kind: "index"; readonly dtype: "int32"; readonly index: Affine }
+  | { readonly kind: "index"; readonly dtype: "int32"; readonly index: Index }
   /** An element of a buffer. Where the conditions fail it is not read and the value is of no interest. */
   | {
       readonly kind: "load";
       readonly dtype: DType;
       readonly buffer: number;
-      readonly index: Affine;
-      readonly conditions: readonly Condition[];
+      readonly index: Index;
+      readonly conditions: readonly ConditionOver<Index>[];
     }
   /** The reduced value, or the matrix product's element, in an epilogue. */
   | { readonly kind: "accumulator"; readonly dtype: DType }
@@ -92,11 +100,14 @@ export type Expression =
   | {
       readonly kind: "guard";
       readonly dtype: DType;
-      readonly conditions: readonly Condition[];
+      readonly conditions: readonly ConditionOver<Index>[];
       readonly lookups: readonly number[];
       readonly inside: number;
       readonly otherwise: 0 | "nan";
     };
+
+/** An expression of a kernel. Walks over all kinds of them are in `expressions.ts`. */
+export type Expression = ExpressionOver<Affine>;
 
 /** A data-dependent index: an int32 expression, clamped to `[0, size)` when used in an address. */
 export interface Lookup {
@@ -125,11 +136,17 @@ export interface LoopKernel {
 /**
  * Zeroes the output (`size` elements), then for every point in order
  * `output[target] += body` where the lookups are in range.
+ *
+ * A kernel that `replaces` begins with the elements of buffer 1 instead, and `output[target] = body`. No two
+ * points have one target, and together they are a run of the output in row-major order: the strides of the axes
+ * are those of their sizes, and one lookup says where the run begins. If a step has one buffer in the place of
+ * the output and of buffer 1, nothing but the run is written. `body` reads buffer 1 only if they are two.
  */
 export interface ScatterKernel {
   readonly kind: "scatter";
   readonly dtype: DType;
   readonly size: number;
+  readonly replaces: boolean;
   readonly axes: readonly number[];
   readonly lookups: readonly Lookup[];
   readonly expressions: readonly Expression[];
@@ -157,7 +174,7 @@ export interface MatmulOperand {
  */
 export interface MatmulKernel {
   readonly kind: "matmul";
-  readonly dtype: DType;
+  readonly dtype: FloatDType;
   readonly batch: readonly number[];
   readonly m: readonly number[];
   readonly n: readonly number[];
@@ -188,7 +205,10 @@ export interface Step {
   readonly kernel: Kernel;
   /** The kernel's JSON: equal kernels have equal keys. */
   readonly key: string;
-  /** Plan buffer of each kernel buffer; the first is the output. */
+  /**
+   * Plan buffer of each kernel buffer; the first is the output. It may be one of the others, if the kernel
+   * reads that only at the place it writes, or replaces some of its elements ({@link WriteKernel}).
+   */
   readonly buffers: readonly number[];
   /** Plan constant of each kernel constant. */
   readonly constants: readonly number[];
@@ -200,7 +220,10 @@ export interface Step {
 export interface PlanBuffer {
   readonly dtype: DType;
   readonly size: number;
-  /** Inputs are given, outputs are handed over, temporaries live inside the plan. */
+  /**
+   * Inputs are given, outputs are handed over, temporaries live inside the plan. An input that steps write to
+   * was given up, and may also be an output.
+   */
   readonly role: "input" | "temporary" | "output";
   /** Temporaries: byte offset inside the plan's scratch memory. */
   readonly offset: number;

@@ -3,11 +3,13 @@
  * @module
  */
 
+import { checkNumber, checkOptions } from "../checks.js";
 import { stopGradient } from "../ops/composite.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { checkBeta, checkNumber, checkOptions, checkPairs } from "./inputs.js";
+import { checkBeta, checkPairs } from "./inputs.js";
+import { smoothedLogistic } from "./logistic.js";
+import { perToken, preferenceLoss } from "./logRatios.js";
 import { perPairTensor } from "./perPair.js";
-import { perToken, preferenceLoss, smoothedLogistic } from "./pieces.js";
 import {
   checkStatistics,
   type RunningStatistics,

@@ -3,10 +3,12 @@
  * @module
  */
 
+import { checkFlag, checkOptions } from "../checks.js";
 import { argsort, sort, takeAlongAxis } from "../ops/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { checkBeta, checkFlag, checkLabelSmoothing, checkOptions, checkPairs } from "./inputs.js";
-import { logRatios, ratioLoss, smoothedLogistic } from "./pieces.js";
+import { checkBeta, checkLabelSmoothing, checkPairs } from "./inputs.js";
+import { smoothedLogistic } from "./logistic.js";
+import { logRatios, ratioLoss } from "./logRatios.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
 /** Options of {@link aotLoss}. */

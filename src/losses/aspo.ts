@@ -3,14 +3,16 @@
  * @module
  */
 
+import { checkChoice, checkOptions } from "../checks.js";
 import { stopGradient } from "../ops/composite.js";
 import { abs, add, div, equal, greater, mul, sub, sum, where } from "../ops/index.js";
 import { full } from "../tensor/create.js";
 import { formatShape, sameShape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { checkBeta, checkChoice, checkOptions } from "./inputs.js";
+import { checkBeta } from "./inputs.js";
+import { smoothedLogistic } from "./logistic.js";
+import { logRatios, ratioLoss } from "./logRatios.js";
 import { perPairTensor } from "./perPair.js";
-import { logRatios, ratioLoss, smoothedLogistic } from "./pieces.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
 /** A sum of weighted rewards nearer to 0 than this is left as it is. */

@@ -3,13 +3,15 @@
  * @module
  */
 
+import { checkNumber, checkOptions } from "../checks.js";
 import { stopGradient } from "../ops/composite.js";
 import { argsort, log, maximum, neg, square } from "../ops/index.js";
 import { iota } from "../tensor/create.js";
 import { randomUniform } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { checkBeta, checkNumber, checkOptions } from "./inputs.js";
-import { logRatios, ratioLoss, smoothedLogistic } from "./pieces.js";
+import { checkBeta } from "./inputs.js";
+import { smoothedLogistic } from "./logistic.js";
+import { logRatios, ratioLoss } from "./logRatios.js";
 import {
   checkStatistics,
   correctedMean,

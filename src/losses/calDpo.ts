@@ -3,9 +3,11 @@
  * @module
  */
 
+import { checkOptions } from "../checks.js";
 import { square } from "../ops/index.js";
-import { checkBeta, checkOptions } from "./inputs.js";
-import { logRatios, ratioLoss, smoothedLogistic } from "./pieces.js";
+import { checkBeta } from "./inputs.js";
+import { smoothedLogistic } from "./logistic.js";
+import { logRatios, ratioLoss } from "./logRatios.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
 /** Options of {@link calDpoLoss}. */

@@ -3,17 +3,12 @@
  * @module
  */
 
+import { checkChoice, checkNumber, checkOptions } from "../checks.js";
 import { relu, square, sub } from "../ops/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import {
-  checkBeta,
-  checkChoice,
-  checkLabelSmoothing,
-  checkNumber,
-  checkOptions,
-  checkPairs,
-} from "./inputs.js";
-import { perToken, preferenceLoss, smoothedLogistic } from "./pieces.js";
+import { checkBeta, checkLabelSmoothing, checkPairs } from "./inputs.js";
+import { smoothedLogistic } from "./logistic.js";
+import { perToken, preferenceLoss } from "./logRatios.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
 /** Options of {@link cpoLoss}. */

@@ -3,10 +3,11 @@
  * @module
  */
 
+import { checkNumber, checkOptions } from "../checks.js";
 import { exp, logSigmoid, mul, neg, sigmoid, sub } from "../ops/index.js";
 import { DIVERGENCE_OPTIONS, divergenceScores, type FDivergenceOptions } from "./divergence.js";
-import { checkBeta, checkNumber, checkOptions } from "./inputs.js";
-import { ratioLoss } from "./pieces.js";
+import { checkBeta } from "./inputs.js";
+import { ratioLoss } from "./logRatios.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
 /** Options of {@link discopopLoss}. */

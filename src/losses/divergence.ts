@@ -3,11 +3,11 @@
  * @module
  */
 
+import { checkChoice, checkNumber } from "../checks.js";
 import { exp, logSigmoid, minimum, mul, neg } from "../ops/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { cutFor, LARGEST_EXPONENT } from "./exponents.js";
-import { checkChoice, checkNumber } from "./inputs.js";
-import { type LogRatios, logRatios } from "./pieces.js";
+import { type LogRatios, logRatios } from "./logRatios.js";
 import type { PairLogProbs } from "./types.js";
 
 /** Names of the f-divergences, as in TRL. */

@@ -4,33 +4,39 @@
  * @module
  */
 
+import { checkNumber, describeValue, isPlainObject } from "../checks.js";
 import { isFloating } from "../kernels/dtype.js";
 import { formatShape } from "../tensor/shape.js";
-import { describeValue, Tensor } from "../tensor/tensor.js";
+import { knownElements, REPEATED_ELEMENT, Tensor } from "../tensor/tensor.js";
 import type { PairLogProbs } from "./types.js";
 
 type InputName = keyof PairLogProbs;
 
-/** What an input is, and of which dtypes. */
+/** What an input is, of which dtypes, and how large. */
 export interface InputMeaning {
   readonly is: string;
   readonly dtype: "floating point" | "int32 or floating point" | "any";
+  /** Known elements are at most this. */
+  readonly largest?: number;
 }
 
 /** The inputs, those a loss names guaranteed to be there. */
 export type PairsWith<Needed extends InputName> = PairLogProbs &
   Required<Pick<PairLogProbs, Needed>>;
 
+/** Log-probabilities are at most 0; what is above by rounding alone is let through. */
+export const LOG_PROBABILITY = { dtype: "floating point", largest: 1e-3 } as const;
+
 const MEANING: Readonly<Record<InputName, InputMeaning>> = {
-  chosen: { is: "log-probabilities of the chosen completions", dtype: "floating point" },
-  rejected: { is: "log-probabilities of the rejected completions", dtype: "floating point" },
+  chosen: { is: "log-probabilities of the chosen completions", ...LOG_PROBABILITY },
+  rejected: { is: "log-probabilities of the rejected completions", ...LOG_PROBABILITY },
   referenceChosen: {
     is: "log-probabilities of the chosen completions under the reference model",
-    dtype: "floating point",
+    ...LOG_PROBABILITY,
   },
   referenceRejected: {
     is: "log-probabilities of the rejected completions under the reference model",
-    dtype: "floating point",
+    ...LOG_PROBABILITY,
   },
   chosenLength: { is: "token counts of the chosen completions", dtype: "int32 or floating point" },
   rejectedLength: {
@@ -41,7 +47,8 @@ const MEANING: Readonly<Record<InputName, InputMeaning>> = {
 
 /**
  * The pairs, checked: those needed, and those given beyond.
- * @throws naming an input that is missing, is not a tensor of shape [batch], or has the wrong dtype.
+ * @throws naming an input that is missing, is not a tensor of shape [batch], has the wrong dtype, or,
+ * where its elements are known, is too large.
  */
 export function checkPairs<Needed extends InputName = never>(
   loss: string,
@@ -54,7 +61,8 @@ export function checkPairs<Needed extends InputName = never>(
 
 /**
  * Checks tensors of shape [batch], those needed and those given beyond, against the first one needed.
- * @throws naming an input that is missing, is not a tensor of shape [batch], or has the wrong dtype.
+ * @throws naming an input that is missing, is not a tensor of shape [batch], has the wrong dtype, or,
+ * where its elements are known, is too large.
  */
 export function checkBatch<Name extends string>(
   loss: string,
@@ -62,8 +70,10 @@ export function checkBatch<Name extends string>(
   meaning: Readonly<Record<Name, InputMeaning>>,
   needed: readonly Name[],
 ): void {
-  if (typeof inputs !== "object" || inputs === null) {
-    throw new TypeError(`${loss}: needs an object of tensors, got ${describeValue(inputs)}`);
+  if (!isPlainObject(inputs)) {
+    throw new TypeError(
+      `${loss}: needs an object of tensors { ${needed.join(", ")} }, got ${describeValue(inputs)}`,
+    );
   }
   for (const name of needed) {
     if (inputs[name] === undefined) {
@@ -76,7 +86,10 @@ export function checkBatch<Name extends string>(
     const input = inputs[name];
     if (input === undefined) continue;
     if (!(input instanceof Tensor)) {
-      throw new TypeError(`${loss}: \`${name}\` must be a tensor, got ${typeof input}`);
+      throw new TypeError(
+        `${loss}: \`${name}\` must be a tensor, got ${describeValue(input)}; make one with ` +
+          `tensor(…), or give arrays to lossGradient(${loss})`,
+      );
     }
     if (input.rank !== 1 || input.size !== shape[0]) {
       throw new RangeError(
@@ -85,56 +98,21 @@ export function checkBatch<Name extends string>(
           : `${loss}: \`${name}\` must have shape [batch], got ${formatShape(input.shape)}`,
       );
     }
-    const { dtype } = meaning[name];
+    const { dtype, largest } = meaning[name];
     const fits = isFloating(input.dtype) || (input.dtype === "int32" && dtype !== "floating point");
     if (!fits && dtype !== "any") {
       throw new TypeError(`${loss}: \`${name}\` must be ${dtype}, got ${input.dtype}`);
     }
-  }
-  if (shape[0] === 0) throw new RangeError(`${loss}: the batch is empty`);
-}
-
-/** Rejects options a loss does not have, and lists those it has. */
-export function checkOptions<Options extends object>(
-  loss: string,
-  options: Options,
-  ...known: (keyof Options & string)[]
-): void {
-  for (const key of Object.keys(options)) {
-    if (!known.includes(key as keyof Options & string)) {
-      const list = known.length > 0 ? known.join(", ") : "none";
-      throw new TypeError(`${loss}: has no option \`${key}\`; it has ${list}`);
+    if (largest === undefined) continue;
+    for (const value of knownElements(input) ?? [input[REPEATED_ELEMENT]]) {
+      if (value <= largest) continue;
+      const doubt = value > 0 ? ": is the sign right?" : "";
+      throw new RangeError(
+        `${loss}: \`${name}\` holds ${value}; log-probabilities are at most 0${doubt}`,
+      );
     }
   }
-}
-
-/** Rejects an option that is not a finite number or does not satisfy a condition. */
-export function checkNumber(
-  loss: string,
-  option: string,
-  value: number,
-  holds: (value: number) => boolean,
-  condition: string,
-): void {
-  if (!(typeof value === "number" && Number.isFinite(value) && holds(value))) {
-    throw new RangeError(
-      `${loss}: ${option} must be a number ${condition}, got ${describeValue(value)}`,
-    );
-  }
-}
-
-/** Rejects an option that is neither true nor false. */
-export function checkFlag(loss: string, option: string, value: boolean): void {
-  if (typeof value !== "boolean") {
-    throw new TypeError(`${loss}: ${option} must be true or false, got ${describeValue(value)}`);
-  }
-}
-
-/** Rejects a state that is no object. */
-export function checkState(loss: string, form: string, state: object): void {
-  if (typeof state !== "object" || state === null) {
-    throw new TypeError(`${loss}: state must be ${form}, got ${describeValue(state)}`);
-  }
+  if (shape[0] === 0) throw new RangeError(`${loss}: the batch is empty`);
 }
 
 /** β must be a number > 0. */
@@ -147,15 +125,11 @@ export function checkLabelSmoothing(loss: string, epsilon: number): void {
   checkNumber(loss, "labelSmoothing", epsilon, (e) => e >= 0 && e <= 0.5, "in [0, ½]");
 }
 
-/** Rejects a value that is none of the known ones, and lists them. */
-export function checkChoice(
-  loss: string,
-  option: string,
-  value: unknown,
-  known: readonly string[],
-): void {
-  if (!known.includes(value as string)) {
-    const list = known.map((name) => `"${name}"`).join(", ");
-    throw new RangeError(`${loss}: ${option} must be one of ${list}, got ${describeValue(value)}`);
-  }
+/** Rejects what is no loss where one is an option. */
+export function checkLoss(caller: string, option: string, loss: unknown): void {
+  if (typeof loss === "function") return;
+  const byName = typeof loss === "string" ? `; by its name it is lossByName("${loss}")` : "";
+  throw new TypeError(
+    `${caller}: ${option} must be a loss function such as dpoLoss, got ${describeValue(loss)}${byName}`,
+  );
 }

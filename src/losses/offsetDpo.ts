@@ -3,11 +3,13 @@
  * @module
  */
 
+import { checkOptions } from "../checks.js";
 import { stopGradient } from "../ops/composite.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { checkBeta, checkOptions } from "./inputs.js";
+import { checkBeta } from "./inputs.js";
+import { smoothedLogistic } from "./logistic.js";
+import { logRatios, ratioLoss } from "./logRatios.js";
 import { checkIfNumber, perPairValue } from "./perPair.js";
-import { logRatios, ratioLoss, smoothedLogistic } from "./pieces.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
 /** Options of {@link offsetDpoLoss}. */

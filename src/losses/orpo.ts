@@ -3,10 +3,12 @@
  * @module
  */
 
+import { checkNumber, checkOptions } from "../checks.js";
 import { log1mexp, minimum } from "../ops/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { checkBeta, checkNumber, checkOptions, checkPairs } from "./inputs.js";
-import { perToken, preferenceLoss, smoothedLogistic } from "./pieces.js";
+import { checkBeta, checkPairs } from "./inputs.js";
+import { smoothedLogistic } from "./logistic.js";
+import { perToken, preferenceLoss } from "./logRatios.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
 /** Probability 1 has infinite odds; a log-probability per token is taken to be at most this. */

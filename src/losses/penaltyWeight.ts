@@ -3,11 +3,11 @@
  * @module
  */
 
+import { checkNumber, checkState } from "../checks.js";
 import { stopGradient } from "../ops/composite.js";
 import { relu } from "../ops/index.js";
 import { full } from "../tensor/create.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { checkNumber, checkState } from "./inputs.js";
 import { checkIfNumber, stateScalar } from "./perPair.js";
 
 /**

@@ -3,11 +3,11 @@
  * @module
  */
 
+import { checkNumber } from "../checks.js";
 import { isFloating } from "../kernels/dtype.js";
 import { tensor } from "../tensor/create.js";
 import { formatShape, sameShape } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
-import { checkNumber } from "./inputs.js";
 
 /**
  * A tensor for each pair, of the log-probabilities' dtype.

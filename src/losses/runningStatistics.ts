@@ -3,11 +3,11 @@
  * @module
  */
 
+import { checkFlag, checkNumber, checkState } from "../checks.js";
 import { stopGradient } from "../ops/composite.js";
 import { sqrt, square } from "../ops/index.js";
 import { tensor } from "../tensor/create.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { checkFlag, checkNumber, checkState } from "./inputs.js";
 import { checkIfNumber, stateScalar } from "./perPair.js";
 
 /** Decay of the running mean and standard deviation per batch. */

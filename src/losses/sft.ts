@@ -3,9 +3,10 @@
  * @module
  */
 
+import { checkOptions } from "../checks.js";
 import { maximum, neg } from "../ops/index.js";
-import { checkOptions, checkPairs } from "./inputs.js";
-import { preferenceLoss } from "./pieces.js";
+import { checkPairs } from "./inputs.js";
+import { preferenceLoss } from "./logRatios.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
 /**

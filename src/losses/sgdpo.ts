@@ -3,6 +3,8 @@
  * @module
  */
 
+import { checkNumber, checkOptions } from "../checks.js";
+import { checkTokens, maskedCount } from "../logprobs/tokenInputs.js";
 import { stopGradient } from "../ops/composite.js";
 import {
   argsort,
@@ -19,10 +21,10 @@ import { tensor } from "../tensor/create.js";
 import { generatorOf, type RandomGenerator, randomGenerator } from "../tensor/random.js";
 import { formatShape, type Shape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { checkBeta, checkLabelSmoothing, checkNumber, checkOptions } from "./inputs.js";
+import { checkBeta, checkLabelSmoothing } from "./inputs.js";
+import { smoothedLogistic } from "./logistic.js";
+import { logRatios, ratioLoss } from "./logRatios.js";
 import { perPairTensor } from "./perPair.js";
-import { logRatios, ratioLoss, smoothedLogistic } from "./pieces.js";
-import { checkTokens, maskedCount } from "./tokenInputs.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
 /** Options of {@link sgdpoLoss}. */
@@ -118,7 +120,7 @@ export function sgdpoPilots(
   }
   const lengths = [chosen, rejected].map(({ mask }) => maskedCount(mask, "float64"));
   const shorter = minimum(lengths[0]!, lengths[1]!);
-  const root = generatorOf(seed)();
+  const root = generatorOf("sgdpoPilot", seed)();
   const pilot = ({ ratios, mask }: TokenRatios, share: number, side: string): Tensor => {
     // r·m that is an integer but for rounding stays it.
     const size = maximum(floor(shorter.mul(share).add(1e-9)), 1);

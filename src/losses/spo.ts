@@ -3,11 +3,12 @@
  * @module
  */
 
+import { checkChoice, checkFlag, checkNumber, checkOptions } from "../checks.js";
 import { stopGradient } from "../ops/composite.js";
 import { where } from "../ops/index.js";
 import { Tensor } from "../tensor/tensor.js";
 import { type DpoLossOptions, dpoLoss } from "./dpo.js";
-import { checkChoice, checkFlag, checkNumber, checkOptions, checkPairs } from "./inputs.js";
+import { checkLoss, checkPairs } from "./inputs.js";
 import { asLogProbs } from "./logProbPairs.js";
 import {
   checkWeight,
@@ -84,6 +85,7 @@ export function spoLoss<
   const { base = dpoLoss as never, baseOptions } = options;
   const { hinge = false, epsilon = 0, per = "token", floor } = options;
   checkOptions("spoLoss", options, ...OPTIONS);
+  checkLoss("spoLoss", "base", base);
   checkChoice("spoLoss", "per", per, ["token", "sequence"]);
   checkNumber("spoLoss", "epsilon", epsilon, (e) => e >= 0, "≥ 0");
   checkFlag("spoLoss", "hinge", hinge);

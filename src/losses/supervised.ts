@@ -8,7 +8,7 @@ import { neg } from "../ops/index.js";
 import { formatShape, sameShape } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
 import { checkPairs } from "./inputs.js";
-import { perToken } from "./pieces.js";
+import { perToken } from "./logRatios.js";
 import type { PairLogProbs } from "./types.js";
 
 /** Unit of the supervised loss: `"token"` divides by `chosenLength`. */

@@ -3,15 +3,14 @@
  * @module
  */
 
+import { checkFlag, checkOptions } from "../checks.js";
 import { stopGradient } from "../ops/composite.js";
-import { div, exp, logSoftmax, logSumExp, maximum, minimum, mul, slice } from "../ops/index.js";
+import { exp, minimum } from "../ops/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type DpoLossOptions, dpoLoss } from "./dpo.js";
 import { LARGEST_EXPONENT } from "./exponents.js";
-import { checkFlag, checkOptions, checkPairs } from "./inputs.js";
-import { tokenLogProbs } from "./logProbs.js";
+import { checkLoss, checkPairs } from "./inputs.js";
 import { perPairTensor } from "./perPair.js";
-import { checkTokens, maskedCount, maskedSum } from "./tokenInputs.js";
 import type { PairLogProbs, PreferenceLoss } from "./types.js";
 
 /** Options of {@link wpoLoss}. */
@@ -48,6 +47,7 @@ export function wpoLoss<
 >(pairs: PairLogProbs, options: WpoLossOptions<BaseOptions, Base> = {}): Base {
   const { base = dpoLoss as never, clamp = true } = options;
   checkOptions("wpoLoss", options, ...OPTIONS);
+  checkLoss("wpoLoss", "base", base);
   checkFlag("wpoLoss", "clamp", clamp);
   const { chosen } = checkPairs("wpoLoss", pairs);
   const logWeight = (which: "chosenLogWeight" | "rejectedLogWeight") =>
@@ -60,21 +60,3 @@ export function wpoLoss<
 }
 
 const OPTIONS = ["chosenLogWeight", "rejectedLogWeight", "clamp", "base", "baseOptions"] as const;
-
-/**
- * WPO's `log W` of each completion, [B]: `mean_t(log p_t − log Σ_v p_v²)`, nats per token, the mean
- * taken over the completion's tokens: how likely each is against what sampling would give on average.
- * Without gradient. A row with an empty mask gives 0.
- *
- * @param logits [B, T, V]. What is not floating point is computed in float32.
- * @param ids [B, T], integers.
- * @param mask [B, T]: true or 1 at the completion's tokens.
- * @throws if shapes or dtypes do not fit.
- */
-export function wpoLogWeights(logits: Tensor, ids: Tensor, mask: Tensor): Tensor {
-  const tokens = tokenLogProbs(logits, ids);
-  checkTokens("wpoLogWeights", "logits' tokens", tokens, mask);
-  const all = logSoftmax(slice(logits, null, [0, -1]));
-  const sum = maskedSum(tokens.sub(logSumExp(mul(all, 2), -1)), mask);
-  return stopGradient(div(sum, maximum(maskedCount(mask, sum.dtype), 1)));
-}

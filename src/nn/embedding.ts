@@ -6,8 +6,8 @@
 import { gather } from "../ops/indexing.js";
 import { randomNormal } from "../tensor/random.js";
 import { formatShape } from "../tensor/shape.js";
-import type { Tensor } from "../tensor/tensor.js";
-import { continued, type InitOptions } from "./initial.js";
+import { checkTensor, type Tensor } from "../tensor/tensor.js";
+import { type InitOptions, initial } from "./initial.js";
 
 /** Parameters of {@link embedding}. */
 export interface EmbeddingParameters {
@@ -23,6 +23,7 @@ export interface EmbeddingParameters {
  */
 export function embedding(parameters: EmbeddingParameters, ids: Tensor): Tensor {
   const { weight } = parameters;
+  checkTensor("embedding: parameters.weight", weight);
   if (weight.rank !== 2) {
     throw new RangeError(
       `embedding: the weight has shape ${formatShape(weight.shape)}; it needs [vocabulary, width]`,
@@ -32,13 +33,16 @@ export function embedding(parameters: EmbeddingParameters, ids: Tensor): Tensor 
   return gather(weight, ids);
 }
 
-/** Rejects what is known to be no id of the vocabulary. */
-export function checkIds(name: string, ids: Tensor, vocabulary: number): void {
+/** Rejects what is known to be no id of the vocabulary, nor the one that stands for none. */
+export function checkIds(name: string, ids: Tensor, vocabulary: number, none?: number): void {
+  checkTensor(`${name}: ids`, ids);
   if (ids.dtype !== "int32") {
-    throw new TypeError(`${name}: ids must be int32, not ${ids.dtype}`);
+    throw new TypeError(
+      `${name}: ids must be int32, not ${ids.dtype}; write tensor(ids, { dtype: "int32" })`,
+    );
   }
   if (!ids.host) return;
-  const at = ids.host.findIndex((id: number) => id < 0 || id >= vocabulary);
+  const at = ids.host.findIndex((id: number) => (id < 0 || id >= vocabulary) && id !== none);
   if (at >= 0) {
     const place: number[] = [];
     let rest = at;
@@ -58,6 +62,6 @@ export function initEmbedding(
   width: number,
   options: InitOptions,
 ): EmbeddingParameters {
-  const { std = 0.02, dtype = "float32", seed } = continued(options);
+  const { std, dtype, seed } = initial("initEmbedding", options);
   return { weight: randomNormal([vocabulary, width], { seed, std, dtype }) };
 }

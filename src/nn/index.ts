@@ -1,5 +1,5 @@
 /**
- * Layers and models.
+ * Layers as plain functions over parameter trees, and losses of supervised learning.
  * @module
  */
 
@@ -10,19 +10,18 @@ export {
   type InitAttentionOptions,
   initAttention,
 } from "./attention.js";
+export { type DropoutOptions, dropout } from "./dropout.js";
 export { type EmbeddingParameters, embedding, initEmbedding } from "./embedding.js";
-export { type GenerateOptions, generate } from "./generate.js";
-export {
-  type Gpt,
-  type GptBlockParameters,
-  type GptConfig,
-  type GptInitOptions,
-  type GptParameters,
-  gpt,
-  type LanguageModel,
-} from "./gpt.js";
 export type { InitOptions } from "./initial.js";
-export { initLinear, type LinearParameters, linear } from "./linear.js";
+export { initLinear, type LinearParameters, type LowRankParameters, linear } from "./linear.js";
+export {
+  binaryCrossEntropyWithLogits,
+  type CrossEntropyOptions,
+  crossEntropy,
+  type LossReduction,
+  meanSquaredError,
+  type ReducedLossOptions,
+} from "./losses.js";
 export { type InitMlpOptions, initMlp, type MlpParameters, mlp } from "./mlp.js";
 export {
   initLayerNorm,
@@ -33,3 +32,4 @@ export {
   rmsNorm,
 } from "./normalization.js";
 export { type PackedBatch, type PackOptions, packBatch } from "./packing.js";
+export type { Rotary, RotaryScaling } from "./rotary.js";

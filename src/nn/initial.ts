@@ -3,9 +3,10 @@
  * @module
  */
 
+import { checkNumber, checkOptions } from "../checks.js";
 import type { DType } from "../kernels/dtype.js";
 import { tensor } from "../tensor/create.js";
-import { type RandomGenerator, randomGenerator } from "../tensor/random.js";
+import { generatorOf, type RandomGenerator } from "../tensor/random.js";
 import { type Shape, sizeOf } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 
@@ -19,10 +20,24 @@ export interface InitOptions {
   readonly dtype?: DType;
 }
 
-/** The options with one generator for all tensors of a layer. */
-export function continued(options: InitOptions): InitOptions & { readonly seed: RandomGenerator } {
-  const { seed } = options;
-  return { ...options, seed: typeof seed === "function" ? seed : randomGenerator(seed) };
+/** Options with their defaults, and one generator for all tensors of a layer. */
+export interface Initial extends Required<InitOptions> {
+  readonly seed: RandomGenerator;
+}
+
+/**
+ * The options of a layer's initial parameters, checked.
+ * @param further Names of those that only this layer has.
+ */
+export function initial<Options extends InitOptions>(
+  caller: string,
+  options: Options,
+  ...further: (keyof Options & string)[]
+): Initial {
+  checkOptions(caller, options, "seed", "std", "dtype", ...further);
+  const { std = 0.02, dtype = "float32", seed } = options;
+  checkNumber(caller, "std", std, (s) => s >= 0, "≥ 0");
+  return { seed: generatorOf(caller, seed), std, dtype };
 }
 
 /**

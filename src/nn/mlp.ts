@@ -5,7 +5,7 @@
 
 import { gelu } from "../ops/activations.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { continued, type InitOptions } from "./initial.js";
+import { type InitOptions, initial } from "./initial.js";
 import { initLinear, type LinearParameters, linear } from "./linear.js";
 
 /** Parameters of {@link mlp}. */
@@ -31,9 +31,8 @@ export interface InitMlpOptions extends InitOptions {
 
 /** Parameters of {@link mlp}: weights from N(0, std²), biases 0. */
 export function initMlp(width: number, options: InitMlpOptions): MlpParameters {
-  const own = continued(options);
-  const { hiddenWidth = 4 * width } = options;
-  const std = options.projectionStd ?? options.std ?? 0.02;
+  const own = initial("initMlp", options, "hiddenWidth", "projectionStd");
+  const { hiddenWidth = 4 * width, projectionStd: std = own.std } = options;
   return {
     expand: initLinear(width, hiddenWidth, own),
     projection: initLinear(hiddenWidth, width, { ...own, std }),

@@ -3,10 +3,11 @@
  * @module
  */
 
+import { checkOptions } from "../checks.js";
 import { add, div, mul, sqrt, square, sub } from "../ops/elementwise.js";
 import { mean } from "../ops/reduce.js";
 import { formatShape } from "../tensor/shape.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { checkTensor, type Tensor } from "../tensor/tensor.js";
 import { filled, type InitOptions } from "./initial.js";
 
 /** Parameters of {@link layerNorm}. */
@@ -47,6 +48,8 @@ export function rmsNorm(parameters: RmsNormParameters, x: Tensor, epsilon = 1e-6
 }
 
 function checkWidth(name: string, weight: Tensor, x: Tensor): void {
+  checkTensor(`${name}: parameters.weight`, weight);
+  checkTensor(`${name}: x`, x);
   if (weight.rank !== 1 || x.shape.at(-1) !== weight.shape[0]) {
     throw new RangeError(
       `${name}: the last axis of x ${formatShape(x.shape)} must have the weight's shape ${formatShape(weight.shape)}`,
@@ -59,6 +62,7 @@ export function initLayerNorm(
   width: number,
   options: Pick<InitOptions, "dtype"> = {},
 ): LayerNormParameters {
+  checkOptions("initLayerNorm", options as InitOptions, "dtype", "seed", "std");
   return { weight: filled([width], 1, options), bias: filled([width], 0, options) };
 }
 
@@ -67,5 +71,6 @@ export function initRmsNorm(
   width: number,
   options: Pick<InitOptions, "dtype"> = {},
 ): RmsNormParameters {
+  checkOptions("initRmsNorm", options as InitOptions, "dtype", "seed", "std");
   return { weight: filled([width], 1, options) };
 }

@@ -3,9 +3,11 @@
  * @module
  */
 
+import { checkCount, checkOptions } from "../checks.js";
+import type { TypedArray } from "../kernels/dtype.js";
 import { tensor } from "../tensor/create.js";
 import { formatShape } from "../tensor/shape.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { checkTensor, type Tensor } from "../tensor/tensor.js";
 
 /**
  * A batch as {@link packBatch} lays it out: N tokens to compute and M predictions of a token from the
@@ -67,7 +69,10 @@ export async function packBatch(
   mask: Tensor,
   options: PackOptions = {},
 ): Promise<PackedBatch> {
+  checkOptions("packBatch", options, "multipleOf");
   const { multipleOf = 1 } = options;
+  checkTensor("packBatch: ids", ids);
+  checkTensor("packBatch: mask", mask);
   if (
     ids.rank !== 2 ||
     mask.rank !== 2 ||
@@ -80,53 +85,17 @@ export async function packBatch(
   if (ids.dtype !== "int32") {
     throw new TypeError(`packBatch: ids must be int32, not ${ids.dtype}; cast them`);
   }
-  if (!(Number.isInteger(multipleOf) && multipleOf > 0)) {
-    throw new RangeError(`packBatch: multipleOf must be an integer > 0, got ${multipleOf}`);
-  }
+  checkCount("packBatch", "multipleOf", multipleOf, 1);
   const [rows, length] = ids.shape as [number, number];
   const [id, needed] = await Promise.all([ids.data(), mask.data()]);
 
-  // What follows the last masked-in token predicts nothing, and neither does that token.
-  const ends = Array.from({ length: rows }, (_, row) => {
-    let end = Math.max(length - 1, 0);
-    while (end > 0 && !needed[row * length + end]) end--;
-    return end;
-  });
+  const ends = endsOf(needed, rows, length);
   const order = [...ends.keys()].sort((a, b) => ends[b]! - ends[a]!);
   const longest = ends[order[0] ?? 0] ?? 0;
   if (longest === 0) throw new RangeError("packBatch: the mask leaves no token to predict");
   const rounded = (size: number): number => Math.ceil(size / multipleOf) * multipleOf;
   const width = Math.min(rounded(longest), length);
-
-  // Equal beginnings are one path of a tree; its tokens are numbered as they are met.
-  const tree = new Map<string, number>();
-  const tokens = new Int32Array(rows * width);
-  const computed = { ids: [] as number[], positions: [] as number[], places: [] as number[] };
-  const predicting = { tokens: [] as number[], places: [] as number[], given: [] as number[] };
-  const targets = { ids: [] as number[], places: [] as number[] };
-  for (const [i, row] of order.entries()) {
-    let token = -1;
-    for (let t = 0; t < ends[row]!; t++) {
-      const given = row * length + t;
-      const place = i * width + t;
-      const beginning = `${token} ${id[given]}`;
-      token = tree.get(beginning) ?? tree.size;
-      tokens[place] = token;
-      if (token === tree.size) {
-        tree.set(beginning, token);
-        computed.ids.push(Number(id[given]));
-        computed.positions.push(t);
-        computed.places.push(place);
-      }
-      if (needed[given + 1]) {
-        predicting.tokens.push(token);
-        predicting.places.push(place);
-        predicting.given.push(given);
-        targets.ids.push(Number(id[given + 1]));
-        targets.places.push(given - row);
-      }
-    }
-  }
+  const { tokens, computed, predicting, targets } = layOut(id, needed, length, ends, order, width);
   const list = (values: readonly number[], rest = 0): Tensor => {
     const filled = new Int32Array(rounded(values.length)).fill(rest);
     filled.set(values);
@@ -138,11 +107,67 @@ export async function packBatch(
     places: list(computed.places),
     tokens: tensor(tokens, { shape: [rows, width] }),
     lengths: order.map((_, i) => Math.min(rounded(ends[order[i - (i % multipleOf)]!]!), width)),
-    predictors: list(predicting.tokens),
-    predictorPlaces: list(predicting.places),
-    givenPlaces: list(predicting.given),
+    // Fillers predict from the state that the first does, which is needed: one at place 0 may be masked.
+    predictors: list(predicting.tokens, predicting.tokens[0]),
+    predictorPlaces: list(predicting.places, predicting.places[0]),
+    givenPlaces: list(predicting.given, predicting.given[0]),
     targets: list(targets.ids),
     targetPlaces: list(targets.places, rows * (length - 1)),
     mask,
   };
+}
+
+/**
+ * How many tokens of each row are computed: what follows the last masked-in token predicts nothing, and
+ * neither does that token.
+ */
+function endsOf(needed: TypedArray, rows: number, length: number): number[] {
+  return Array.from({ length: rows }, (_, row) => {
+    let end = Math.max(length - 1, 0);
+    while (end > 0 && !needed[row * length + end]) end--;
+    return end;
+  });
+}
+
+/**
+ * Numbers the tokens to compute, and finds those that predict. Equal beginnings are one path of a tree;
+ * its tokens are numbered as they are met.
+ */
+function layOut(
+  ids: TypedArray,
+  needed: TypedArray,
+  length: number,
+  ends: readonly number[],
+  order: readonly number[],
+  width: number,
+) {
+  const tree = new Map<string, number>();
+  const tokens = new Int32Array(order.length * width);
+  const computed = { ids: [] as number[], positions: [] as number[], places: [] as number[] };
+  const predicting = { tokens: [] as number[], places: [] as number[], given: [] as number[] };
+  const targets = { ids: [] as number[], places: [] as number[] };
+  for (const [i, row] of order.entries()) {
+    let token = -1;
+    for (let t = 0; t < ends[row]!; t++) {
+      const given = row * length + t;
+      const place = i * width + t;
+      const beginning = `${token} ${ids[given]}`;
+      token = tree.get(beginning) ?? tree.size;
+      tokens[place] = token;
+      if (token === tree.size) {
+        tree.set(beginning, token);
+        computed.ids.push(ids[given]!);
+        computed.positions.push(t);
+        computed.places.push(place);
+      }
+      if (needed[given + 1]) {
+        predicting.tokens.push(token);
+        predicting.places.push(place);
+        predicting.given.push(given);
+        targets.ids.push(ids[given + 1]!);
+        targets.places.push(given - row);
+      }
+    }
+  }
+  return { tokens, computed, predicting, targets };
 }

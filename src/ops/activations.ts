@@ -4,7 +4,9 @@
  * @module
  */
 
+import { checkChoice, checkOptions } from "../checks.js";
 import { isFloating } from "../kernels/dtype.js";
+import { constant } from "../tensor/create.js";
 import { normalizeAxes } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { stopGradient, withGradient } from "./composite.js";
@@ -30,7 +32,7 @@ import {
   where,
 } from "./elementwise.js";
 import { reshape } from "./movement.js";
-import { type Axes, max, type ReduceOptions, sum } from "./reduce.js";
+import { type Axes, keptShape, max, type ReduceOptions, reducedAxes, sum } from "./reduce.js";
 
 function floating(x: Tensor): Tensor {
   return isFloating(x.dtype) ? x : cast(x, "float32");
@@ -81,32 +83,42 @@ export interface GeluOptions {
   readonly approximate?: "tanh" | "none";
 }
 
+/** `tanh` of √(2/π)(x + 0.044715x³) is ±1 in float64, too, where x² is this. */
+const GELU_BOUND = 100;
+
 /** Gaussian error linear unit. */
 export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
+  checkOptions("gelu", options, "approximate");
+  const { approximate = "tanh" } = options;
+  checkChoice("gelu", "approximate", approximate, ["tanh", "none"]);
   const f = floating(x);
-  if (options.approximate === "none") {
+  if (approximate === "none") {
     return mul(mul(f, 0.5), add(erf(mul(f, Math.SQRT1_2)), 1));
   }
-  const inner = mul(mul(f, Math.sqrt(2 / Math.PI)), add(mul(mul(f, f), 0.044715), 1));
+  // Bounded where tanh has long been ±1, so that x³ does not overflow: the derivative stays finite.
+  const square = mul(f, f);
+  const bounded = where(less(square, GELU_BOUND), square, GELU_BOUND);
+  const inner = mul(mul(f, Math.sqrt(2 / Math.PI)), add(mul(bounded, 0.044715), 1));
   return mul(mul(f, 0.5), add(tanh(inner), 1));
 }
 
-/** The maximum as a constant shift, 0 where it is infinite. */
+/** The maximum as a constant shift, 0 where it is infinite or there is none. */
 function shiftFor(x: Tensor, axes: readonly number[]): Tensor {
+  if (axes.some((d) => x.shape[d] === 0)) return constant(keptShape(x.shape, axes), 0, x.dtype);
   const largest = stopGradient(max(x, axes, { keepDims: true }));
   return where(isfinite(largest), largest, 0);
 }
 
 /**
  * `log Σ eˣ` over axes (all by default), shifted by the maximum so that it never overflows.
- * A row of −∞ gives −∞.
+ * A row of −∞, or of no elements, gives −∞.
  */
 export function logSumExp(x: Tensor, axes?: Axes, options?: ReduceOptions): Tensor {
   const f = floating(x);
-  const list = normalizeAxes("logSumExp", axes, f.rank);
+  const list = reducedAxes("logSumExp", f, axes, options);
   const shift = shiftFor(f, list);
   const total = sum(exp(sub(f, shift)), list, { keepDims: true });
-  // Only a row of −∞ has total 0; its gradient is 0.
+  // Only a row of −∞, or of nothing, has total 0; its gradient is 0.
   const isZero = equal(total, 0);
   const result = add(where(isZero, -Infinity, log(where(isZero, 1, total))), shift);
   if (options?.keepDims) return result;

@@ -5,7 +5,7 @@
 
 import { ZERO } from "../kernels/indexing.js";
 import { constant } from "../tensor/create.js";
-import { CONSTANT, primitive } from "../tensor/primitive.js";
+import { CONSTANT, NO_ATTRIBUTES, primitive } from "../tensor/primitive.js";
 import {
   broadcastShapes,
   checkShape,
@@ -13,7 +13,7 @@ import {
   type Shape,
   sameShape,
 } from "../tensor/shape.js";
-import { Tensor } from "../tensor/tensor.js";
+import { createNode, REPEATED_ELEMENT, type Tensor } from "../tensor/tensor.js";
 import { reshape } from "./movement.js";
 import { sum } from "./reduce.js";
 
@@ -26,6 +26,7 @@ const BROADCAST = /* @__PURE__ */ primitive(
       const added = at.length - x!.shape.length;
       return x!.shape.map((extent, d) => (extent === 1 ? ZERO : at[d + added]!));
     },
+    isSilent: true,
   },
   (g, { inputs: [x] }) => [sumTo(g, x!.shape)],
 );
@@ -39,8 +40,14 @@ export function broadcastTo(x: Tensor, shape: Shape): Tensor {
       `broadcastTo: shape ${formatShape(x.shape)} does not broadcast to ${formatShape(shape)}`,
     );
   }
-  if (x.primitive === CONSTANT) return constant(shape, x.value, x.dtype);
-  return new Tensor({ primitive: BROADCAST, inputs: [x], attributes: [], shape, dtype: x.dtype });
+  if (x.primitive === CONSTANT) return constant(shape, x[REPEATED_ELEMENT], x.dtype);
+  return createNode({
+    primitive: BROADCAST,
+    inputs: [x],
+    attributes: NO_ATTRIBUTES,
+    shape,
+    dtype: x.dtype,
+  });
 }
 
 /** Sums a broadcast tensor back to the shape it came from: the adjoint of {@link broadcastTo}. */

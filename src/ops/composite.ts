@@ -3,11 +3,17 @@
  * @module
  */
 
-import { CONSTANT, primitive } from "../tensor/primitive.js";
-import { type GradientRule, Tensor } from "../tensor/tensor.js";
+import {
+  CONSTANT,
+  type Lowering,
+  NO_ATTRIBUTES,
+  type NoAttributes,
+  primitive,
+} from "../tensor/primitive.js";
+import { createNode, type GradientRule, type Tensor } from "../tensor/tensor.js";
 
 /** The node reads its input as it is. */
-const SAME = { kind: "read", source: (at: readonly unknown[]) => at } as never;
+const SAME: Lowering<NoAttributes> = { kind: "read", source: (at) => at, isSilent: true };
 
 const CUSTOM = /* @__PURE__ */ primitive("customGradient", SAME, null);
 const STOP = /* @__PURE__ */ primitive("stopGradient", SAME, null);
@@ -15,7 +21,13 @@ const ALIAS = /* @__PURE__ */ primitive("alias", SAME, (g) => [g]);
 
 function wrap(operation: typeof CUSTOM, value: Tensor): Tensor {
   const { shape, dtype } = value;
-  return new Tensor({ primitive: operation, inputs: [value], attributes: [], shape, dtype });
+  return createNode({
+    primitive: operation,
+    inputs: [value],
+    attributes: NO_ATTRIBUTES,
+    shape,
+    dtype,
+  });
 }
 
 /** The value with another rule for its gradient. */

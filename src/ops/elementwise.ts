@@ -13,15 +13,20 @@ import type { BinaryOperation, UnaryOperation } from "../kernels/kernel.js";
 import { asTensor, checkDType, constant } from "../tensor/create.js";
 import {
   CONSTANT,
+  NO_ATTRIBUTES,
   type Primitive,
   primitive,
   type VectorJacobianProduct,
 } from "../tensor/primitive.js";
 import { broadcastShapes } from "../tensor/shape.js";
-import { checkTensorLike, Tensor, type TensorLike } from "../tensor/tensor.js";
+import {
+  checkTensorLike,
+  createNode,
+  REPEATED_ELEMENT,
+  Tensor,
+  type TensorLike,
+} from "../tensor/tensor.js";
 import { broadcastTo } from "./broadcast.js";
-
-const NONE: readonly number[] = [];
 
 function map(
   operation: Primitive,
@@ -29,7 +34,7 @@ function map(
   dtype: DType = inputs[0]!.dtype,
 ): Tensor {
   const { shape } = inputs[0]!;
-  return new Tensor({ primitive: operation, inputs, attributes: NONE, shape, dtype });
+  return createNode({ primitive: operation, inputs, attributes: NO_ATTRIBUTES, shape, dtype });
 }
 
 function unary(name: UnaryOperation, vjp: VectorJacobianProduct | null): Primitive {
@@ -73,8 +78,8 @@ function align(name: string, a: TensorLike, b: TensorLike, least: DType): [Tenso
   checkTensorLike(b, name);
   const shape = broadcastShapes(
     name,
-    a instanceof Tensor ? a.shape : NONE,
-    b instanceof Tensor ? b.shape : NONE,
+    a instanceof Tensor ? a.shape : [],
+    b instanceof Tensor ? b.shape : [],
   );
   const prepare = (x: TensorLike): Tensor =>
     x instanceof Tensor ? broadcastTo(cast(x, dtype), shape) : constant(shape, Number(x), dtype);
@@ -83,7 +88,7 @@ function align(name: string, a: TensorLike, b: TensorLike, least: DType): [Tenso
 
 /** Whether every element is known to be `value`. */
 function isConstant(x: Tensor, value: number): boolean {
-  return x.primitive === CONSTANT && x.value === value;
+  return x.primitive === CONSTANT && x[REPEATED_ELEMENT] === value;
 }
 
 // d(a + b) = da + db
@@ -108,7 +113,10 @@ export function mul(a: TensorLike, b: TensorLike): Tensor {
   if (isConstant(y, 1)) return x;
   if (isConstant(x, 1)) return y;
   if (x.primitive === CONSTANT && y.primitive === CONSTANT) {
-    const product = x.dtype === "int32" ? Math.imul(x.value, y.value) : x.value * y.value;
+    const product =
+      x.dtype === "int32"
+        ? Math.imul(x[REPEATED_ELEMENT], y[REPEATED_ELEMENT])
+        : x[REPEATED_ELEMENT] * y[REPEATED_ELEMENT];
     return constant(x.shape, product, x.dtype);
   }
   return map(MUL, [x, y]);
@@ -167,12 +175,24 @@ export function minimum(a: TensorLike, b: TensorLike): Tensor {
   return map(MINIMUM, align("minimum", a, b, "int32"));
 }
 
+/**
+ * x within bounds: `low` where x is below it, then `high` where that is above it. Either may be left out, and NaN bounds
+ * nothing. The gradient goes to x where it is within the bounds or at one of them, else to the bound.
+ * @throws if there is no bound.
+ */
+export function clamp(x: TensorLike, low?: TensorLike | null, high?: TensorLike | null): Tensor {
+  if (low == null && high == null) throw new TypeError("clamp: needs a bound");
+  const raised = low == null ? x : where(less(x, low), low, x);
+  return high == null ? asTensor(raised) : where(less(high, raised), high, raised);
+}
+
 // d(−x) = −dx
 const NEG = /* @__PURE__ */ unary("neg", (g) => [neg(g)]);
 /** `−x`. */
 export function neg(x: TensorLike): Tensor {
   const number = toNumber(x);
-  if (number.primitive === CONSTANT) return constant(number.shape, -number.value, number.dtype);
+  if (number.primitive === CONSTANT)
+    return constant(number.shape, -number[REPEATED_ELEMENT], number.dtype);
   return map(NEG, [number]);
 }
 
@@ -218,6 +238,23 @@ export function tanh(x: TensorLike): Tensor {
   return map(TANH, [toFloat(x)]);
 }
 
+// d sin x = cos x dx
+const SIN = /* @__PURE__ */ unary("sin", (g, { inputs: [x] }) => [mul(g, cos(x!))]);
+/**
+ * Sine of an angle in radians; NaN at ±∞. Within 2 units in the last place in float32 for |x| ≤ 10⁴.
+ * NaN where |x| is too large for the device to tell the angle: 2·10⁵ on GPUs, 2³¹ on `wasm`.
+ */
+export function sin(x: TensorLike): Tensor {
+  return map(SIN, [toFloat(x)]);
+}
+
+// d cos x = −sin x dx
+const COS = /* @__PURE__ */ unary("cos", (g, { inputs: [x] }) => [neg(mul(g, sin(x!)))]);
+/** Cosine of an angle in radians, as accurate as {@link sin}. */
+export function cos(x: TensorLike): Tensor {
+  return map(COS, [toFloat(x)]);
+}
+
 // d erf x = 2/√π · e^(−x²) dx
 const ERF = /* @__PURE__ */ unary("erf", (g, { inputs: [x] }) => [
   mul(g, mul(exp(neg(mul(x!, x!))), 2 / Math.sqrt(Math.PI))),
@@ -225,6 +262,16 @@ const ERF = /* @__PURE__ */ unary("erf", (g, { inputs: [x] }) => [
 /** The error function `2/√π ∫₀ˣ e^(−t²) dt`. */
 export function erf(x: TensorLike): Tensor {
   return map(ERF, [toFloat(x)]);
+}
+
+/** `1/x`. */
+export function reciprocal(x: TensorLike): Tensor {
+  return div(1, x);
+}
+
+/** `1/√x`; ∞ at 0, NaN below. */
+export function rsqrt(x: TensorLike): Tensor {
+  return div(1, sqrt(x));
 }
 
 // d|x| = sign x dx
@@ -240,11 +287,27 @@ export function sign(x: TensorLike): Tensor {
   return map(SIGN, [toNumber(x)]);
 }
 
+function toInteger(operation: Primitive, x: TensorLike): Tensor {
+  const t = toNumber(x);
+  return isFloating(t.dtype) ? map(operation, [t]) : t;
+}
+
 const FLOOR = /* @__PURE__ */ unary("floor", null);
 /** The largest integer ≤ x, in x's dtype. Its gradient is 0. */
 export function floor(x: TensorLike): Tensor {
-  const t = toNumber(x);
-  return isFloating(t.dtype) ? map(FLOOR, [t]) : t;
+  return toInteger(FLOOR, x);
+}
+
+const CEIL = /* @__PURE__ */ unary("ceil", null);
+/** The smallest integer ≥ x, in x's dtype. Its gradient is 0. */
+export function ceil(x: TensorLike): Tensor {
+  return toInteger(CEIL, x);
+}
+
+const ROUND = /* @__PURE__ */ unary("round", null);
+/** The nearest integer, in x's dtype; of two the even one, so `round(2.5)` is 2. Its gradient is 0. */
+export function round(x: TensorLike): Tensor {
+  return toInteger(ROUND, x);
 }
 
 /** `x²`. */
@@ -330,7 +393,11 @@ const WHERE = /* @__PURE__ */ primitive(
   { kind: "map", operation: "where" },
   (g, { inputs: [condition] }) => [null, where(condition!, g, 0), where(condition!, 0, g)],
 );
-/** `a` where the condition holds, else `b`. What is not taken has gradient 0, also where it is not finite. */
+/**
+ * `a` where the condition holds, else `b`. What is not taken has gradient 0, also where it is not finite; but
+ * that 0 times a derivative behind it that is infinite is NaN, as in PyTorch and JAX. There select the argument
+ * as well: `where(c, f(where(c, x, 0)), b)`.
+ */
 export function where(condition: TensorLike, a: TensorLike, b: TensorLike): Tensor {
   const test = toBoolean(condition);
   const [x, y] = align("where", a, b, "bool");
@@ -355,6 +422,7 @@ export function cast(x: TensorLike, dtype: DType): Tensor {
   const t = asTensor(x);
   if (t.dtype === dtype) return t;
   checkDType("cast", dtype);
-  if (t.primitive === CONSTANT && dtype !== "int32") return constant(t.shape, t.value, dtype);
+  if (t.primitive === CONSTANT && dtype !== "int32")
+    return constant(t.shape, t[REPEATED_ELEMENT], dtype);
   return map(CAST, [t], dtype);
 }

@@ -17,10 +17,14 @@ export {
   softplus,
 } from "./activations.js";
 export { broadcastTo, sumTo } from "./broadcast.js";
+export { einsum } from "./einsum.js";
 export {
   abs,
   add,
   cast,
+  ceil,
+  clamp,
+  cos,
   div,
   equal,
   erf,
@@ -44,27 +48,63 @@ export {
   neg,
   notEqual,
   pow,
+  reciprocal,
+  round,
+  rsqrt,
   sign,
+  sin,
   sqrt,
   square,
   sub,
   tanh,
   where,
 } from "./elementwise.js";
-export { gather, type OneHotOptions, oneHot, scatterAdd, takeAlongAxis } from "./indexing.js";
+export {
+  gather,
+  type OneHotOptions,
+  oneHot,
+  scatterAdd,
+  takeAlongAxis,
+  writeSlice,
+} from "./indexing.js";
 export { dot, matmul } from "./matmul.js";
 export {
+  at,
   concat,
   expandDims,
   flip,
   pad,
+  repeat,
+  repeatInterleave,
   reshape,
   type SliceRange,
   slice,
+  split,
   squeeze,
   stack,
   swapAxes,
   transpose,
+  tril,
+  triu,
 } from "./movement.js";
-export { argmax, argsort, cumsum, sort } from "./order.js";
-export { type Axes, max, mean, min, type ReduceOptions, sum, variance } from "./reduce.js";
+export {
+  argmax,
+  argmin,
+  argsort,
+  cumsum,
+  sort,
+  type TopKOptions,
+  topK,
+} from "./order.js";
+export {
+  type Axes,
+  max,
+  mean,
+  min,
+  norm,
+  type ReduceOptions,
+  std,
+  sum,
+  type VarianceOptions,
+  variance,
+} from "./reduce.js";

@@ -4,9 +4,9 @@
  */
 
 import { isFloating, promote } from "../kernels/dtype.js";
-import { primitive } from "../tensor/primitive.js";
+import { NO_ATTRIBUTES, primitive } from "../tensor/primitive.js";
 import { broadcastShapes, formatShape, sizeOf } from "../tensor/shape.js";
-import { checkTensor, Tensor } from "../tensor/tensor.js";
+import { checkTensor, createNode, type Tensor } from "../tensor/tensor.js";
 import { broadcastTo } from "./broadcast.js";
 import { cast } from "./elementwise.js";
 import { reshape, swapAxes } from "./movement.js";
@@ -21,7 +21,13 @@ const MATMUL = /* @__PURE__ */ primitive("matmul", { kind: "matmul" }, (g, { inp
 function batched(a: Tensor, b: Tensor): Tensor {
   const [batch, m] = a.shape as [number, number, number];
   const shape = [batch, m, b.shape[2]!];
-  return new Tensor({ primitive: MATMUL, inputs: [a, b], attributes: [], shape, dtype: a.dtype });
+  return createNode({
+    primitive: MATMUL,
+    inputs: [a, b],
+    attributes: NO_ATTRIBUTES,
+    shape,
+    dtype: a.dtype,
+  });
 }
 
 /**

@@ -7,8 +7,15 @@
 import { promote } from "../kernels/dtype.js";
 import { affine } from "../kernels/indexing.js";
 import { constant, iota } from "../tensor/create.js";
-import { CONSTANT, type Primitive, primitive } from "../tensor/primitive.js";
 import {
+  type Attributes,
+  CONSTANT,
+  NO_ATTRIBUTES,
+  type Primitive,
+  primitive,
+} from "../tensor/primitive.js";
+import {
+  checkShape,
   formatShape,
   normalizeAxes,
   normalizeAxis,
@@ -16,17 +23,18 @@ import {
   sameShape,
   sizeOf,
 } from "../tensor/shape.js";
-import { checkTensor, Tensor } from "../tensor/tensor.js";
-import { cast, less, where } from "./elementwise.js";
+import { checkTensor, createNode, REPEATED_ELEMENT, type Tensor } from "../tensor/tensor.js";
+import { broadcastTo } from "./broadcast.js";
+import { cast, less, lessEqual, sub, where } from "./elementwise.js";
 
-function move(
-  operation: Primitive,
+function move<A extends Attributes>(
+  operation: Primitive<A>,
   x: Tensor,
-  attributes: readonly number[],
+  attributes: NoInfer<A>,
   shape: Shape,
 ): Tensor {
-  if (x.primitive === CONSTANT) return constant(shape, x.value, x.dtype);
-  return new Tensor({ primitive: operation, inputs: [x], attributes, shape, dtype: x.dtype });
+  if (x.primitive === CONSTANT) return constant(shape, x[REPEATED_ELEMENT], x.dtype);
+  return createNode({ primitive: operation, inputs: [x], attributes, shape, dtype: x.dtype });
 }
 
 const RESHAPE = /* @__PURE__ */ primitive("reshape", { kind: "reshape" }, (g, { inputs: [x] }) => [
@@ -47,15 +55,15 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   }
   if (sameShape(target, x.shape)) return x;
   const source = x.primitive === RESHAPE ? x.inputs[0]! : x;
-  return sameShape(target, source.shape) ? source : move(RESHAPE, source, [], target);
+  return sameShape(target, source.shape) ? source : move(RESHAPE, source, NO_ATTRIBUTES, target);
 }
 
 // Output axis d is input axis order[d].
-const PERMUTE = /* @__PURE__ */ primitive(
+const PERMUTE = /* @__PURE__ */ primitive<{ order: readonly number[] }>(
   "transpose",
   {
     kind: "read",
-    source: (at, { attributes: order }) => {
+    source: (at, { attributes: { order } }) => {
       const source = new Array(at.length);
       order.forEach((from, d) => {
         source[from] = at[d];
@@ -63,7 +71,7 @@ const PERMUTE = /* @__PURE__ */ primitive(
       return source;
     },
   },
-  (g, { attributes: order }) => {
+  (g, { attributes: { order } }) => {
     const inverse: number[] = [];
     order.forEach((from, d) => {
       inverse[from] = d;
@@ -83,12 +91,8 @@ export function transpose(x: Tensor, axes?: readonly number[]): Tensor {
     );
   }
   if (order.every((from, d) => from === d)) return x;
-  return move(
-    PERMUTE,
-    x,
-    order,
-    order.map((from) => x.shape[from]!),
-  );
+  const shape = order.map((from) => x.shape[from]!);
+  return move(PERMUTE, x, { order }, shape);
 }
 
 /** The tensor with two axes exchanged. */
@@ -99,13 +103,14 @@ export function swapAxes(x: Tensor, a: number, b: number): Tensor {
   return transpose(x, order);
 }
 
-// attributes: start then step of each axis
-const SLICE = /* @__PURE__ */ primitive(
+/** The first position and the distance between positions along each axis. */
+type Slice = { readonly starts: readonly number[]; readonly steps: readonly number[] };
+const SLICE = /* @__PURE__ */ primitive<Slice>(
   "slice",
   {
     kind: "read",
-    source: (at, { attributes }) =>
-      at.map((index, d) => affine(index, attributes[at.length + d]!, attributes[d]!)),
+    source: (at, { attributes: { starts, steps } }) =>
+      at.map((index, d) => affine(index, steps[d]!, starts[d]!)),
   },
   (g, { inputs: [x], attributes }) => [spread(g, x!.shape, attributes)],
 );
@@ -134,13 +139,13 @@ export function slice(x: Tensor, ...ranges: SliceRange[]): Tensor {
     return Math.max(0, Math.ceil((stop - start) / step));
   });
   if (sameShape(shape, x.shape) && steps.every((step) => step === 1)) return x;
-  return move(SLICE, x, [...starts, ...steps], shape);
+  return move(SLICE, x, { starts, steps }, shape);
 }
 
 function resolveRange(range: SliceRange, extent: number, d: number): [number, number, number] {
   if (range === null) return [0, extent, 1];
   if (typeof range === "number") {
-    const index = normalizeAxisIndex(range, extent, d);
+    const index = positionOf("slice", range, extent, d);
     return [index, index + 1, 1];
   }
   const [start, stop, step = 1] = range;
@@ -164,19 +169,55 @@ function resolveRange(range: SliceRange, extent: number, d: number): [number, nu
     : [clamp(start, extent - 1), clamp(stop, -1), step];
 }
 
-function normalizeAxisIndex(index: number, extent: number, d: number): number {
+function positionOf(operation: string, index: number, extent: number, d: number): number {
   if (!Number.isInteger(index) || index < -extent || index >= extent) {
-    throw new RangeError(`slice: index ${index} is out of range for axis ${d} of extent ${extent}`);
+    throw new RangeError(
+      `${operation}: index ${index} is out of range for axis ${d} of extent ${extent}`,
+    );
   }
   return index < 0 ? index + extent : index;
 }
 
+/**
+ * The part of the tensor at a position of each leading axis, without those axes, like Python's `x[i, …]`. Negative
+ * positions count from the end.
+ */
+export function at(x: Tensor, ...positions: number[]): Tensor {
+  const found = positions.map((position, d) => positionOf("at", position, x.shape[d]!, d));
+  return reshape(slice(x, ...found), x.shape.slice(positions.length));
+}
+
+/**
+ * Parts of the tensor along an axis, as views: each of `size` elements, the last of what is left; or of the sizes in a
+ * list, which add up to the axis's extent.
+ */
+export function split(x: Tensor, size: number | readonly number[], axis = 0): Tensor[] {
+  const d = normalizeAxis("split", axis, x.rank);
+  const extent = x.shape[d]!;
+  const sizes =
+    typeof size === "number"
+      ? Array.from({ length: Math.ceil(extent / (size || 1)) || 1 }, (_, i) =>
+          Math.min(size, extent - i * size),
+        )
+      : size;
+  checkShape("split", sizes);
+  const whole = x.shape.slice(0, d).map(() => null);
+  let stop = 0;
+  const parts = sizes.map((n) => {
+    stop += n;
+    return slice(x, ...whole, [stop - n, stop]);
+  });
+  if (stop !== extent) {
+    throw new RangeError(
+      `split: sizes ${formatShape(sizes)} do not add up to ${extent}, the extent of axis ${d}`,
+    );
+  }
+  return parts;
+}
+
 /** The adjoint of a slice: its elements at their places in zeros of `shape`. */
-function spread(g: Tensor, shape: Shape, attributes: readonly number[]): Tensor {
+function spread(g: Tensor, shape: Shape, { starts, steps }: Slice): Tensor {
   if (g.size === 0) return constant(shape, 0, g.dtype);
-  const rank = shape.length;
-  const starts = attributes.slice(0, rank);
-  const steps = attributes.slice(rank);
   let result = g;
   if (steps.some((step) => step < 0)) {
     const flips = steps.map((step) => (step < 0 ? ([null, null, -1] as const) : null));
@@ -208,19 +249,19 @@ function dilate(x: Tensor, gaps: readonly number[]): Tensor {
   return result;
 }
 
-// attributes: zeros before each axis
-const PAD = /* @__PURE__ */ primitive(
+// `before`: zeros before each axis. How many follow, the shape says.
+const PAD = /* @__PURE__ */ primitive<{ before: readonly number[] }>(
   "pad",
   {
     kind: "read",
-    source: (at, { inputs: [x], attributes: before }, scope) =>
+    source: (at, { inputs: [x], attributes: { before } }, scope) =>
       at.map((index, d) => {
         const inside = affine(index, 1, -before[d]!);
         scope.require(inside, x!.shape[d]!, 0);
         return inside;
       }),
   },
-  (g, { inputs: [x], attributes: before }) => [
+  (g, { inputs: [x], attributes: { before } }) => [
     slice(g, ...x!.shape.map((extent, d) => [before[d]!, before[d]! + extent] as const)),
   ],
 );
@@ -234,10 +275,10 @@ export function pad(x: Tensor, widths: readonly (readonly [number, number])[]): 
     );
   }
   if (widths.every(([a, b]) => a === 0 && b === 0)) return x;
-  return new Tensor({
+  return createNode({
     primitive: PAD,
     inputs: [x],
-    attributes: widths.map(([before]) => before),
+    attributes: { before: widths.map(([before]) => before) },
     shape: x.shape.map((extent, d) => extent + widths[d]![0] + widths[d]![1]),
     dtype: x.dtype,
   });
@@ -275,6 +316,52 @@ export function flip(x: Tensor, axes?: number | readonly number[]): Tensor {
     x,
     ...x.shape.map((_, d) => (list.includes(d) ? ([null, null, -1] as const) : null)),
   );
+}
+
+/** `count` copies along an axis: of each element in a row if `place` is the axis after it, of the whole if it is the axis. */
+function copies(x: Tensor, count: number, axis: number, place: number): Tensor {
+  const wide = expandDims(x, place);
+  return reshape(
+    broadcastTo(
+      wide,
+      wide.shape.map((extent, d) => (d === place ? count : extent)),
+    ),
+    x.shape.map((extent, d) => (d === axis ? extent * count : extent)),
+  );
+}
+
+/** The tensor tiled: `repeats[d]` copies side by side along axis d. More numbers than axes add leading axes. */
+export function repeat(x: Tensor, repeats: readonly number[]): Tensor {
+  const shape = [...x.shape];
+  while (shape.length < repeats.length) shape.unshift(1);
+  if (shape.length > repeats.length) {
+    throw new RangeError(`repeat: needs a number for each of the ${x.rank} axes, got ${repeats}`);
+  }
+  return repeats.reduce((tiled, count, d) => copies(tiled, count, d, d), reshape(x, shape));
+}
+
+/** Each element `repeats` times in a row along an axis; of all elements in row-major order where no axis is given. */
+export function repeatInterleave(x: Tensor, repeats: number, axis?: number): Tensor {
+  if (axis === undefined) return repeatInterleave(reshape(x, [x.size]), repeats, 0);
+  const d = normalizeAxis("repeatInterleave", axis, x.rank);
+  return copies(x, repeats, d, d + 1);
+}
+
+/** x where the element's column less its row satisfies a condition, else 0. */
+function triangle(operation: string, x: Tensor, holds: (offset: Tensor) => Tensor): Tensor {
+  const rows = x.shape[normalizeAxis(operation, -2, x.rank)]!;
+  const offset = sub(iota([x.shape.at(-1)!]), reshape(iota([rows]), [rows, 1]));
+  return where(holds(offset), x, constant([], 0, x.dtype));
+}
+
+/** The lower triangle of the matrices in the last two axes: 0 above diagonal `diagonal`, which counts to the right. */
+export function tril(x: Tensor, diagonal = 0): Tensor {
+  return triangle("tril", x, (offset) => lessEqual(offset, diagonal));
+}
+
+/** The upper triangle of the matrices in the last two axes: 0 below diagonal `diagonal`, which counts to the right. */
+export function triu(x: Tensor, diagonal = 0): Tensor {
+  return triangle("triu", x, (offset) => lessEqual(diagonal, offset));
 }
 
 /** Tensors joined along an axis; other extents must agree. */

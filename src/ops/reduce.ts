@@ -3,18 +3,22 @@
  * @module
  */
 
+import { checkNumber, checkOptions } from "../checks.js";
 import { isFloating } from "../kernels/dtype.js";
+import type { Reduction } from "../kernels/kernel.js";
 import { constant } from "../tensor/create.js";
 import {
   CONSTANT,
+  type Lowering,
   type Primitive,
   primitive,
   type VectorJacobianProduct,
 } from "../tensor/primitive.js";
 import { formatShape, normalizeAxes, type Shape } from "../tensor/shape.js";
-import { Tensor } from "../tensor/tensor.js";
+import { checkTensor, createNode, REPEATED_ELEMENT, type Tensor } from "../tensor/tensor.js";
 import { broadcastTo } from "./broadcast.js";
-import { cast, div, equal, mul } from "./elementwise.js";
+import { alias } from "./composite.js";
+import { cast, div, equal, mul, sqrt, where } from "./elementwise.js";
 import { reshape } from "./movement.js";
 
 /** Options of the reductions. */
@@ -27,13 +31,45 @@ export interface ReduceOptions {
 export type Axes = number | readonly number[];
 
 /** The reduced shape with the reduced axes kept as 1. */
-function keptShape(shape: Shape, axes: readonly number[]): number[] {
+export function keptShape(shape: Shape, axes: readonly number[]): number[] {
   return shape.map((extent, d) => (axes.includes(d) ? 1 : extent));
 }
 
-function reduce(operation: Primitive, x: Tensor, axes: readonly number[]): Tensor {
-  const shape = x.shape.filter((_, d) => !axes.includes(d));
-  return new Tensor({ primitive: operation, inputs: [x], attributes: axes, shape, dtype: x.dtype });
+/** The reduced shape without the reduced axes. */
+function remainingShape(shape: Shape, axes: readonly number[]): number[] {
+  return shape.filter((_, d) => !axes.includes(d));
+}
+
+/** The axes a reduction combines. */
+type Reduced = { readonly axes: readonly number[] };
+
+/** How a reduction lowers. */
+/* @__NO_SIDE_EFFECTS__ */
+function reducing(operation: Reduction): Lowering<Reduced> {
+  return { kind: "reduce", operation, axes: ({ attributes }) => attributes.axes };
+}
+
+function reduce(operation: Primitive<Reduced>, x: Tensor, axes: readonly number[]): Tensor {
+  const shape = remainingShape(x.shape, axes);
+  const attributes = { axes };
+  return createNode({ primitive: operation, inputs: [x], attributes, shape, dtype: x.dtype });
+}
+
+/** The axes to reduce, in order, the options checked. */
+export function reducedAxes(
+  operation: string,
+  x: Tensor,
+  axes?: Axes,
+  options?: ReduceOptions,
+): number[] {
+  checkTensor(operation, x);
+  if (options !== undefined) checkOptions(operation, options, "keepDims");
+  return normalizeAxes(operation, axes, x.rank);
+}
+
+/** Number of elements that are reduced to one. */
+function extentOf(x: Tensor, axes: readonly number[]): number {
+  return axes.reduce((n, d) => n * x.shape[d]!, 1);
 }
 
 function finish(reduced: Tensor, x: Tensor, axes: readonly number[], options?: ReduceOptions) {
@@ -48,39 +84,44 @@ function expand(reduced: Tensor, like: Tensor, axes: readonly number[]): Tensor 
 // d Σx = Σ dx
 const SUM = /* @__PURE__ */ primitive(
   "sum",
-  { kind: "reduce", operation: "sum" },
-  (g, { inputs: [x], attributes: axes }) => [expand(g, x!, axes)],
+  /* @__PURE__ */ reducing("sum"),
+  (g, { inputs: [x], attributes: { axes } }) => [expand(g, x!, axes)],
 );
 /** Sum over axes. Booleans are counted as int32. */
 export function sum(x: Tensor, axes?: Axes, options?: ReduceOptions): Tensor {
-  const list = normalizeAxes("sum", axes, x.rank);
+  const list = reducedAxes("sum", x, axes, options);
   const terms = x.dtype === "bool" ? cast(x, "int32") : x;
   const reduced = list.filter((d) => x.shape[d] !== 1);
+  const shape = remainingShape(x.shape, list);
   if (terms.primitive === CONSTANT) {
-    const count = list.reduce((n, d) => n * x.shape[d]!, 1);
-    const shape = x.shape.filter((_, d) => !list.includes(d));
-    return finish(constant(shape, terms.value * count, terms.dtype), x, list, options);
+    const count = extentOf(x, list);
+    const value = count === 0 ? 0 : terms[REPEATED_ELEMENT] * count;
+    return finish(constant(shape, value, terms.dtype), x, list, options);
   }
-  if (reduced.length === 0) {
-    const shape = x.shape.filter((_, d) => !list.includes(d));
-    return finish(reshape(terms, shape), x, list, options);
-  }
+  if (reduced.length === 0) return finish(reshape(terms, shape), x, list, options);
   return finish(reduce(SUM, terms, list), x, list, options);
 }
 
-// The gradient of an extreme is shared equally among the elements that attain it.
-const shareAmongEqual: VectorJacobianProduct = (g, node) => {
+// The gradient of an extreme is shared equally among the elements that attain it: the extreme and the
+// elements are those of one evaluation, for {@link extreme} hands out another node than this one.
+const shareAmongEqual: VectorJacobianProduct<Reduced> = (g, node) => {
   const x = node.inputs[0]!;
-  const attains = cast(equal(x, expand(node, x, node.attributes)), x.dtype);
-  const share = div(g, sum(attains, node.attributes));
-  return [mul(attains, expand(share, x, node.attributes))];
+  const { axes } = node.attributes;
+  const attains = cast(equal(x, expand(node, x, axes)), x.dtype);
+  const share = div(g, sum(attains, axes));
+  return [mul(attains, expand(share, x, axes))];
 };
-const MAX = /* @__PURE__ */ primitive("max", { kind: "reduce", operation: "max" }, shareAmongEqual);
-const MIN = /* @__PURE__ */ primitive("min", { kind: "reduce", operation: "min" }, shareAmongEqual);
+const MAX = /* @__PURE__ */ primitive("max", /* @__PURE__ */ reducing("max"), shareAmongEqual);
+const MIN = /* @__PURE__ */ primitive("min", /* @__PURE__ */ reducing("min"), shareAmongEqual);
 
-function extreme(operation: Primitive, x: Tensor, axes?: Axes, options?: ReduceOptions): Tensor {
+function extreme(
+  operation: Primitive<Reduced>,
+  x: Tensor,
+  axes?: Axes,
+  options?: ReduceOptions,
+): Tensor {
   const { name } = operation;
-  const list = normalizeAxes(name, axes, x.rank);
+  const list = reducedAxes(name, x, axes, options);
   for (const d of list) {
     if (x.shape[d] === 0) {
       throw new RangeError(
@@ -90,7 +131,9 @@ function extreme(operation: Primitive, x: Tensor, axes?: Axes, options?: ReduceO
   }
   const values = x.dtype === "bool" ? cast(x, "int32") : x;
   if (list.length === 0) return values;
-  return finish(reduce(operation, values, list), x, list, options);
+  // An alias, so that the extreme itself is never given: its gradient would compare a number known from an
+  // earlier evaluation, perhaps on another device, with elements that are computed again.
+  return finish(alias(reduce(operation, values, list)), x, list, options);
 }
 
 /**
@@ -111,15 +154,53 @@ export function min(x: Tensor, axes?: Axes, options?: ReduceOptions): Tensor {
 
 /** Arithmetic mean over axes; NaN over no elements. Integers become float32. */
 export function mean(x: Tensor, axes?: Axes, options?: ReduceOptions): Tensor {
-  const list = normalizeAxes("mean", axes, x.rank);
-  const count = list.reduce((n, d) => n * x.shape[d]!, 1);
+  const list = reducedAxes("mean", x, axes, options);
+  const count = extentOf(x, list);
   const values = isFloating(x.dtype) ? x : cast(x, "float32");
   return div(sum(values, list, options), count);
 }
 
-/** Mean squared deviation from the mean over axes (divisor n, as in layer normalisation). */
-export function variance(x: Tensor, axes?: Axes, options?: ReduceOptions): Tensor {
-  const list = normalizeAxes("variance", axes, x.rank);
+/** Options of {@link variance} and {@link std}. */
+export interface VarianceOptions extends ReduceOptions {
+  /** Taken from the number of elements n in the divisor; default 0. 1 estimates from a sample. */
+  readonly correction?: number;
+}
+
+/**
+ * Mean squared deviation from the mean over axes, `Σ (x − mean)² / (n − correction)`: over the population
+ * (correction 0) by default, where PyTorch's default is 1. NaN if no more than `correction` elements are reduced.
+ */
+export function variance(x: Tensor, axes?: Axes, options: VarianceOptions = {}): Tensor {
+  return varianceFor("variance", x, axes, options);
+}
+
+function varianceFor(
+  operation: string,
+  x: Tensor,
+  axes: Axes | undefined,
+  options: VarianceOptions,
+): Tensor {
+  checkOptions(operation, options, "correction", "keepDims");
+  const { correction = 0, ...rest } = options;
+  checkNumber(operation, "correction", correction, (c) => c >= 0, "≥ 0");
+  const list = reducedAxes(operation, x, axes, rest);
+  const count = extentOf(x, list);
   const deviation = x.sub(mean(x, list, { keepDims: true }));
-  return mean(mul(deviation, deviation), list, options);
+  return div(sum(mul(deviation, deviation), list, rest), Math.max(0, count - correction));
+}
+
+/** `√v`, with gradient 0 at 0. */
+function root(v: Tensor): Tensor {
+  const isZero = equal(v, 0);
+  return where(isZero, 0, sqrt(where(isZero, 1, v)));
+}
+
+/** Standard deviation over axes: the root of {@link variance}, with gradient 0 where all elements are equal. */
+export function std(x: Tensor, axes?: Axes, options: VarianceOptions = {}): Tensor {
+  return root(varianceFor("std", x, axes, options));
+}
+
+/** Euclidean length `√Σ x²` over axes; of all elements by default. The gradient at 0 is 0. */
+export function norm(x: Tensor, axes?: Axes, options?: ReduceOptions): Tensor {
+  return root(sum(mul(x, x), reducedAxes("norm", x, axes, options), options));
 }

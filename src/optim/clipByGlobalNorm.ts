@@ -3,11 +3,11 @@
  * @module
  */
 
+import { checkNumber } from "../checks.js";
 import { add, cast, div, maximum, mul, square } from "../ops/elementwise.js";
 import { sum } from "../ops/reduce.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { treeLeaves, treeMap } from "../tensor/tree.js";
-import { checkOption } from "./optimizer.js";
 import { softRoot } from "./softRoot.js";
 
 /** Makes derivatives finite at norm 0, also in float32, and too small for norms below its root. */
@@ -22,7 +22,7 @@ const DELTA = 1e-24;
  * @throws if `maxNorm` is not a number > 0, or there are no gradients.
  */
 export function clipByGlobalNorm<P>(gradients: P, maxNorm: number): [gradients: P, norm: Tensor] {
-  checkOption("clipByGlobalNorm", "maxNorm", maxNorm, maxNorm > 0, "> 0");
+  checkNumber("clipByGlobalNorm", "maxNorm", maxNorm, (norm) => norm > 0, "> 0");
   const [first, ...rest] = treeLeaves(gradients).map((g) => sum(square(g)));
   if (!first) throw new RangeError("clipByGlobalNorm: the tree has no tensors");
   const norm = softRoot(

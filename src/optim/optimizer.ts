@@ -3,11 +3,19 @@
  * @module
  */
 
+import { checkNumber, describeValue, isPlainObject } from "../checks.js";
 import { isFloating } from "../kernels/dtype.js";
 import { tensor } from "../tensor/create.js";
 import { formatShape, sameShape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Tree, treeLeaves, treeMap, treeUnflatten } from "../tensor/tree.js";
+import {
+  mapTrees,
+  parameterLeaves,
+  type Tree,
+  treeMap,
+  treeNamed,
+  treeUnflatten,
+} from "../tensor/tree.js";
 import type { Schedule } from "./schedules.js";
 
 /**
@@ -28,7 +36,7 @@ import type { Schedule } from "./schedules.js";
 export interface Optimizer<State = unknown> {
   /**
    * The state before the first update: moments of zero, of the parameters' structure.
-   * @throws if a parameter is not floating point.
+   * @throws if a parameter is not floating point, or one tensor is at two places.
    */
   init<P>(parameters: P): State;
   /**
@@ -40,19 +48,54 @@ export interface Optimizer<State = unknown> {
   update<P>(gradients: P, state: State, parameters: P): [parameters: P, state: State];
 }
 
-/** What every optimizer's state has. */
+/** The state of what remembers nothing. */
+export type NoState = Readonly<Record<string, never>>;
+
+/** What the state of every optimizer that counts its updates has. */
 export interface OptimizerState {
   /** Updates made so far. A plain number: it enters an update's plan as a value only. */
   readonly step: number;
 }
 
-/** Rejects parameters that no gradient reaches. */
+/** Rejects parameters that no gradient reaches, and one tensor at two places: an update would make two of it. */
 export function checkParameters(name: string, parameters: unknown): void {
-  for (const { dtype } of treeLeaves(parameters)) {
+  for (const { dtype } of parameterLeaves(name, parameters)) {
     if (!isFloating(dtype)) {
       throw new TypeError(`${name}: parameters must be floating point, found ${dtype}`);
     }
   }
+  const places = new Map<Tensor, string>();
+  for (const [place, parameter] of Object.entries(treeNamed(parameters))) {
+    const other = places.get(parameter);
+    if (other !== undefined) {
+      throw new TypeError(
+        `${name}: the parameters ${other} and ${place} are one tensor, which an update would untie; ` +
+          "keep a shared parameter at one place and use it twice, or make a tensor for each",
+      );
+    }
+    places.set(parameter, place);
+  }
+}
+
+/**
+ * Rejects what `init` of the same optimizer or link did not make: arguments in another order, another
+ * one's state.
+ * @param needed The keys a state has.
+ * @param optional Those it may have.
+ */
+export function checkOptimizerState(
+  name: string,
+  state: object,
+  needed: readonly string[],
+  optional: readonly string[] = [],
+): void {
+  const found = isPlainObject(state) ? Object.keys(state) : [];
+  const own = needed.every((key) => found.includes(key));
+  if (own && found.every((key) => needed.includes(key) || optional.includes(key))) return;
+  throw new TypeError(
+    `${name}: takes (gradients, state, parameters), the state as ${name}(…).init made it: ` +
+      `{ ${needed.join(", ")} }, got ${found.length > 0 ? `{ ${found.join(", ")} }` : describeValue(state)}`,
+  );
 }
 
 /**
@@ -82,26 +125,31 @@ export function updateTree<P>(
   gradients: P,
   ...moments: Tree[]
 ): [parameters: P, moments: Tree[]] {
+  parameterLeaves(name, parameters);
   const columns: Tensor[][] = moments.map(() => []);
-  const next = treeMap(
+  const next = mapTrees(
+    name,
+    ["the parameters", "the gradients", ...moments.map(() => "the state's moments")],
     (parameter, gradient, ...own) => {
       for (const [i, t] of [gradient!, ...own].entries()) {
-        if (!sameShape(t.shape, parameter.shape) || t.dtype !== parameter.dtype) {
-          const role = i === 0 ? "gradient" : "moment in the state";
-          throw new RangeError(
-            `${name}: a parameter is ${describe(parameter)}, its ${role} ${describe(t)}`,
-          );
-        }
+        checkFits(name, parameter, i === 0 ? "gradient" : "moment in the state", t);
       }
       const [changed, ...changedMoments] = rule(parameter, gradient!, ...own);
       for (const [i, moment] of changedMoments.entries()) columns[i]!.push(moment);
       return changed;
     },
     parameters,
-    gradients,
-    ...moments,
+    [gradients, ...moments],
   );
   return [next, columns.map((leaves) => treeUnflatten(parameters, leaves) as Tree)];
+}
+
+/** Rejects a tensor that is not like the parameter whose gradient, moment or average it is. */
+export function checkFits(name: string, parameter: Tensor, role: string, t: Tensor): void {
+  if (sameShape(t.shape, parameter.shape) && t.dtype === parameter.dtype) return;
+  throw new RangeError(
+    `${name}: a parameter is ${describe(parameter)}, its ${role} ${describe(t)}`,
+  );
 }
 
 function describe(t: Tensor): string {
@@ -119,30 +167,25 @@ export function velocityOf(name: string, momentum: number, velocity: Tree | unde
   return [velocity];
 }
 
-/** A learning rate as a schedule, its values checked. */
-export function scheduled(name: string, learningRate: number | Schedule): Schedule {
-  if (typeof learningRate === "number") {
-    checkOption(name, "learningRate", learningRate, learningRate >= 0, "≥ 0 or a schedule");
-    return () => learningRate;
-  }
-  return (step) => {
-    const rate = learningRate(step);
-    if (!(Number.isFinite(rate) && rate >= 0)) {
-      throw new RangeError(`${name}: the schedule gave learning rate ${rate} at step ${step}`);
-    }
-    return rate;
-  };
-}
-
-/** Rejects an option that is not a finite number or does not satisfy a condition. */
-export function checkOption(
+/** A number that may change from step to step as a schedule, its values checked. */
+export function scheduled(
   name: string,
   option: string,
-  value: number,
-  holds: boolean,
-  condition: string,
-): void {
-  if (!(Number.isFinite(value) && holds)) {
-    throw new RangeError(`${name}: ${option} must be a number ${condition}, got ${value}`);
+  value: number | Schedule,
+  holds: (value: number) => boolean = (x) => x >= 0,
+  condition = "≥ 0",
+): Schedule {
+  if (typeof value !== "function") {
+    checkNumber(name, option, value, holds, `${condition} or a schedule`);
+    return () => value;
   }
+  return (step) => {
+    const current = value(step);
+    if (!(Number.isFinite(current) && holds(current))) {
+      throw new RangeError(
+        `${name}: the schedule gave ${option} ${current} at step ${step}, and no number ${condition}`,
+      );
+    }
+    return current;
+  };
 }

@@ -3,10 +3,18 @@
  * @module
  */
 
-import { add, div, mul, square, sub } from "../ops/elementwise.js";
+import { checkNumber, checkOptions } from "../checks.js";
+import { add, mul, sub } from "../ops/elementwise.js";
 import type { Tree } from "../tensor/tree.js";
 import {
-  checkOption,
+  checkDecay,
+  momentumDirection,
+  type RmsOptions,
+  rmsConstants,
+  rmsDirection,
+} from "./directions.js";
+import {
+  checkOptimizerState,
   type Optimizer,
   type OptimizerState,
   scheduled,
@@ -15,16 +23,11 @@ import {
   zeroMoments,
 } from "./optimizer.js";
 import type { Schedule } from "./schedules.js";
-import { softRoot } from "./softRoot.js";
 
 /** Options of {@link rmsprop}. */
-export interface RmspropOptions {
+export interface RmspropOptions extends RmsOptions {
   /** Step size α ≥ 0. */
   readonly learningRate: number | Schedule;
-  /** Decay ρ of the mean of the squared gradients, in [0, 1); default 0.99. */
-  readonly decay?: number;
-  /** ε > 0, added to the root; default 1e-8. */
-  readonly epsilon?: number;
   /** μ in [0, 1); default 0: no velocity is kept. */
   readonly momentum?: number;
   /** Weight w of `½w‖p‖²` added to the loss; default 0. */
@@ -47,13 +50,12 @@ export interface RmspropState extends OptimizerState {
  * @throws for options out of range.
  */
 export function rmsprop(options: RmspropOptions): Optimizer<RmspropState> {
-  const { decay = 0.99, epsilon = 1e-8, momentum = 0, weightDecay = 0 } = options;
-  const rateAt = scheduled("rmsprop", options.learningRate);
-  checkOption("rmsprop", "decay", decay, decay >= 0 && decay < 1, "in [0, 1)");
-  checkOption("rmsprop", "epsilon", epsilon, epsilon > 0, "> 0");
-  checkOption("rmsprop", "momentum", momentum, momentum >= 0 && momentum < 1, "in [0, 1)");
-  checkOption("rmsprop", "weightDecay", weightDecay, weightDecay >= 0, "≥ 0");
-  const delta = (epsilon / 100) ** 2;
+  checkOptions("rmsprop", options, "learningRate", "decay", "epsilon", "momentum", "weightDecay");
+  const { momentum = 0, weightDecay = 0 } = options;
+  const rateAt = scheduled("rmsprop", "learningRate", options.learningRate);
+  const constants = rmsConstants("rmsprop", options);
+  checkDecay("rmsprop", "momentum", momentum);
+  checkNumber("rmsprop", "weightDecay", weightDecay, (x) => x >= 0, "≥ 0");
   return {
     init: (parameters) => {
       const secondMoment = zeroMoments("rmsprop", parameters);
@@ -61,25 +63,26 @@ export function rmsprop(options: RmspropOptions): Optimizer<RmspropState> {
         ? { step: 0, secondMoment }
         : { step: 0, secondMoment, velocity: zeroMoments("rmsprop", parameters) };
     },
-    update: (gradients, { step, secondMoment, velocity }, parameters) => {
+    update: (gradients, state, parameters) => {
+      checkOptimizerState("rmsprop", state, ["step", "secondMoment"], ["velocity"]);
+      const { step, secondMoment, velocity } = state;
       const rate = rateAt(step);
       const [next, [nextSecond, nextVelocity]] = updateTree(
         "rmsprop",
         (p, gradient, s, v) => {
           const g = weightDecay === 0 ? gradient : add(gradient, mul(p, weightDecay));
-          const second = add(mul(s!, decay), mul(square(g), 1 - decay));
-          const scaled = div(g, add(softRoot(second, delta), epsilon));
+          const [scaled, second] = rmsDirection(g, s!, constants);
           if (!v) return [sub(p, mul(scaled, rate)), second];
-          const moved = add(mul(v, momentum), scaled);
-          return [sub(p, mul(moved, rate)), second, moved];
+          const [direction, moved] = momentumDirection(scaled, v, momentum);
+          return [sub(p, mul(direction, rate)), second, moved];
         },
         parameters,
         gradients,
         secondMoment,
         ...velocityOf("rmsprop", momentum, velocity),
       );
-      const state = { step: step + 1, secondMoment: nextSecond! };
-      return [next, nextVelocity ? { ...state, velocity: nextVelocity } : state];
+      const moved = { step: step + 1, secondMoment: nextSecond! };
+      return [next, nextVelocity ? { ...moved, velocity: nextVelocity } : moved];
     },
   };
 }

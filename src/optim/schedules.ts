@@ -3,6 +3,8 @@
  * @module
  */
 
+import { checkCount, checkNumber, checkOptions } from "../checks.js";
+
 /**
  * A learning rate for each step. Steps count from 0: the first update uses `schedule(0)`. The
  * value enters a plan as a number, so a rate that changes does not compile anything again.
@@ -36,6 +38,7 @@ export interface DecayScheduleOptions {
  * @throws for a rate that is not a number ≥ 0 or a warm-up that is not a count.
  */
 export function constantSchedule(options: ConstantScheduleOptions): Schedule {
+  checkOptions("constantSchedule", options, "learningRate", "warmupSteps");
   const { learningRate, warmupSteps = 0 } = options;
   checkRate("constantSchedule", "learningRate", learningRate);
   checkCount("constantSchedule", "warmupSteps", warmupSteps);
@@ -73,6 +76,7 @@ function decay(
   options: DecayScheduleOptions,
   shape: (progress: number) => number,
 ): Schedule {
+  checkOptions(name, options, "learningRate", "totalSteps", "warmupSteps", "finalLearningRate");
   const { learningRate, totalSteps, warmupSteps = 0, finalLearningRate = 0 } = options;
   checkRate(name, "learningRate", learningRate);
   checkRate(name, "finalLearningRate", finalLearningRate);
@@ -91,13 +95,5 @@ function decay(
 }
 
 function checkRate(name: string, argument: string, rate: number): void {
-  if (!(Number.isFinite(rate) && rate >= 0)) {
-    throw new RangeError(`${name}: ${argument} must be a number ≥ 0, got ${rate}`);
-  }
-}
-
-function checkCount(name: string, argument: string, count: number): void {
-  if (!(Number.isInteger(count) && count >= 0)) {
-    throw new RangeError(`${name}: ${argument} must be an integer ≥ 0, got ${count}`);
-  }
+  checkNumber(name, argument, rate, (r) => r >= 0, "≥ 0");
 }

@@ -3,10 +3,12 @@
  * @module
  */
 
+import { checkFlag, checkNumber, checkOptions } from "../checks.js";
 import { add, mul, sub } from "../ops/elementwise.js";
 import type { Tree } from "../tensor/tree.js";
+import { checkDecay, momentumDirection } from "./directions.js";
 import {
-  checkOption,
+  checkOptimizerState,
   checkParameters,
   type Optimizer,
   type OptimizerState,
@@ -42,25 +44,28 @@ export interface SgdState extends OptimizerState {
  * @throws for options out of range.
  */
 export function sgd(options: SgdOptions): Optimizer<SgdState> {
+  checkOptions("sgd", options, "learningRate", "momentum", "nesterov", "weightDecay");
   const { momentum = 0, nesterov = false, weightDecay = 0 } = options;
-  const rateAt = scheduled("sgd", options.learningRate);
-  checkOption("sgd", "momentum", momentum, momentum >= 0 && momentum < 1, "in [0, 1)");
-  checkOption("sgd", "weightDecay", weightDecay, weightDecay >= 0, "≥ 0");
+  const rateAt = scheduled("sgd", "learningRate", options.learningRate);
+  checkDecay("sgd", "momentum", momentum);
+  checkNumber("sgd", "weightDecay", weightDecay, (x) => x >= 0, "≥ 0");
+  checkFlag("sgd", "nesterov", nesterov);
   if (nesterov && momentum === 0) throw new RangeError("sgd: nesterov needs a momentum > 0");
   return {
     init: (parameters) => {
       checkParameters("sgd", parameters);
       return momentum === 0 ? { step: 0 } : { step: 0, velocity: zeroMoments("sgd", parameters) };
     },
-    update: (gradients, { step, velocity }, parameters) => {
+    update: (gradients, state, parameters) => {
+      checkOptimizerState("sgd", state, ["step"], ["velocity"]);
+      const { step, velocity } = state;
       const rate = rateAt(step);
       const [next, [nextVelocity]] = updateTree(
         "sgd",
         (p, gradient, v) => {
           const g = weightDecay === 0 ? gradient : add(gradient, mul(p, weightDecay));
           if (!v) return [sub(p, mul(g, rate))];
-          const moved = add(mul(v, momentum), g);
-          const direction = nesterov ? add(g, mul(moved, momentum)) : moved;
+          const [direction, moved] = momentumDirection(g, v, momentum, nesterov);
           return [sub(p, mul(direction, rate)), moved];
         },
         parameters,

@@ -3,22 +3,35 @@
  * @module
  */
 
-import { allocate, DTYPES, type DType, type TypedArray } from "../kernels/dtype.js";
-import { CONSTANT, FULL, LEAF, type Primitive, primitive } from "./primitive.js";
+import { checkOptions, describeValue } from "../checks.js";
+import {
+  allocate,
+  DTYPES,
+  type DType,
+  elementOf,
+  isFloating,
+  type TypedArray,
+} from "../kernels/dtype.js";
+import { CONSTANT, FULL, LEAF, NO_ATTRIBUTES, type Primitive, primitive } from "./primitive.js";
 import { checkShape, formatShape, type Shape, sizeOf } from "./shape.js";
 import {
   checkTensorLike,
-  describeValue,
+  createNode,
   type NestedArray,
+  REPEATED_ELEMENT,
   Tensor,
   type TensorLike,
 } from "./tensor.js";
 
-/** Values {@link tensor} takes. */
+/** A number, or nested arrays of numbers. */
+export type NestedData = number | boolean | bigint | readonly NestedData[];
+
+/** Values {@link tensor} takes: a number, nested arrays of numbers, or a typed array. */
 export type TensorData =
-  | NestedArray
-  | readonly NestedArray[]
+  | NestedData
   | TypedArray
+  | BigInt64Array
+  | BigUint64Array
   | Uint8Array
   | Uint16Array
   | Uint32Array
@@ -29,7 +42,10 @@ export type TensorData =
 export interface TensorOptions {
   /** Dimensions; default: the nesting of the arrays, or one dimension for a typed array. */
   readonly shape?: Shape;
-  /** Element type; default: that of a typed array, `bool` for booleans, else `float32`. */
+  /**
+   * Element type; default: `bool` for booleans, `int32` for bigints and integer arrays, `float64` for a
+   * `Float64Array`, else `float32`.
+   */
   readonly dtype?: DType;
 }
 
@@ -46,10 +62,12 @@ const IOTA = /* @__PURE__ */ primitive("iota", { kind: "iota" }, null);
  * A tensor of given values: a number, nested arrays, or a typed array with a shape. The values are
  * copied.
  *
- * @throws if the arrays are ragged or the number of values is not that of the shape.
+ * @throws if the arrays are ragged, mix booleans, numbers and bigints, hold what is no int32 where that
+ * is the dtype, or the number of values is not that of the shape.
  * @example tensor([[1, 2], [3, 4]]); tensor(new Float32Array(6), { shape: [2, 3] })
  */
 export function tensor(data: TensorData, options: TensorOptions = {}): Tensor {
+  checkOptions("tensor", options, "shape", "dtype");
   const isTyped = ArrayBuffer.isView(data);
   const found: number[] = isTyped ? [data.length] : nestedShape(data as NestedArray);
   const shape = options.shape ?? found;
@@ -62,15 +80,21 @@ export function tensor(data: TensorData, options: TensorOptions = {}): Tensor {
   const dtype = options.dtype ?? dtypeOf(data);
   checkDType("tensor", dtype);
   const host = allocate(dtype, sizeOf(shape));
-  const isBoolean = dtype === "bool";
-  if (isTyped) host.set(isBoolean ? Array.from(data, (x) => Number(x !== 0)) : data);
-  else fill(data as NestedArray, found, host, isBoolean);
+  if (!isTyped) fill(data as NestedArray, found, host, dtype);
+  else if (isFloating(dtype) && !isBigInts(data)) host.set(data);
+  else for (let i = 0; i < host.length; i++) host[i] = checkedElement("tensor", dtype, data[i]!);
   return leaf(host, [...shape], dtype);
 }
 
 /** A tensor that takes over an array of the dtype's own kind. */
 export function leaf(host: TypedArray, shape: Shape, dtype: DType): Tensor {
-  const result = new Tensor({ primitive: LEAF, inputs: NONE, attributes: NONE, shape, dtype });
+  const result = createNode({
+    primitive: LEAF,
+    inputs: NONE,
+    attributes: NO_ATTRIBUTES,
+    shape,
+    dtype,
+  });
   result.host = host;
   return result;
 }
@@ -78,11 +102,29 @@ export function leaf(host: TypedArray, shape: Shape, dtype: DType): Tensor {
 function dtypeOf(data: TensorData): DType {
   if (ArrayBuffer.isView(data)) {
     if (data instanceof Float32Array) return "float32";
-    return data instanceof Float64Array ? "float64" : "int32";
+    if (data instanceof Float64Array) return "float64";
+    // Not every platform has Float16Array yet.
+    return describeValue(data) === "a Float16Array" ? "float32" : "int32";
   }
   let first: unknown = data;
   while (Array.isArray(first)) first = first[0];
+  if (typeof first === "bigint") return "int32";
   return typeof first === "boolean" ? "bool" : "float32";
+}
+
+function isBigInts(data: ArrayBufferView): data is BigInt64Array | BigUint64Array {
+  return data instanceof BigInt64Array || data instanceof BigUint64Array;
+}
+
+/** A value as an element of the dtype; in int32, only one that it holds exactly. */
+function checkedElement(caller: string, dtype: DType, value: number | bigint | boolean): number {
+  const number = Number(value);
+  if (dtype === "int32" && (number | 0) !== number) {
+    throw new RangeError(
+      `${caller}: ${value} is no int32; dtype "float64" holds it, and cast("int32") of that truncates`,
+    );
+  }
+  return elementOf(dtype, number);
 }
 
 function nestedShape(data: NestedArray): number[] {
@@ -93,8 +135,9 @@ function nestedShape(data: NestedArray): number[] {
   return shape;
 }
 
-function fill(data: NestedArray, shape: Shape, into: TypedArray, isBoolean: boolean): void {
+function fill(data: NestedArray, shape: Shape, into: TypedArray, dtype: DType): void {
   let next = 0;
+  let kind: string | undefined;
   const visit = (value: NestedArray, depth: number): void => {
     if (depth < shape.length) {
       if (!Array.isArray(value) || value.length !== shape[depth]) {
@@ -105,10 +148,15 @@ function fill(data: NestedArray, shape: Shape, into: TypedArray, isBoolean: bool
       }
       for (const item of value) visit(item, depth + 1);
     } else {
-      if (typeof value !== "number" && typeof value !== "boolean") {
+      const own = typeof value;
+      if (own !== "number" && own !== "boolean" && own !== "bigint") {
         throw new TypeError(`tensor: expected numbers or booleans, found ${describeValue(value)}`);
       }
-      into[next++] = isBoolean ? Number(Number(value) !== 0) : Number(value);
+      kind ??= own;
+      if (own !== kind) {
+        throw new TypeError(`tensor: found a ${own} among ${kind}s; give one kind`);
+      }
+      into[next++] = checkedElement("tensor", dtype, value as number);
     }
   };
   visit(data, 0);
@@ -116,10 +164,29 @@ function fill(data: NestedArray, shape: Shape, into: TypedArray, isBoolean: bool
 
 /** A tensor of one repeated value. It occupies no memory until it is needed. */
 export function full(shape: Shape, value: number | boolean, options: CreateOptions = {}): Tensor {
-  checkShape("full", shape);
-  const dtype = options.dtype ?? (typeof value === "boolean" ? "bool" : "float32");
-  checkDType("full", dtype);
-  return repeated(FULL, [...shape], Number(value), dtype);
+  if (typeof value !== "number" && typeof value !== "boolean") {
+    throw new TypeError(`full: takes (shape, value), got ${describeValue(value)} for the value`);
+  }
+  return filled("full", shape, value, options);
+}
+
+function filled(
+  caller: string,
+  shape: Shape,
+  value: number | boolean,
+  options: CreateOptions,
+): Tensor {
+  checkShape(caller, shape);
+  const dtype = dtypeOption(caller, options, typeof value === "boolean" ? "bool" : "float32");
+  return repeated(FULL, [...shape], checkedElement(caller, dtype, value), dtype);
+}
+
+/** The dtype that options with nothing else ask for. */
+function dtypeOption(caller: string, options: CreateOptions, otherwise: DType): DType {
+  checkOptions(caller, options, "dtype");
+  const { dtype = otherwise } = options;
+  checkDType(caller, dtype);
+  return dtype;
 }
 
 /** A number of a formula as a tensor: {@link full} for operations and derivative rules. */
@@ -128,26 +195,19 @@ export function constant(shape: Shape, value: number, dtype: DType): Tensor {
 }
 
 function repeated(primitive: Primitive, shape: Shape, value: number, dtype: DType): Tensor {
-  const result = new Tensor({ primitive, inputs: NONE, attributes: NONE, shape, dtype });
-  result.value = roundTo(dtype, value);
+  const result = createNode({ primitive, inputs: NONE, attributes: NO_ATTRIBUTES, shape, dtype });
+  result[REPEATED_ELEMENT] = elementOf(dtype, value);
   return result;
-}
-
-/** The value as an element of the dtype. Integers wrap around. */
-function roundTo(dtype: DType, value: number): number {
-  if (dtype === "float64") return value;
-  if (dtype === "float32") return Math.fround(value);
-  return dtype === "bool" ? Number(value !== 0) : value | 0;
 }
 
 /** A tensor of zeros. */
 export function zeros(shape: Shape, options: CreateOptions = {}): Tensor {
-  return full(shape, 0, { dtype: options.dtype ?? "float32" });
+  return filled("zeros", shape, 0, options);
 }
 
 /** A tensor of ones. */
 export function ones(shape: Shape, options: CreateOptions = {}): Tensor {
-  return full(shape, 1, { dtype: options.dtype ?? "float32" });
+  return filled("ones", shape, 1, options);
 }
 
 /** Zeros of another tensor's shape and dtype. */
@@ -162,10 +222,10 @@ export function onesLike(like: Tensor): Tensor {
 
 /** The integers 0, 1, … of a shape in row-major order, as int32. Generated inside kernels. */
 export function iota(shape: Shape): Tensor {
-  return new Tensor({
+  return createNode({
     primitive: IOTA,
     inputs: NONE,
-    attributes: NONE,
+    attributes: NO_ATTRIBUTES,
     shape,
     dtype: "int32",
   });
@@ -192,16 +252,37 @@ export function arange(
   }
   const count = Math.max(0, Math.ceil((to - from) / step));
   const integers = Number.isInteger(from) && Number.isInteger(step);
-  const dtype = options.dtype ?? (integers ? "int32" : "float32");
+  const dtype = dtypeOption("arange", options, integers ? "int32" : "float32");
   const host = allocate(dtype, count);
-  for (let i = 0; i < count; i++) host[i] = from + i * step;
+  for (let i = 0; i < count; i++) host[i] = checkedElement("arange", dtype, from + i * step);
+  return leaf(host, [count], dtype);
+}
+
+/** `count` numbers at equal distances, from `start` to `stop`, both included; `start` alone for a count of 1. */
+export function linspace(
+  start: number,
+  stop: number,
+  count: number,
+  options: CreateOptions = {},
+): Tensor {
+  checkShape("linspace", [count]);
+  if (!(Number.isFinite(start) && Number.isFinite(stop))) {
+    throw new RangeError(`linspace: needs finite bounds, got ${start} and ${stop}`);
+  }
+  const dtype = dtypeOption("linspace", options, "float32");
+  const host = allocate(dtype, count);
+  // From the nearer end, so that both ends are exact.
+  const step = (stop - start) / Math.max(1, count - 1);
+  for (let i = 0; i < count; i++) {
+    host[i] = 2 * i < count ? start + i * step : stop - (count - 1 - i) * step;
+  }
   return leaf(host, [count], dtype);
 }
 
 /** The identity matrix of n rows. */
 export function eye(n: number, options: CreateOptions = {}): Tensor {
   checkShape("eye", [n]);
-  const dtype = options.dtype ?? "float32";
+  const dtype = dtypeOption("eye", options, "float32");
   const host = allocate(dtype, n * n);
   for (let i = 0; i < n; i++) host[i * n + i] = 1;
   return leaf(host, [n, n], dtype);

@@ -3,6 +3,7 @@
  * @module
  */
 
+import { checkFlag, checkOptions, describeValue } from "../checks.js";
 import {
   type DebugOptions,
   type DeviceName,
@@ -12,7 +13,7 @@ import {
   runtime,
   runtimeIfLoaded,
 } from "./runtime.js";
-import { creation } from "./tensor.js";
+import { creation, type Tensor } from "./tensor.js";
 import { treeLeaves } from "./tree.js";
 
 /**
@@ -23,12 +24,48 @@ import { treeLeaves } from "./tree.js";
  * @returns the first tree, for convenience.
  */
 export async function realize<T>(tree: T, ...trees: unknown[]): Promise<T> {
-  const tensors = treeLeaves([tree, trees]);
-  if (tensors.length > 0) {
-    await (await runtime()).evaluate(tensors);
-    for (const t of tensors) t.detachHistory();
-  }
+  const tensors = leavesOfAll("realize", [tree, ...trees]);
+  await evaluateTogether(tensors);
+  for (const t of tensors) t.detachHistory();
   return tree;
+}
+
+/**
+ * Evaluates trees as {@link realize} does, and puts results into the memory of tensors that nobody needs afterwards:
+ * a training step's old parameters and optimizer state, a cache before a row was written. JAX calls it donation.
+ *
+ * ```ts
+ * [parameters, state] = await realizeInto([parameters, state], optimizer.update(gradients, state, parameters));
+ * ```
+ *
+ * All tensors of `givenUp` lose their memory, whether or not a result could use it, except those that are themselves
+ * results. To use one later is an error, also by way of tensors that were made of it and not evaluated. Numbers are the
+ * same as `realize` gives, bit for bit.
+ *
+ * If the evaluation fails, nothing is given up. Only if it had begun to write (WebGL2 may run out of memory
+ * then) the tensors are lost, and the error says so.
+ *
+ * @param givenUp A tree of tensors. A result takes the memory of one of its own dtype and size.
+ * @returns the first tree of results, for convenience.
+ */
+export async function realizeInto<T>(givenUp: unknown, tree: T, ...trees: unknown[]): Promise<T> {
+  const spare = leavesOfAll("realizeInto", [givenUp]);
+  const tensors = leavesOfAll("realizeInto", [tree, ...trees]);
+  await (await runtime()).evaluate(tensors, spare);
+  for (const t of tensors) t.detachHistory();
+  return tree;
+}
+
+function leavesOfAll(caller: string, trees: readonly unknown[]): Tensor[] {
+  return trees.flatMap((part) => {
+    if (typeof part === "object" || part === undefined) return treeLeaves(part);
+    throw new TypeError(`${caller}: expected tensors or trees of them, got ${describeValue(part)}`);
+  });
+}
+
+/** Evaluates tensors, what they share once. Their history stays. */
+export async function evaluateTogether(tensors: readonly Tensor[]): Promise<void> {
+  if (tensors.length > 0) await (await runtime()).evaluate(tensors);
 }
 
 /**
@@ -36,7 +73,13 @@ export async function realize<T>(tree: T, ...trees: unknown[]): Promise<T> {
  * into each, and how much memory it takes. Print it with `String(await explain(t))`.
  */
 export async function explain(...trees: unknown[]): Promise<Explanation> {
-  return (await runtime()).explain(treeLeaves(trees));
+  return (await runtime()).explain(leavesOfAll("explain", trees), []);
+}
+
+/** The plan that {@link realizeInto} would run, as {@link explain} tells it. */
+export async function explainInto(givenUp: unknown, ...trees: unknown[]): Promise<Explanation> {
+  const spare = leavesOfAll("explainInto", [givenUp]);
+  return (await runtime()).explain(leavesOfAll("explainInto", trees), spare);
 }
 
 /**
@@ -45,7 +88,7 @@ export async function explain(...trees: unknown[]): Promise<Explanation> {
  * - `"wasm"`: WebAssembly SIMD on the processor's cores; the default, everywhere.
  * - `"gpu"`: WebGPU where there is one (in Node: with the package `webgpu` installed), else WebGL2.
  *   float32 only, integers exact to 2²⁴. After the GPU was lost, calling this again makes a new device.
- * - `"interpreter"`: slow, float64 arithmetic: the reference of the tests.
+ * - `"interpreter"`: slow, one element at a time: the reference of the tests.
  *
  * @throws for an unknown name or option, and where there is no GPU, saying what was tried; the device
  * stays what it was.
@@ -66,6 +109,8 @@ export async function deviceStatistics(): Promise<DeviceStatistics> {
 
 /** Switches debugging aids on or off. */
 export async function setDebug(options: DebugOptions): Promise<void> {
+  checkOptions("setDebug", options, "checkFinite");
+  checkFlag("setDebug", "checkFinite", options.checkFinite ?? false);
   creation.capture = options.checkFinite ?? false;
   (await runtime()).setDebug(options);
 }

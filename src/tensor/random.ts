@@ -5,8 +5,9 @@
  */
 
 import alea from "seedrandom/lib/alea.js";
+import { checkOptions, describeValue } from "../checks.js";
 import { allocate, type DType } from "../kernels/dtype.js";
-import { leaf } from "./create.js";
+import { checkDType, leaf } from "./create.js";
 import { checkShape, type Shape, sizeOf } from "./shape.js";
 import type { Tensor } from "./tensor.js";
 
@@ -43,10 +44,15 @@ export interface RandomNormalOptions {
 }
 
 /** The generator of a seed, or the given one, to be continued. */
-export function generatorOf(seed: number | string | RandomGenerator): RandomGenerator {
+export function generatorOf(
+  caller: string,
+  seed: number | string | RandomGenerator,
+): RandomGenerator {
   if (typeof seed === "function") return seed;
   if (typeof seed !== "number" && typeof seed !== "string") {
-    throw new TypeError("random numbers need a seed: a number, a string or a generator");
+    throw new TypeError(
+      `${caller}: needs a seed, a number, a string or a generator, got ${describeValue(seed)}`,
+    );
   }
   return randomGenerator(seed);
 }
@@ -54,8 +60,10 @@ export function generatorOf(seed: number | string | RandomGenerator): RandomGene
 /** Independent uniform numbers in [low, high). */
 export function randomUniform(shape: Shape, options: RandomUniformOptions): Tensor {
   checkShape("randomUniform", shape);
+  checkOptions("randomUniform", options, "seed", "low", "high", "dtype");
   const { low = 0, high = 1, dtype = "float32" } = options;
-  const next = generatorOf(options.seed);
+  checkDType("randomUniform", dtype);
+  const next = generatorOf("randomUniform", options.seed);
   const host = allocate(dtype, sizeOf(shape));
   for (let i = 0; i < host.length; i++) host[i] = low + (high - low) * next();
   return leaf(host, [...shape], dtype);
@@ -64,8 +72,10 @@ export function randomUniform(shape: Shape, options: RandomUniformOptions): Tens
 /** Independent normal numbers (Box–Muller transform of the uniform generator). */
 export function randomNormal(shape: Shape, options: RandomNormalOptions): Tensor {
   checkShape("randomNormal", shape);
+  checkOptions("randomNormal", options, "seed", "mean", "std", "dtype");
   const { mean = 0, std = 1, dtype = "float32" } = options;
-  const next = generatorOf(options.seed);
+  checkDType("randomNormal", dtype);
+  const next = generatorOf("randomNormal", options.seed);
   const host = allocate(dtype, sizeOf(shape));
   for (let i = 0; i < host.length; i += 2) {
     const radius = std * Math.sqrt(-2 * Math.log(1 - next()));

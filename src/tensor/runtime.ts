@@ -3,13 +3,13 @@
  * @module
  */
 
-import type { DeviceName, DeviceOptions, GpuBackend } from "../devices/device.js";
+import type { DeviceLimits, DeviceName, DeviceOptions, GpuBackend } from "../devices/device.js";
 import type { TypedArray } from "../kernels/dtype.js";
 import type { Tensor } from "./tensor.js";
 
 export type {
-  BufferHome,
   DeviceBuffer,
+  DeviceLimits,
   DeviceName,
   DeviceOptions,
   GpuBackend,
@@ -34,7 +34,7 @@ export interface DeviceStatistics {
 
 /** One kernel of an {@link Explanation}. */
 export interface ExplainedKernel {
-  readonly kind: "loop" | "reduce" | "matmul" | "scatter" | "sort";
+  readonly kind: "loop" | "reduce" | "matmul" | "scatter" | "write" | "sort";
   /** Operations fused into the kernel, inputs first. */
   readonly operations: readonly string[];
   /** Elements the kernel writes. */
@@ -42,6 +42,8 @@ export interface ExplainedKernel {
   readonly outputBytes: number;
   /** Buffers it reads. */
   readonly reads: number;
+  /** It writes into memory of a given-up tensor, or replaces elements of a value where they are. */
+  readonly takesOver: boolean;
 }
 
 /** A plan in words; `String(explanation)` is a table. */
@@ -52,23 +54,34 @@ export interface Explanation {
   readonly outputBytes: number;
   /** Sum of all temporaries. */
   readonly temporaryBytes: number;
-  /** Scratch memory the temporaries share, by lifetime, plus the outputs. */
+  /** Bytes of outputs in memory of given-up tensors. */
+  readonly reusedBytes: number;
+  /** Scratch memory the temporaries share, by lifetime, plus the outputs in new memory. */
   readonly peakBytes: number;
   /** The kernels as a table. */
   toString(): string;
 }
 
+/** Writes all elements of a tensor in pieces, each from a place on. */
+export type Fill = (write: (from: number, values: TypedArray) => Promise<void>) => Promise<void>;
+
 /** What tensors need of the floor below. */
 export interface Runtime {
-  /** Gives every tensor its elements. */
-  evaluate(tensors: readonly Tensor[]): Promise<void>;
-  /** A copy of an evaluated tensor's elements. */
+  /** Gives every tensor its elements. Those given up lose theirs, and results may have their memory. */
+  evaluate(tensors: readonly Tensor[], givenUp?: readonly Tensor[]): Promise<void>;
+  /** Evaluates a tensor and copies its elements: those it has now, whatever is evaluated meanwhile. */
   read(tensor: Tensor): Promise<TypedArray>;
-  explain(tensors: readonly Tensor[]): Promise<Explanation>;
+  /** Gives a leaf its elements on the device. If that fails, it has none. */
+  fill(tensor: Tensor, fill: Fill): Promise<void>;
+  /** What tensors may take on the device. */
+  limits(): Promise<DeviceLimits>;
+  explain(tensors: readonly Tensor[], givenUp: readonly Tensor[]): Promise<Explanation>;
   setDevice(name: DeviceName, options: DeviceOptions): Promise<void>;
   currentDevice(): DeviceName;
   statistics(): DeviceStatistics;
   setDebug(options: DebugOptions): void;
+  /** A tensor as text. */
+  print(tensor: Tensor): string;
 }
 
 /** Options of {@link setDebug}. */

@@ -3,15 +3,12 @@
  * @module
  */
 
+import { describeValue } from "../checks.js";
+
 /** Dimensions of a tensor, outermost first; `[]` is a scalar. */
 export type Shape = readonly number[];
 
-/** Number of elements. */
-export function sizeOf(shape: Shape): number {
-  let size = 1;
-  for (const extent of shape) size *= extent;
-  return size;
-}
+export { sizeOf } from "../kernels/layout.js";
 
 /** `[2,3]`. */
 export function formatShape(shape: Shape): string {
@@ -30,7 +27,8 @@ export function sameShape(a: Shape, b: Shape): boolean {
 export function checkShape(operation: string, shape: Shape): void {
   if (!Array.isArray(shape) || !shape.every((extent) => Number.isInteger(extent) && extent >= 0)) {
     throw new TypeError(
-      `${operation}: a shape is an array of integers ≥ 0, not ${JSON.stringify(shape)}`,
+      `${operation}: a shape is an array of integers ≥ 0, not ${JSON.stringify(shape)}` +
+        (typeof shape === "number" ? `; write [${shape}]` : ""),
     );
   }
 }
@@ -52,6 +50,11 @@ export function normalizeAxes(
 ): number[] {
   if (axes === undefined) return Array.from({ length: rank }, (_, axis) => axis);
   const list = typeof axes === "number" ? [axes] : axes;
+  if (!Array.isArray(list)) {
+    throw new TypeError(
+      `${operation}: axes are an integer or an array of them, got ${describeValue(axes)}`,
+    );
+  }
   const normal = list.map((axis) => normalizeAxis(operation, axis, rank));
   if (new Set(normal).size !== normal.length) {
     throw new RangeError(`${operation}: axes ${formatShape(list)} name an axis twice`);

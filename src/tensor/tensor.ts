@@ -7,10 +7,12 @@
  * @module
  */
 
+import { describeValue } from "../checks.js";
 import type { DType, TypedArray } from "../kernels/dtype.js";
+import { stopGradient } from "../ops/composite.js";
 import * as ops from "../ops/index.js";
-import { LEAF, type Primitive } from "./primitive.js";
-import { type DeviceBuffer, runtime } from "./runtime.js";
+import { type Attributes, LEAF, NO_ATTRIBUTES, type Primitive, REALIZED } from "./primitive.js";
+import { type DeviceBuffer, runtime, runtimeIfLoaded } from "./runtime.js";
 import { formatShape, type Shape, sizeOf } from "./shape.js";
 
 /** Anything an operation accepts in place of a tensor. */
@@ -30,11 +32,11 @@ export type GradientRule =
   /** The node's value computed again; the cotangent goes through that graph. */
   | { readonly kind: "recompute"; readonly recompute: () => Tensor };
 
-/** The parts of a node. */
-interface TensorParts {
-  readonly primitive: Primitive;
+/** The parts of a node of a primitive with attributes of type A. */
+interface NodeParts<A extends Attributes> {
+  readonly primitive: Primitive<A>;
   readonly inputs: readonly Tensor[];
-  readonly attributes: readonly number[];
+  readonly attributes: NoInfer<A>;
   readonly shape: Shape;
   readonly dtype: DType;
 }
@@ -52,16 +54,31 @@ export function checkTensor(operation: string, value: unknown): asserts value is
 export function checkTensorLike(value: unknown, operation = ""): asserts value is TensorLike {
   if (value instanceof Tensor || typeof value === "number" || typeof value === "boolean") return;
   throw new TypeError(
-    `${operation && `${operation}: `}expected a tensor, number or boolean, got ${describeValue(value)}; ` +
-      "make a tensor with tensor(…)",
+    `${operation && `${operation}: `}expected a tensor, number or boolean, got ${describeValue(value)}; make one with tensor(…)`,
   );
 }
 
-/** A value in few words, for errors. */
-export function describeValue(value: unknown): string {
-  if (Array.isArray(value)) return "an array";
-  return typeof value === "string" ? JSON.stringify(value) : String(value);
+/** A new node of the graph, with the attributes its primitive takes. */
+export function createNode<A extends Attributes>(parts: NodeParts<A>): Tensor {
+  // A graph holds nodes of all primitives; that these attributes are of type A, only the primitive's own
+  // functions rely on.
+  return new Tensor(parts as unknown as NodeParts<Attributes>);
 }
+
+/** The elements where they can be read at once: on the host, or in memory of the processor. */
+export function knownElements({ host, buffer }: Tensor): TypedArray | undefined {
+  return host ?? buffer?.home.peek?.(buffer);
+}
+
+// Numbers that are kept on a node have symbols for keys: a property with a name would be read as a value.
+// Two are registered: where a page holds the library twice, one runtime reads the nodes of both.
+export const ID: unique symbol = /* @__PURE__ */ Symbol.for("id");
+export const REPEATED_ELEMENT: unique symbol = /* @__PURE__ */ Symbol.for("element");
+export const VISIT: unique symbol = /* @__PURE__ */ Symbol();
+export const POSITION: unique symbol = /* @__PURE__ */ Symbol();
+
+/** What cannot be cloned, first among a tensor's fields: its text is in the error of `structuredClone`. */
+const UNCLONEABLE = /* @__PURE__ */ Symbol("a tensor: use encodeTree");
 
 /** Where creation stacks are kept while debugging. */
 export const creation: { capture: boolean } = { capture: false };
@@ -75,20 +92,22 @@ let nextId = 0;
  * {@link Tensor.item}.
  */
 export class Tensor {
+  /** @internal */
+  readonly clone = UNCLONEABLE;
   /** Dimensions, outermost first; `[]` for a scalar. */
   readonly shape: Shape;
   /** Element type. */
   readonly dtype: DType;
   /** @internal Grows with creation, so a node's inputs have smaller ids than it has. */
-  readonly id: number = nextId++;
+  readonly [ID]: number = nextId++;
   /** @internal */
-  primitive: Primitive;
+  primitive: Primitive<Attributes>;
   /** @internal */
   inputs: readonly Tensor[];
-  /** @internal Integers that complete the primitive: axes, extents, offsets. */
-  attributes: readonly number[];
+  /** @internal What completes the primitive: axes, extents, offsets. */
+  attributes: Attributes;
   /** @internal The repeated element of a constant. */
-  value = 0;
+  [REPEATED_ELEMENT] = 0;
   /** @internal Elements on the host, for leaves that were not needed on a device yet. */
   host: TypedArray | null = null;
   /** @internal Elements on a device, once evaluated. */
@@ -96,14 +115,15 @@ export class Tensor {
   /** @internal */
   rule: GradientRule | null = null;
   /** @internal Which traversal saw the node last, and the place it gave it. */
-  visit = 0;
+  [VISIT] = 0;
   /** @internal */
-  position = 0;
+  [POSITION] = 0;
   /** @internal Stack of the creating call, while debugging. */
   readonly stack: string | null;
 
-  /** @internal Use {@link tensor} and the operations. */
-  constructor(parts: TensorParts) {
+  /** @internal Use {@link tensor} and the operations; they use {@link createNode}. */
+  constructor(parts: NodeParts<Attributes>) {
+    if (!parts?.primitive) throw new TypeError("new Tensor(…) is internal; write tensor(…)");
     this.primitive = parts.primitive;
     this.inputs = parts.inputs;
     this.attributes = parts.attributes;
@@ -127,10 +147,7 @@ export class Tensor {
    * for `int32` and (as 0 and 1) `bool`. Evaluates the tensor if need be.
    */
   async data(): Promise<TypedArray> {
-    if (this.host) return this.host.slice();
-    const engine = await runtime();
-    await engine.evaluate([this]);
-    return engine.read(this);
+    return this.host?.slice() ?? (await runtime()).read(this);
   }
 
   /** The elements as nested arrays; a plain number for a scalar. Booleans come as `true`/`false`. */
@@ -152,7 +169,7 @@ export class Tensor {
   async item(): Promise<number> {
     if (this.size !== 1) {
       throw new RangeError(
-        `item: the tensor has shape ${formatShape(this.shape)}; only one element can be read as a number`,
+        `item: the tensor has shape ${formatShape(this.shape)}, not one element`,
       );
     }
     return (await this.data())[0]!;
@@ -162,9 +179,10 @@ export class Tensor {
    * @internal Forgets how the tensor was computed; what only its history held is free to go.
    */
   detachHistory(): void {
-    this.primitive = LEAF;
+    if (this.inputs.length > 0) this.primitive = REALIZED;
+    else if (this.primitive !== REALIZED) this.primitive = LEAF;
     this.inputs = NONE;
-    this.attributes = NONE;
+    this.attributes = NO_ATTRIBUTES;
     this.rule = null;
   }
 
@@ -181,25 +199,32 @@ export class Tensor {
     this.dispose();
   }
 
-  /** `Tensor float32[2,3] = exp(…)`. */
+  /**
+   * Type and elements, `Tensor float32[2,2] = [[1, 2], [3, 4]]`, in the middle of long axes `…`; where
+   * elements are not computed yet the operation, `Tensor float32[2,3] = exp(…)`; on a GPU the type alone.
+   * Before the first evaluation, which loads the printer, elements are not nested.
+   */
   toString(): string {
-    const type = `${this.dtype}${formatShape(this.shape)}`;
-    if (this.primitive.lowering.kind === "constant") return `Tensor ${type} = ${this.value}`;
-    if (this.primitive === LEAF) {
-      if (!this.host) return `Tensor ${type}`;
-      const digits = this.dtype === "int32" ? 10 : 6;
-      const shown = Array.from(this.host.subarray(0, 8), (x) => `${Number(x.toPrecision(digits))}`);
-      return `Tensor ${type} = ${shown.join(", ")}${this.host.length > 8 ? ", …" : ""}`;
-    }
-    // A rule for the gradient changes no value.
-    if (this.rule) return this.inputs[0]!.toString();
-    const inputs = this.inputs.map((input) => `${input.dtype}${formatShape(input.shape)}`);
-    return `Tensor ${type} = ${this.primitive.name}(${inputs.join(", ")})`;
+    const printer = runtimeIfLoaded();
+    if (printer) return printer.print(this);
+    const values = this.host ? ` = ${this.host.slice(0, 9)}` : "";
+    return `Tensor ${this.dtype}${formatShape(this.shape)}${values}`;
   }
 
-  /** The same text as {@link Tensor.toString}, for Node's `console.log`. */
+  /** The same text as {@link Tensor.toString}, a row to a line, for Node's `console.log`. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return this.toString();
+    return this.toString().replaceAll("], [", "],\n [");
+  }
+
+  /**
+   * A tensor is a text in template strings, and no number: its elements may not be computed yet.
+   * @throws for arithmetic and comparison, naming what to write instead.
+   */
+  [Symbol.toPrimitive](hint: string): string {
+    if (hint === "string") return this.toString();
+    throw new TypeError(
+      "a tensor is no number: compute with methods, t.add(1), t.less(x), or with await t.item()",
+    );
   }
 
   /**
@@ -209,7 +234,7 @@ export class Tensor {
   toJSON(): never {
     throw new TypeError(
       `JSON cannot hold a tensor (${this.dtype}${formatShape(this.shape)}): ` +
-        "write `await treeNumbers(state)` for a state of scalars, or `await tensor.array()`",
+        "write `await treeNumbers(state)` for scalars, or `await tensor.array()`",
     );
   }
 
@@ -321,6 +346,19 @@ export class Tensor {
     return ops.greaterEqual(this, other);
   }
 
+  /** See {@link ops.isnan}. */
+  isnan(): Tensor {
+    return ops.isnan(this);
+  }
+  /** See {@link ops.isfinite}. */
+  isfinite(): Tensor {
+    return ops.isfinite(this);
+  }
+  /** This tensor where the condition holds, else `other`. See {@link ops.where}. */
+  where(condition: TensorLike, other: TensorLike): Tensor {
+    return ops.where(condition, this, other);
+  }
+
   // Activations
   /** See {@link ops.sigmoid}. */
   sigmoid(): Tensor {
@@ -337,6 +375,10 @@ export class Tensor {
   /** See {@link ops.relu}. */
   relu(): Tensor {
     return ops.relu(this);
+  }
+  /** See {@link ops.silu}. */
+  silu(): Tensor {
+    return ops.silu(this);
   }
   /** See {@link ops.gelu}. */
   gelu(options?: ops.GeluOptions): Tensor {
@@ -368,13 +410,17 @@ export class Tensor {
   min(axes?: number | readonly number[], options?: ops.ReduceOptions): Tensor {
     return ops.min(this, axes, options);
   }
+  /** See {@link ops.variance}. */
+  variance(axes?: number | readonly number[], options?: ops.VarianceOptions): Tensor {
+    return ops.variance(this, axes, options);
+  }
   /** See {@link ops.logSumExp}. */
   logSumExp(axes?: number | readonly number[], options?: ops.ReduceOptions): Tensor {
     return ops.logSumExp(this, axes, options);
   }
   /** See {@link ops.argmax}. */
-  argmax(axis?: number): Tensor {
-    return ops.argmax(this, axis);
+  argmax(axis?: number, options?: ops.ReduceOptions): Tensor {
+    return ops.argmax(this, axis, options);
   }
   /** See {@link ops.cumsum}. */
   cumsum(axis?: number): Tensor {
@@ -390,9 +436,21 @@ export class Tensor {
   transpose(axes?: readonly number[]): Tensor {
     return ops.transpose(this, axes);
   }
+  /** See {@link ops.swapAxes}. */
+  swapAxes(a: number, b: number): Tensor {
+    return ops.swapAxes(this, a, b);
+  }
+  /** The part at a position of each leading axis, without those axes: `t.at(-1)` is the last row. See {@link ops.at}. */
+  at(...positions: number[]): Tensor {
+    return ops.at(this, ...positions);
+  }
   /** See {@link ops.slice}. */
   slice(...ranges: ops.SliceRange[]): Tensor {
     return ops.slice(this, ...ranges);
+  }
+  /** See {@link ops.flip}. */
+  flip(axes?: number | readonly number[]): Tensor {
+    return ops.flip(this, axes);
   }
   /** See {@link ops.pad}. */
   pad(widths: readonly (readonly [number, number])[]): Tensor {
@@ -416,6 +474,10 @@ export class Tensor {
   matmul(other: Tensor): Tensor {
     return ops.matmul(this, other);
   }
+  /** See {@link ops.dot}. */
+  dot(other: Tensor): Tensor {
+    return ops.dot(this, other);
+  }
   /** See {@link ops.gather}. */
   gather(indices: Tensor, axis?: number): Tensor {
     return ops.gather(this, indices, axis);
@@ -431,5 +493,16 @@ export class Tensor {
   /** See {@link ops.sort}. */
   sort(axis?: number): Tensor {
     return ops.sort(this, axis);
+  }
+
+  /** See {@link ops.argsort}. */
+  argsort(axis?: number): Tensor {
+    return ops.argsort(this, axis);
+  }
+
+  // Gradients
+  /** See {@link stopGradient}. */
+  stopGradient(): Tensor {
+    return stopGradient(this);
   }
 }

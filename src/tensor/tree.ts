@@ -4,52 +4,124 @@
  * @module
  */
 
-import { formatShape } from "./shape.js";
+import { describeValue, isPlainObject } from "../checks.js";
+import { formatShape, sameShape } from "./shape.js";
 import { Tensor } from "./tensor.js";
 
 /** A tensor, or plain objects and arrays of trees. */
 export type Tree = Tensor | readonly Tree[] | { readonly [key: string]: Tree };
 
-function isBranch(value: unknown): value is object {
-  return typeof value === "object" && value !== null && !ArrayBuffer.isView(value);
+/** Whether a value is to be looked into; false for leaves. Of keys a path is made for an error only: steps ask often. */
+function isBranch(value: unknown, place: string | readonly string[]): value is object {
+  if (typeof value !== "object" || value === null || value instanceof Tensor) return false;
+  if (Array.isArray(value) || isPlainObject(value)) return true;
+  const instance: object = value;
+  const path = typeof place === "string" ? place : place.join(".");
+  const remedy =
+    instance instanceof Map
+      ? "Object.fromEntries(map) makes one"
+      : instance instanceof Promise
+        ? "await it first"
+        : ArrayBuffer.isView(value)
+          ? "tensor(array) makes a tensor of it"
+          : "keep the tensors in a plain object, and methods as functions of it";
+  throw new TypeError(
+    `a tree is plain objects and arrays with tensors in them, but found ${describeValue(value)}` +
+      `${path && ` at ${path}`}; ${remedy}`,
+  );
+}
+
+function join(path: string, key: string): string {
+  return path ? `${path}.${key}` : key;
 }
 
 /** The tensors of a tree, in key order. */
 export function treeLeaves(tree: unknown): Tensor[] {
   const leaves: Tensor[] = [];
-  const visit = (value: unknown): void => {
-    if (value instanceof Tensor) leaves.push(value);
-    else if (isBranch(value)) for (const child of Object.values(value)) visit(child);
-  };
-  visit(tree);
+  visitLeaves(tree, (leaf) => {
+    if (leaf instanceof Tensor) leaves.push(leaf);
+  });
   return leaves;
+}
+
+/**
+ * The tensors of a tree of parameters.
+ * @throws if there are none, or a number stands in the place of one: nothing would train it.
+ */
+export function parameterLeaves(caller: string, tree: unknown): Tensor[] {
+  const leaves: Tensor[] = [];
+  visitLeaves(tree, (leaf, keys) => {
+    if (leaf instanceof Tensor) leaves.push(leaf);
+    if (typeof leaf !== "number") return;
+    const place = keys.length > 0 ? ` at ${keys.join(".")}` : "";
+    throw new TypeError(
+      `${caller}: parameters are tensors, found the number ${leaf}${place}; make it tensor(${leaf})`,
+    );
+  });
+  if (leaves.length === 0) {
+    throw new TypeError(`${caller}: ${describeValue(tree)} holds no tensors to be parameters`);
+  }
+  return leaves;
+}
+
+function visitLeaves(
+  value: unknown,
+  visit: (leaf: unknown, keys: readonly string[]) => void,
+  keys: string[] = [],
+): void {
+  if (!isBranch(value, keys)) {
+    visit(value, keys);
+    return;
+  }
+  for (const key of Object.keys(value)) {
+    keys.push(key);
+    visitLeaves((value as Readonly<Record<string, unknown>>)[key], visit, keys);
+    keys.pop();
+  }
 }
 
 /**
  * A tree of the same structure with each tensor replaced. `others` must have tensors at the same
  * places.
- * @throws naming the path where a structure differs.
+ * @throws naming the path where a structure differs, or where there is neither a plain object nor an
+ * array (a Map, an instance of a class, a typed array).
  */
 export function treeMap<T>(
   f: (leaf: Tensor, ...others: Tensor[]) => Tensor,
   tree: T,
   ...others: unknown[]
 ): T {
+  const names = [tree, ...others].map((_, i) => `tree ${i + 1}`);
+  return mapTrees("treeMap", names, f, tree, others);
+}
+
+/** {@link treeMap} with names, of the caller and of all trees, for its errors. */
+export function mapTrees<T>(
+  caller: string,
+  names: readonly string[],
+  f: (leaf: Tensor, ...others: Tensor[]) => Tensor,
+  tree: T,
+  others: readonly unknown[],
+): T {
   const visit = (value: unknown, rest: readonly unknown[], path: string): unknown => {
     if (value instanceof Tensor) {
-      for (const other of rest) {
-        if (!(other instanceof Tensor)) {
-          throw new TypeError(`treeMap: trees differ at ${path || "the root"}: expected a tensor`);
-        }
-      }
+      rest.forEach((other, i) => {
+        if (other instanceof Tensor) return;
+        throw new TypeError(
+          `${caller}: trees differ at ${path || "the root"}: a tensor in ${names[0]}, ` +
+            `${describeValue(other)} in ${names[i + 1]}`,
+        );
+      });
       return f(value, ...(rest as Tensor[]));
     }
-    if (!isBranch(value)) return value;
+    if (!isBranch(value, path)) return value;
     const child = (key: string, item: unknown): unknown =>
       visit(
         item,
-        rest.map((other) => (isBranch(other) ? (other as Record<string, unknown>)[key] : other)),
-        path ? `${path}.${key}` : key,
+        rest.map((other) =>
+          isBranch(other, path) ? (other as Record<string, unknown>)[key] : other,
+        ),
+        join(path, key),
       );
     if (Array.isArray(value)) return value.map((item, index) => child(String(index), item));
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, child(key, item)]));
@@ -61,6 +133,101 @@ export function treeMap<T>(
 export function treeUnflatten<T>(tree: T, leaves: readonly Tensor[]): T {
   let next = 0;
   return treeMap(() => leaves[next++]!, tree);
+}
+
+/**
+ * The tensors of a tree by their names: the keys and indices on the way to them, joined by dots. The name
+ * of a tree that is a tensor is `""`. What is no tensor (an optimizer's `step`) has no name.
+ *
+ * The result is itself a tree, and one that files can hold; {@link treeFromNamed} is the way back.
+ *
+ * @throws if two tensors have one name, which keys with dots can bring about.
+ * @example
+ * treeNamed({ bias, layers: [{ weight }] }); // { bias, "layers.0.weight": weight }
+ */
+export function treeNamed(tree: unknown): Record<string, Tensor> {
+  const named = new Map<string, Tensor>();
+  visitLeaves(tree, (leaf, keys) => {
+    const name = keys.join(".");
+    if (!(leaf instanceof Tensor)) return;
+    if (named.has(name)) throw new RangeError(`treeNamed: two tensors have the name "${name}"`);
+    named.set(name, leaf);
+  });
+  return Object.fromEntries(named);
+}
+
+/**
+ * The tree whose tensors have these names, in whatever order they come. `like` gives the structure, and
+ * what in it is no tensor; without it, keys that count from 0 make an array and others an object.
+ *
+ * @param named Tensors as {@link treeNamed} gives them.
+ * @param like A tree of the same names and shapes: fresh parameters, the state of an optimizer.
+ * @throws listing the names that `like` has and `named` has not, or the reverse; if a shape differs; without
+ * `like`, if a name leads through a tensor.
+ * @example
+ * const parameters = treeFromNamed(named, model.init(1));
+ */
+export function treeFromNamed<T>(named: Readonly<Record<string, Tensor>>, like: T): T;
+export function treeFromNamed(named: Readonly<Record<string, Tensor>>): Tree;
+export function treeFromNamed(named: Readonly<Record<string, Tensor>>, like?: unknown): unknown {
+  const tensors = treeNamed(named);
+  if (like !== undefined) return filled(like, tensors);
+  return grown(
+    Object.entries(tensors).map(([name, leaf]) => [name === "" ? [] : name.split("."), leaf]),
+  );
+}
+
+/** The tree with its tensors replaced by those of the same names. */
+function filled(like: unknown, named: Readonly<Record<string, Tensor>>): unknown {
+  const places = treeNamed(like);
+  const missing = Object.keys(places).filter((name) => !Object.hasOwn(named, name));
+  const unknown = Object.keys(named).filter((name) => !Object.hasOwn(places, name));
+  if (missing.length + unknown.length > 0) {
+    const lists = [
+      ...(missing.length > 0 ? [`nothing has the name ${listed(missing)}`] : []),
+      ...(unknown.length > 0 ? [`the tree has no place for ${listed(unknown)}`] : []),
+    ];
+    throw new RangeError(`treeFromNamed: ${lists.join("; ")}`);
+  }
+  const leaves: Tensor[] = [];
+  visitLeaves(like, (place, keys) => {
+    const name = keys.join(".");
+    if (!(place instanceof Tensor)) return;
+    const leaf = named[name]!;
+    if (!sameShape(leaf.shape, place.shape)) {
+      throw new RangeError(
+        `treeFromNamed: "${name}" has shape ${formatShape(leaf.shape)}, ` +
+          `its place in the tree ${formatShape(place.shape)}`,
+      );
+    }
+    leaves.push(leaf);
+  });
+  return treeUnflatten(like, leaves);
+}
+
+/** The first few names, quoted. */
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, 5).map((name) => `"${name}"`);
+  const rest = names.length - shown.length;
+  return `${shown.join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`;
+}
+
+/** The tree of tensors with the keys that lead to them. */
+function grown(tensors: readonly (readonly [keys: readonly string[], leaf: Tensor])[]): Tree {
+  const branches = new Map<string, [readonly string[], Tensor][]>();
+  for (const [[key, ...rest], leaf] of tensors) {
+    if (key === undefined) {
+      if (tensors.length === 1) return leaf;
+      throw new RangeError("treeFromNamed: a name leads through a tensor, which has no keys");
+    }
+    const below = branches.get(key);
+    if (below) below.push([rest, leaf]);
+    else branches.set(key, [[rest, leaf]]);
+  }
+  const trees = Array.from(branches, ([key, below]) => [key, grown(below)] as const);
+  const tree = Object.fromEntries(trees);
+  const isList = trees.length > 0 && trees.every((_, index) => branches.has(String(index)));
+  return isList ? trees.map((_, index) => tree[index]!) : tree;
 }
 
 /** A tree with numbers for tensors. */
@@ -89,10 +256,10 @@ export async function treeNumbers<T>(tree: T): Promise<TreeNumbers<T>> {
           "only scalars become numbers, `await tensor.array()` reads others",
       );
     }
-    if (!isBranch(value)) return value;
+    if (!isBranch(value, path)) return value;
     const entries = Object.entries(value).map(async ([key, item]) => [
       key,
-      await visit(item, path ? `${path}.${key}` : key),
+      await visit(item, join(path, key)),
     ]);
     const read = await Promise.all(entries);
     return Array.isArray(value) ? read.map(([, item]) => item) : Object.fromEntries(read);

@@ -113,7 +113,7 @@ describe("gradients", () => {
       "gradients: y is int32; only floating-point tensors have gradients",
     );
     expect(() => gradients(x, [n])).toThrow(
-      "cannot differentiate with respect to a tensor of dtype int32",
+      "gradients: an x is int32; only floating-point tensors have gradients",
     );
     expect(() => gradients(x, [x], float64([1, 2]))).toThrow(
       "gradients: the cotangent has shape [2], y has [1]",
@@ -161,11 +161,27 @@ describe("grad and valueAndGrad", () => {
   it("need a scalar function", () => {
     const x = float64([1, 2]);
     expect(() => grad((t: Tensor) => t.mul(2))(x)).toThrow(
-      "grad: the function must return a scalar tensor, but returned shape [2]",
+      "grad: the function must return a scalar tensor, but returned shape [2]: sum or average it",
     );
     expect(() => grad((() => 3) as never)(x)).toThrow(
-      "must return a scalar tensor, but returned number",
+      "must return a scalar tensor, but returned 3",
     );
+    const asynchronous = (async () => x.sum()) as never;
+    expect(() => grad(asynchronous)(x)).toThrow(
+      "but returned a Promise: leave out async, await and item()",
+    );
+    for (const wrap of [grad, valueAndGrad, checkpoint, customGradient]) {
+      expect(() => (wrap as (f: unknown) => unknown)(5)).toThrow(": expected a function, got 5");
+    }
+  });
+
+  it("need tensors for parameters", () => {
+    const loss = (p: { w: Tensor }): Tensor => p.w.sum();
+    expect(() => grad(loss)({ w: float64([1]), b: 0 } as never)).toThrow(
+      "grad: parameters are tensors, found the number 0 at b; make it tensor(0)",
+    );
+    expect(() => grad(loss as never)([1, 2])).toThrow("found the number 1 at 0; make it tensor(1)");
+    expect(() => grad(loss as never)({})).toThrow("grad: an object holds no tensors");
   });
 });
 

@@ -4,7 +4,15 @@
 
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { checkGradients, gradients, setDevice, type Tensor, tensor } from "../../src/index.js";
+import {
+  checkGradients,
+  grad,
+  gradients,
+  realize,
+  setDevice,
+  type Tensor,
+  tensor,
+} from "../../src/index.js";
 import * as ops from "../../src/ops/index.js";
 import {
   broadcastPair,
@@ -18,6 +26,33 @@ import {
 
 beforeAll(async () => {
   await setDevice("interpreter");
+});
+
+describe("what realize forgot", () => {
+  it("is an error where no x is reached", async () => {
+    const x = tensor([1, 2]);
+    const y = x.square().sum();
+    const z = y.add(1);
+    await realize(y);
+    for (const cut of [y, z]) {
+      expect(() => gradients(cut, [x])).toThrow(
+        /^gradients: y does not reach any x: realize forgot how Tensor float32\[\].* was computed; take gradients before realize, or with respect to that tensor$/,
+      );
+    }
+    expect(await gradients(z, [y])[0]!.array()).toBe(1);
+    // One x is reached, so the other's zero is an answer.
+    expect(await gradients(z.mul(x).sum(), [x])[0]!.array()).toEqual([6, 6]);
+  });
+
+  it("does not disturb the zero of a tensor that y does not depend on", async () => {
+    const w = await realize(tensor([3]).mul(2));
+    const x = tensor([1, 2]);
+    const loss = w.square().sum();
+    expect(await gradients(loss, [x])[0]!.array()).toEqual([0, 0]);
+    expect(await grad((p: { w: Tensor; x: Tensor }) => p.w.sum())({ w, x }).x.array()).toEqual([
+      0, 0,
+    ]);
+  });
 });
 
 /** Elements that are pairwise distinct, also between inputs, and no integers: kinks and ties are elsewhere. */
@@ -131,6 +166,25 @@ const scattered: fc.Arbitrary<Problem> = fc
         ],
       );
   });
+
+const written: fc.Arbitrary<Problem> = small({ minRank: 1, minExtent: 1, maxRank: 3 })
+  .chain((shape) =>
+    fc.tuple(
+      fc.constant(shape),
+      fc.nat({ max: shape[0]! }),
+      fc.integer({ min: -1, max: shape[0]! }),
+    ),
+  )
+  .chain(([shape, rows, start]) =>
+    fc
+      .tuple(distinct(shape), distinct([rows, ...shape.slice(1)]))
+      .map(
+        ([x, u]): Problem => [
+          (a, b) => ops.writeSlice(a!, b!, toTensor({ shape: [], values: [start] }, "int32")),
+          [x, u],
+        ],
+      ),
+  );
 
 const matrices: fc.Arbitrary<Problem> = fc
   .tuple(
@@ -248,7 +302,14 @@ const DIFFERENTIABLE: Record<string, fc.Arbitrary<Problem>> = {
   abs: unary((x) => ops.mul(ops.abs(x), x)),
   sign: unary((x) => ops.mul(ops.sign(x), x.square())),
   floor: unary((x) => ops.mul(ops.floor(x), x.square())),
+  ceil: unary((x) => ops.mul(ops.ceil(x), x.square())),
+  round: unary((x) => ops.mul(ops.round(x), x.square())),
+  sin: unary(ops.sin),
+  cos: unary(ops.cos),
   square: unary(ops.square),
+  reciprocal: unary(ops.reciprocal, positive),
+  rsqrt: unary(ops.rsqrt, positive),
+  clamp: unary((x) => ops.mul(ops.clamp(x, -1, 0.5), x)),
   cast: unary((x) => ops.mul(ops.cast(x, "float64"), x)),
   sigmoid: unary(ops.sigmoid),
   logSigmoid: unary(ops.logSigmoid),
@@ -263,12 +324,35 @@ const DIFFERENTIABLE: Record<string, fc.Arbitrary<Problem>> = {
   mean: reduction(ops.mean, 1),
   max: reduction((x, axes, options) => ops.max(x.square(), axes, options), 1),
   min: reduction((x, axes, options) => ops.min(x.square(), axes, options), 1),
-  variance: reduction(ops.variance, 1),
+  variance: fc
+    .constantFrom(0, 0.5)
+    .chain((correction) =>
+      reduction((x, axes, options) => ops.variance(x, axes, { ...options, correction }), 1),
+    ),
+  std: reduction((x, axes, options) => {
+    const apart = ops.stack([x, x.square().add(3)]);
+    return ops.std(apart, [0, ...axes.map((axis) => axis + 1)], options);
+  }, 1),
+  norm: reduction((x, axes, options) => ops.norm(ops.add(x, 3), axes, options), 1),
   logSumExp: reduction(ops.logSumExp, 1),
   softmax: alongAxis(ops.softmax, 1),
   logSoftmax: alongAxis(ops.logSoftmax, 1),
   cumsum: alongAxis((x, axis) => ops.cumsum(x.square(), axis)),
   sort: alongAxis((x, axis) => ops.sort(x.square(), axis)),
+  topK: alongAxis((x, axis) => ops.topK(x.square(), 1, axis).values, 1),
+  einsum: fc
+    .constantFrom<[equation: string, second: number[]]>(
+      ["ij,kj->ik", [2, 3]],
+      ["ij,ik->kj", [2, 2]],
+      ["ij,kj->", [2, 3]],
+      ["ij,kj->ijk", [2, 3]],
+      ["ij,kk->jk", [2, 2]],
+    )
+    .chain(([equation, second]) =>
+      fc
+        .tuple(distinct([2, 3]), distinct(second))
+        .map((inputs): Problem => [(a, b) => ops.einsum(equation, a!, b!), inputs]),
+    ),
   takeAlongAxis: withAxis(
     (shape, axis) =>
       fc
@@ -287,6 +371,7 @@ const DIFFERENTIABLE: Record<string, fc.Arbitrary<Problem>> = {
   ),
   gather: gathered,
   scatterAdd: scattered,
+  writeSlice: written,
   matmul: fc.oneof(matrices, vectors, transposedProduct),
   dot: small().chain((shape) =>
     fc.tuple(distinct(shape), distinct(shape)).map((inputs): Problem => [ops.dot as never, inputs]),
@@ -296,6 +381,16 @@ const DIFFERENTIABLE: Record<string, fc.Arbitrary<Problem>> = {
   swapAxes: alongAxis((x, axis) => ops.swapAxes(x, 0, axis)),
   slice: sliced,
   flip: alongAxis(ops.flip),
+  at: unary((x) => ops.at(ops.expandDims(x, 0), -1)),
+  split: alongAxis((x, axis) => ops.concat(ops.split(x, 2, axis).reverse(), axis)),
+  repeat: unary((x) => ops.repeat(x, [2, ...x.shape.map(() => 2)])),
+  repeatInterleave: alongAxis((x, axis) => ops.repeatInterleave(x, 2, axis)),
+  tril: small({ minRank: 2 })
+    .chain((shape) => distinct(shape))
+    .map((x): Problem => [(t) => ops.tril(t!, 1), [x]]),
+  triu: small({ minRank: 2 })
+    .chain((shape) => distinct(shape))
+    .map((x): Problem => [(t) => ops.triu(t!), [x]]),
   pad: padded,
   concat: joined(ops.concat, false),
   stack: joined(ops.stack, true),
@@ -319,6 +414,7 @@ const DISCRETE: Record<string, (x: Tensor) => Tensor> = {
   isnan: (x) => ops.isnan(x),
   isfinite: (x) => ops.isfinite(x),
   argmax: (x) => ops.argmax(x),
+  argmin: (x) => ops.argmin(x),
   argsort: (x) => ops.argsort(x),
   oneHot: (x) => ops.oneHot(ops.cast(x, "int32"), 3),
 };

@@ -129,6 +129,16 @@ describe("what is not taken", () => {
     ]);
   });
 
+  it("gets its gradient 0 multiplied by what lies behind it, unless the argument is selected, too", async () => {
+    const x = tensor([1000], { dtype: "float64" });
+    const small = (t: Tensor): Tensor => pg.lessEqual(t, 0);
+    const naive = (t: Tensor): Tensor => pg.where(small(t), t.exp(), t.add(1));
+    const selected = (t: Tensor): Tensor =>
+      pg.where(small(t), pg.where(small(t), t, 0).exp(), t.add(1));
+    expect((await derivatives(naive, x)).slice(0, 2)).toEqual([[1001], [Number.NaN]]);
+    expect(await derivatives(selected, x)).toEqual([[1001], [1], [0]]);
+  });
+
   it("maxima ignore infinities they did not choose", async () => {
     const x = tensor([1, 2], { dtype: "float64" });
     const f = (t: Tensor): Tensor => pg.maximum(t, pg.full([2], -infinity, { dtype: "float64" }));

@@ -12,7 +12,8 @@ import type { GpuCaseReport } from "../../bench/gpu/session.js";
 import { chosenCases } from "../../bench/runner/choose.js";
 import { QUICK } from "../../bench/runner/measure.js";
 import { runCase } from "../../bench/runner/run.js";
-import { TILES, tiledProduct } from "../../src/devices/gpu/webgpu/matmul.js";
+import { tiledProduct } from "../../src/devices/gpu/webgpu/matmul.js";
+import { TILES } from "../../src/devices/gpu/webgpu/tiles.js";
 import type { MatmulKernel } from "../../src/kernels/kernel.js";
 
 const adapter: Adapter = { name: "a GPU", isSoftware: false, copyRate: 100, copyBytes: 2 ** 28 };

@@ -423,7 +423,7 @@ describe("a step", () => {
       ],
       [
         bilevelStep(nested, at, { method: "unrolled", ...solver, lowerSteps: 1.5 }),
-        "bilevelStep: lowerSteps must be a number that is an integer ≥ 0, got 1.5",
+        "bilevelStep: lowerSteps must be an integer ≥ 0, got 1.5",
       ],
       [
         bilevelStep(nested, at, { method: "truncated", backwardSteps: 4, ...solver }),
@@ -431,7 +431,7 @@ describe("a step", () => {
       ],
       [
         bilevelStep(nested, at, { method: "direct", backwardSteps: 1, ...solver } as never),
-        'bilevelStep: method "direct" has no option `backwardSteps`; it has lowerSteps, lowerLearningRate, lowerOptimizer, lowerState',
+        'bilevelStep: method "direct": has no option `backwardSteps`; it has method, lowerSteps, lowerLearningRate, lowerOptimizer, lowerState',
       ],
       [
         bilevelStep({ upper, lower }, { params }, { method: "penalty", hinge: true }),

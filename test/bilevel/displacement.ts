@@ -84,4 +84,4 @@ export function sharedFeatures(dtype: "float32" | "float64"): SharedFeatures {
 
 /** The model in float64, and its parts. */
 export const model = sharedFeatures("float64");
-export const { start, logProbs, pairsAt, supervised, descend } = model;
+export const { start, logProbs, pairsAt, descend } = model;

@@ -482,7 +482,7 @@ describe("options", () => {
     const cases: [Promise<unknown>, string][] = [
       [
         bilevelStep(quadratic, at, { method: "implicit-cg", ...solver, maxIterations: 0 }),
-        "bilevelStep: maxIterations must be a number that is an integer ≥ 1, got 0",
+        "bilevelStep: maxIterations must be an integer ≥ 1, got 0",
       ],
       [
         bilevelStep(quadratic, at, { method: "implicit-cg", ...solver, tolerance: -1 }),
@@ -494,7 +494,7 @@ describe("options", () => {
       ],
       [
         bilevelStep(quadratic, at, { method: "implicit-cg", ...solver, terms: 3 } as never),
-        'bilevelStep: method "implicit-cg" has no option `terms`; it has maxIterations, tolerance, damping, lowerSteps, lowerLearningRate, lowerOptimizer, lowerState',
+        'bilevelStep: method "implicit-cg": has no option `terms`; it has method, maxIterations, tolerance, damping, lowerSteps, lowerLearningRate, lowerOptimizer, lowerState',
       ],
       [
         bilevelStep(quadratic, at, { method: "implicit-cg", lowerSteps: 1 }),
@@ -502,7 +502,7 @@ describe("options", () => {
       ],
       [
         bilevelStep(quadratic, at, { method: "implicit-neumann", ...solver, terms: 2.5 }),
-        "bilevelStep: terms must be a number that is an integer ≥ 1, got 2.5",
+        "bilevelStep: terms must be an integer ≥ 1, got 2.5",
       ],
       [
         bilevelStep(quadratic, at, {
@@ -518,7 +518,7 @@ describe("options", () => {
       ],
       [
         bilevelStep(quadratic, at, { method: "value-function", penalty: 1, lowerSteps: 0 }),
-        "bilevelStep: penaltySteps must be a number that is an integer ≥ 1, got 0",
+        "bilevelStep: penaltySteps must be an integer ≥ 1, got 0",
       ],
       [
         bilevelStep(quadratic, at, {

@@ -12,9 +12,10 @@ import {
 import { adamw } from "../../src/optim/adamw.js";
 import { deviceStatistics, realize } from "../../src/tensor/evaluate.js";
 import type { Tensor } from "../../src/tensor/tensor.js";
+import { isFull } from "../conformance/devices.js";
 import { matrix, quadratic, vector } from "./quadratic.js";
 
-const steps = 10_000;
+const steps = isFull() ? 10_000 : 3000;
 const lowerSteps = 1;
 const lowerLearningRate = 0.3;
 const solver = { lowerSteps, lowerLearningRate };

@@ -7,7 +7,7 @@ import { gradients } from "../../src/autograd/gradients.js";
 import { grad } from "../../src/autograd/transforms.js";
 import { bilevelStep, type SharedOptions } from "../../src/bilevel/bilevelStep.js";
 import { dpoLoss } from "../../src/losses/dpo.js";
-import { dpopLoss } from "../../src/losses/dpoVariants.js";
+import { dpopLoss } from "../../src/losses/dpop.js";
 import { type SpoLossOptions, spoLoss } from "../../src/losses/spo.js";
 import { logSoftmax, slice } from "../../src/ops/index.js";
 import { tensor } from "../../src/tensor/create.js";

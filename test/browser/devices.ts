@@ -3,7 +3,7 @@
  * @module
  */
 
-import { part, type TestedDevice } from "../conformance/devices.js";
+import { GPU_SIZES, part, type TestedDevice } from "../conformance/devices.js";
 
 /** A device, the page it is used on, and what it must have come to. */
 export interface BrowserDevice extends TestedDevice {
@@ -27,12 +27,16 @@ const POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'";
 
 const wasm = { name: "wasm", floats: ["float32", "float64"] } as const;
 
+/** Where only loading and starting workers may differ from a page that computes everything. */
+const wasmInPart = { ...wasm, ...part({ comparisons: 1, every: 6, gptSteps: 1, gptLosses: 1 }) };
+
 const gpu = { name: "gpu", floats: ["float32"], integerBits: 24 } as const;
 
 /** By itself, for it takes longest: it compiles and computes on one thread. */
 export const WEBGL2: BrowserDevice = {
   ...gpu,
-  ...part({ every: 3, gptSteps: 1, gptLosses: 1 }),
+  // The models of several families and the playground train here, too.
+  ...part({ comparisons: 1, every: 3, sizes: GPU_SIZES, gptLosses: 0 }),
   title: "WebGL2",
   options: { backend: "webgl2" },
   expect: "webgl2",
@@ -50,9 +54,9 @@ export const BROWSER_DEVICES: readonly BrowserDevice[] = [
     headers: ISOLATED,
     expect: "wasm, 3 threads",
   },
-  { ...wasm, title: "wasm in a worker", where: "worker", expect: "wasm, 1 thread" },
+  { ...wasmInPart, title: "wasm in a worker", where: "worker", expect: "wasm, 1 thread" },
   {
-    ...wasm,
+    ...wasmInPart,
     title: "wasm in a worker, cross-origin isolated",
     where: "worker",
     options: { threads: 2 },
@@ -60,14 +64,14 @@ export const BROWSER_DEVICES: readonly BrowserDevice[] = [
     expect: "wasm, 2 threads",
   },
   {
-    ...wasm,
+    ...wasmInPart,
     title: "wasm under a policy that allows workers",
     options: { threads: 2 },
     headers: { ...ISOLATED, "Content-Security-Policy": `${POLICY}; worker-src blob:` },
     expect: "wasm, 2 threads",
   },
   {
-    ...wasm,
+    ...wasmInPart,
     title: "wasm under a policy that forbids workers",
     options: { threads: 8 },
     headers: { ...ISOLATED, "Content-Security-Policy": POLICY },
@@ -77,7 +81,7 @@ export const BROWSER_DEVICES: readonly BrowserDevice[] = [
   {
     ...gpu,
     // All results are checked in Node, where shaders are compiled by the same compilers.
-    ...part({ every: 6, gptSteps: 1, gptLosses: 1 }),
+    ...part({ comparisons: 1, every: 6, sizes: GPU_SIZES, gptSteps: 1, gptLosses: 1 }),
     title: "WebGPU",
     options: { backend: "webgpu" },
     expect: "webgpu",

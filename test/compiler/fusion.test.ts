@@ -101,6 +101,34 @@ describe("reductions", () => {
     }
   });
 
+  it("of a maximum store what it is taken of where others read it, too, and it is computed", async () => {
+    const x = random(4, 5);
+    const compared = x.mul(x).sub(x);
+    for (const results of [
+      [pg.argmax(compared)],
+      [pg.softmax(compared)],
+      [pg.equal(compared.transpose(), compared.max())],
+      gradients(compared.max(1), [x]),
+    ]) {
+      const { kernels } = await explain(results);
+      const computing = kernels.filter(({ operations }) => operations.includes("sub"));
+      expect(computing.some(({ outputSize, reads }) => outputSize === 20 && reads === 1)).toBe(
+        true,
+      );
+      const maximum = kernels.find(({ operations }) => operations.includes("max"))!;
+      expect(maximum.operations).not.toContain("sub");
+    }
+  });
+
+  it("of a maximum store nothing where none compares, or where nothing is rounded", async () => {
+    const x = random(4, 5);
+    const alone = await explain(x.mul(x).max(1));
+    expect(alone.temporaryBytes).toBe(0);
+    const selected = pg.where(x.less(0), 0, x.neg());
+    // The maximum and the sum of each row.
+    expect((await explain(pg.logSumExp(selected, 1))).temporaryBytes).toBeLessThanOrEqual(2 * 16);
+  });
+
   it("layer normalisation is at most three kernels and stores row statistics only", async () => {
     const [x, gain, bias] = [random(16, 32), random(32), random(32)];
     const centred = x.sub(x.mean(-1, { keepDims: true }));
@@ -247,7 +275,7 @@ describe("explain", () => {
 
   it("takes trees, and has nothing to say of values that exist", async () => {
     const x = random(3);
-    expect((await explain(x, { a: [x] }, 5)).kernels).toEqual([]);
+    expect((await explain(x, { a: [x], step: 5 })).kernels).toEqual([]);
     expect((await explain({ a: x.exp(), b: [x.tanh()] })).kernels).toHaveLength(2);
     expect(String(await explain(x))).toContain("0 kernels");
     const y = x.exp();

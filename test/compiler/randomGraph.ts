@@ -87,6 +87,8 @@ const CONTINUOUS: readonly Operation[] = [
   (a) => pg.sqrt(pg.add(a.square(), 0.5)),
   (a) => bounded(a),
   (a) => pg.erf(a),
+  (a) => pg.sin(bounded(a)),
+  (a) => pg.cos(bounded(a)),
   (a) => pg.abs(a),
   (a) => pg.relu(a),
   (a) => pg.sigmoid(a),
@@ -173,6 +175,14 @@ const CONTINUOUS: readonly Operation[] = [
     const positions = Array.from({ length: a.shape[0]! }, (_v, i) => ((detail + i) % 4) - 1);
     const target = pg.zeros([3, ...a.shape.slice(1)], { dtype: a.dtype });
     return pg.scatterAdd(target, tensor(positions, { dtype: "int32" }), a);
+  },
+  (a, _, detail) => {
+    if (a.rank === 0) return null;
+    const rows = pg
+      .flip(a)
+      .slice([0, 1 + (detail % 2)])
+      .mul(0.5);
+    return pg.writeSlice(a, rows, tensor((detail % 5) - 1, { dtype: "int32" }));
   },
   (a) => (a.rank === 0 ? null : pg.sort(a)),
   fitting((a, b) => pg.where(pg.less(pg.arange(a.size).reshape(a.shape), 3), a, b)),

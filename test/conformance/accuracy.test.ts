@@ -109,7 +109,19 @@ for (const device of DEVICES) {
     }
 
     it("odd functions and roots keep the sign of zero", async () => {
-      for (const f of [pg.tanh, pg.erf, pg.log1p, pg.expm1, pg.sqrt, pg.floor, pg.neg, pg.sign]) {
+      for (const f of [
+        pg.tanh,
+        pg.erf,
+        pg.log1p,
+        pg.expm1,
+        pg.sqrt,
+        pg.floor,
+        pg.neg,
+        pg.sign,
+        pg.sin,
+        pg.ceil,
+        pg.round,
+      ]) {
         const [found] = await evaluateOn(device, () => f(tensor([0, -0, 0, -0, 0])));
         const expected = f === pg.neg ? [-0, 0, -0, 0, -0] : [0, -0, 0, -0, 0];
         expect(Array.from(found!.values), f.name).toEqual(expected);

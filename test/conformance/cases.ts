@@ -9,10 +9,24 @@ import { type DType, type Tensor, tensor } from "../../src/index.js";
 /** The library's functions by name. */
 const named = { ...pg };
 
+/**
+ * The parts that conformance is checked in. They take about as long: on a GPU each is a process of
+ * its own.
+ */
+export const KINDS = [
+  "products",
+  "elementwise operations",
+  "operations on views",
+  "reductions and indexing",
+] as const;
+export type OperationKind = (typeof KINDS)[number];
+
 /** Something to compute. Results that are no floats must agree exactly. */
 export interface Case {
   readonly name: string;
-  readonly make: (dtype: DType) => Tensor | readonly Tensor[];
+  readonly kind: OperationKind;
+  /** Lengths that vectors and the inner and right axes of products have. Default: {@link SIZES}. */
+  readonly make: (dtype: DType, sizes?: readonly number[]) => Tensor | readonly Tensor[];
   /** Factor on the tolerance, where errors add up or a condition number demands it. */
   readonly slack?: number;
 }
@@ -46,7 +60,7 @@ const int32 = (values: readonly number[], shape?: readonly number[]): Tensor =>
   tensor(Int32Array.from(values), { dtype: "int32", shape: shape ?? [values.length] });
 
 /** Ends of vectors: below, at and above multiples of every vector width. */
-export const SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 1000] as const;
+const SIZES: readonly number[] = [0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 1000];
 
 /** Functions of one argument with the domain they are tested on. */
 const UNARY: Record<string, [f: (x: Tensor) => Tensor, low?: number, high?: number]> = {
@@ -60,7 +74,13 @@ const UNARY: Record<string, [f: (x: Tensor) => Tensor, low?: number, high?: numb
   erf: [pg.erf],
   abs: [pg.abs],
   sign: [pg.sign],
+  sin: [pg.sin, -9, 9],
+  cos: [pg.cos, -9, 9],
   floor: [pg.floor],
+  ceil: [pg.ceil],
+  round: [(x) => pg.round(x.mul(4)).div(2)],
+  clamp: [(x) => pg.clamp(x, -0.5, 1)],
+  rsqrt: [pg.rsqrt, 0.01, 5],
   square: [pg.square],
   sigmoid: [pg.sigmoid],
   logSigmoid: [pg.logSigmoid],
@@ -153,41 +173,57 @@ const VIEWS: Record<string, (rows: number, columns: number, dtype: DType, seed: 
   };
 
 const cases: Case[] = [];
-const add = (name: string, make: Case["make"], slack = 1): void => {
-  cases.push({ name, make, slack });
-};
+const adding =
+  (kind: OperationKind) =>
+  (name: string, make: Case["make"], slack = 1): void => {
+    cases.push({ name, kind, make, slack });
+  };
+const addElementwise = adding("elementwise operations");
+const addOnViews = adding("operations on views");
+const addProduct = adding("products");
+const add = adding("reductions and indexing");
 
 // Every function at every size; a shift by one keeps vectors from being aligned.
 for (const [name, [f, low, high]] of Object.entries(UNARY)) {
-  add(`${name} of every size`, (dtype) =>
-    SIZES.flatMap((n) => [
+  addElementwise(`${name} of every size`, (dtype, sizes = SIZES) =>
+    sizes.flatMap((n) => [
       f(given([n], dtype, n, low, high)),
       f(given([n + 1], dtype, n, low, high).slice([1, null])),
     ]),
   );
-  add(`${name} of views`, (dtype) =>
+  addElementwise(`${name} of views`, (dtype) =>
     [
       given([7, 5], dtype, name, low, high).transpose(),
       pg.flip(given([19], dtype, name, low, high)),
       given([6, 11], dtype, name, low, high).slice([0, 6, 2], [1, 11, 3]),
-    ].map(f),
+    ].map((x) => f(x)),
   );
+  addElementwise(`${name} of integers and booleans`, () => [
+    f(int32([1, 2, 3, 4].map((n) => (high !== undefined && high <= 0 ? -n : n)))),
+    f(tensor([true])),
+  ]);
 }
 for (const [name, [f, low, high]] of Object.entries(BINARY)) {
-  add(`${name} of every size`, (dtype) =>
-    SIZES.flatMap((n) => [
+  addElementwise(`${name} of integers and booleans`, () => [
+    f(int32([1, 2, 3, 3]), int32([2, 1, 3, 1])),
+    f(tensor([true, true]), tensor([true, true])),
+    f(int32([3, 2]), tensor([true, true])),
+  ]);
+
+  addElementwise(`${name} of every size`, (dtype, sizes = SIZES) =>
+    sizes.flatMap((n) => [
       f(given([n], dtype, n, low, high), given([n], dtype, n + 1, low, high)),
       f(given([n], dtype, n, low, high), given([], dtype, n + 1, low, high)),
       f(given([1], dtype, n, low, high), given([n], dtype, n + 1, low, high)),
       f(given([n], dtype, n, low, high), tensor(0.75, { dtype })),
     ]),
   );
-  add(`${name} broadcasting`, (dtype) => [
+  addElementwise(`${name} broadcasting`, (dtype) => [
     f(given([5, 1], dtype, 1, low, high), given([7], dtype, 2, low, high)),
     f(given([3, 1, 9], dtype, 3, low, high), given([4, 1], dtype, 4, low, high)),
     f(given([2, 3, 5], dtype, 5, low, high), given([3, 1], dtype, 6, low, high)),
   ]);
-  add(`${name} of a pair of views in either place`, (dtype) =>
+  addElementwise(`${name} of a pair of views in either place`, (dtype) =>
     Object.values(VIEWS).flatMap((view) => [
       f(view(5, 9, dtype, "left"), given([5, 9], dtype, "plain", 0.5, 3)),
       f(given([5, 9], dtype, "plain", 0.5, 3), view(5, 9, dtype, "right")),
@@ -201,7 +237,7 @@ for (const [name, view] of Object.entries(VIEWS)) {
     [4, 16],
     [7, 33],
   ] as const) {
-    add(
+    addOnViews(
       `${name} [${m},${n}] as it is, computed with, reduced and multiplied`,
       (dtype) => {
         const x = (): Tensor => view(m, n, dtype, "x");
@@ -241,6 +277,8 @@ const REDUCTIONS: Record<string, (x: Tensor, axes: number[], options: pg.ReduceO
     min: pg.min,
     logSumExp: pg.logSumExp,
     variance: pg.variance,
+    std: (x, axes, options) => pg.std(x, axes, { ...options, correction: 1 }),
+    norm: pg.norm,
     "sum of exp": (x, axes, options) => x.exp().sum(axes, options).log().mul(2),
   };
 const AXES = [[0], [1], [2], [0, 1], [1, 2], [0, 2], [0, 1, 2]];
@@ -266,8 +304,8 @@ for (const [name, f] of Object.entries(REDUCTIONS)) {
 }
 add(
   "reductions of every size",
-  (dtype) =>
-    SIZES.flatMap((n) => [
+  (dtype, sizes = SIZES) =>
+    sizes.flatMap((n) => [
       given([n], dtype, n).sum(),
       given([3, n], dtype, n).sum(1),
       given([n, 3], dtype, n).sum(0),
@@ -318,16 +356,18 @@ add("reductions with NaN and infinities", (dtype) => {
 
 const EXTENTS = [0, 1, 2, 3, 5, 8, 16, 17, 33];
 for (const m of EXTENTS) {
-  add(
+  addProduct(
     `products with ${m} rows`,
-    (dtype) =>
-      EXTENTS.flatMap((k) =>
-        EXTENTS.map((n) => pg.matmul(given([m, k], dtype, "a"), given([k, n], dtype, "b"))),
-      ),
+    (dtype, sizes = SIZES) => {
+      const extents = EXTENTS.filter((extent) => sizes.includes(extent));
+      return extents.flatMap((k) =>
+        extents.map((n) => pg.matmul(given([m, k], dtype, "a"), given([k, n], dtype, "b"))),
+      );
+    },
     4,
   );
 }
-add(
+addProduct(
   "products of transposes",
   (dtype) =>
     [
@@ -344,7 +384,7 @@ add(
     }),
   4,
 );
-add("batches of products", (dtype) => [
+addProduct("batches of products", (dtype) => [
   pg.matmul(given([4, 3, 5], dtype, 1), given([4, 5, 7], dtype, 2)),
   pg.matmul(given([4, 3, 5], dtype, 1), given([5, 7], dtype, 2)),
   pg.matmul(given([3, 5], dtype, 1), given([4, 5, 7], dtype, 2)),
@@ -358,7 +398,7 @@ add("batches of products", (dtype) => [
   pg.matmul(given([33], dtype, 1), given([33, 9], dtype, 2)),
   pg.matmul(given([9, 33], dtype, 1), given([33], dtype, 2)),
 ]);
-add(
+addProduct(
   "products with heads read in place",
   (dtype) => {
     const heads = (seed: number): Tensor =>
@@ -371,7 +411,7 @@ add(
   },
   4,
 );
-add(
+addProduct(
   "products with epilogues",
   (dtype) =>
     [
@@ -400,7 +440,7 @@ add(
     }),
   4,
 );
-add(
+addProduct(
   "products large enough to be tiled",
   (dtype) => [
     pg.matmul(given([65, 130], dtype, 1), given([130, 70], dtype, 2)),
@@ -443,6 +483,28 @@ add(
   ],
   8,
 );
+add("writeSlice at numbers and tensors, also outside", (dtype) => {
+  const at = (start: number): Tensor => tensor(start, { dtype: "int32" });
+  const cache = given([6, 2, 3], dtype, 1);
+  return [
+    pg.writeSlice(cache, given([2, 2, 3], dtype, 2), 3),
+    pg.writeSlice(cache, given([1, 2, 3], dtype, 2).exp(), at(5)),
+    pg.writeSlice(cache, pg.zeros([2, 2, 3]), at(5)),
+    pg.writeSlice(cache.mul(2), given([1, 3, 2], dtype, 2).transpose([0, 2, 1]), at(-1)),
+    pg.writeSlice(given([1000], dtype, 1), given([301], dtype, 2), at(17).mul(2)),
+    pg.matmul(
+      pg.writeSlice(pg.zeros([5, 4], { dtype }), given([2, 4], dtype, 2), at(1)),
+      given([4, 3], dtype, 3),
+    ),
+    ...pg.gradients(
+      pg
+        .writeSlice(cache, given([2, 2, 3], dtype, 2).mul(cache.slice([0, 2])), at(3))
+        .square()
+        .sum(),
+      [cache],
+    ),
+  ];
+});
 add(
   "gradients of gathers",
   (dtype) => {
@@ -478,8 +540,8 @@ add("oneHot", (dtype) => [
   pg.oneHot(places.reshape([7, 1]), 3, { dtype }).mul(2),
 ]);
 
-add("sorting", (dtype) =>
-  SIZES.flatMap((n) => {
+add("sorting", (dtype, sizes = SIZES) =>
+  sizes.flatMap((n) => {
     const x = pg.floor(given([2, n], dtype, n, -5, 5));
     return [
       pg.sort(x),
@@ -489,6 +551,42 @@ add("sorting", (dtype) =>
       ...(n === 0 ? [] : [pg.argmax(x)]),
     ];
   }),
+);
+add("topK and argmin", (dtype) =>
+  [0, 1].flatMap((axis) => {
+    const x = pg.floor(given([6, 17], dtype, axis, -5, 5));
+    const { values, indices } = pg.topK(x, 5, axis);
+    const smallest = pg.topK(x, 3, axis, { largest: false });
+    return [values, indices, smallest.values, smallest.indices, pg.argmin(x, axis)];
+  }),
+);
+add("tiles, triangles, parts and positions", (dtype) => {
+  const x = given([4, 7], dtype, 1);
+  return [
+    pg.repeat(x, [2, 3]).mul(2),
+    pg.repeat(x, [2, 1, 1]).sum(0),
+    pg.repeatInterleave(x, 3),
+    pg.repeatInterleave(x, 2, 0).exp(),
+    pg.tril(x),
+    pg.tril(x, 2).sum(1),
+    pg.triu(x.transpose(), -1),
+    pg.triu(x, 1).transpose(),
+    ...pg.split(x, 3, 1),
+    ...pg.split(x, [1, 3]).map((part) => part.exp()),
+    x.at(-1),
+    x.at(2, 3),
+  ];
+});
+add(
+  "einsum",
+  (dtype) => [
+    pg.einsum("bqhd,bkhd->bhqk", given([2, 5, 3, 4], dtype, 1), given([2, 6, 3, 4], dtype, 2)),
+    pg.einsum("ij,jk,kl->li", ...[1, 2, 3].map((seed) => given([7, 7], dtype, seed))),
+    pg.einsum("iij->j", given([4, 4, 3], dtype, 1)),
+    pg.einsum("...i,...i->...", given([2, 3, 17], dtype, 1), given([3, 17], dtype, 2)),
+    pg.einsum("i,j->ij", given([5], dtype, 1), given([9], dtype, 2)),
+  ],
+  4,
 );
 add("concat and stack", (dtype) => [
   pg.concat([
@@ -577,6 +675,98 @@ add(
   8,
 );
 add(
+  "log-probabilities where masked logits are not finite",
+  (dtype) => {
+    const logits = pg.where(
+      tensor([
+        [true, true, false, true],
+        [false, false, false, true],
+      ]).reshape([2, 4, 1]),
+      given([2, 4, 5], dtype, 1),
+      tensor([Number.NaN, Infinity, -Infinity, 0, 1], { dtype }),
+    );
+    const [ids, mask] = [
+      int32([1, 0, 4, -100, 2, 3, 3, 0], [2, 4]),
+      int32([0, 1, 1, 0, 0, 0, 0, 0], [2, 4]),
+    ];
+    const values = [
+      pg.sequenceLogProbs(logits, ids, mask),
+      pg.sequenceKl(logits, given([2, 4, 5], dtype, 2), mask),
+    ];
+    return [...values, ...values.map((value) => pg.gradients(value.sum(), [logits])[0]!)];
+  },
+  4,
+);
+addElementwise("derivatives far out", (dtype) => {
+  const x = tensor([-1e20, -1e15, -1e4, 1e4, 1e15, 1e20], { dtype });
+  return [pg.sigmoid, pg.logSigmoid, pg.softplus, pg.tanh, pg.silu, pg.gelu].map((f) =>
+    pg.grad((t: Tensor) => f(t).sum())(x),
+  );
+});
+add(
+  "first and second derivatives of composed operations",
+  (dtype) => {
+    const shape = [3, 5];
+    const weights = given([5, 4], dtype, "weights");
+    const functions: ((x: Tensor) => Tensor)[] = [
+      pg.sin,
+      pg.cos,
+      (x) => pg.ceil(x).mul(x),
+      (x) => pg.round(x).mul(x),
+      (x) => pg.clamp(x, -1, 0.5),
+      (x) => pg.rsqrt(x.square().add(1)),
+      (x) => pg.std(x, 1),
+      (x) => pg.norm(x, 0),
+      (x) => pg.topK(x, 2).values,
+      (x) => pg.repeat(x, [2, 1]),
+      (x) => pg.repeatInterleave(x, 2, 1),
+      (x) => pg.tril(x),
+      (x) => pg.split(x, 2, 1)[1]!,
+      (x) => x.at(-1),
+      (x) => pg.einsum("ij,jk->ki", x, weights),
+    ];
+    return functions.flatMap((f) => {
+      const x = given(shape, dtype, "x");
+      const [slope] = pg.gradients(f(x.mul(1)).square().sum(), [x]);
+      return [slope!, ...pg.gradients(slope!.square().sum(), [x])];
+    });
+  },
+  8,
+);
+add(
+  "losses, their derivatives, and dropout",
+  (dtype) => {
+    const [x, t] = [given([6, 5], dtype, "x"), given([6, 5], dtype, "t", 0, 1)];
+    const ids = int32([0, 4, -100, 2, 2, 1]);
+    const functions: ((x: Tensor) => Tensor)[] = [
+      (x) => pg.crossEntropy(x, ids),
+      (x) => pg.crossEntropy(x, ids, { labelSmoothing: 0.1, reduction: "none" }),
+      (x) => pg.meanSquaredError(x, t),
+      (x) => pg.binaryCrossEntropyWithLogits(x, t),
+      (x) => pg.dropout(x, 0.3, { seed: "a mask" }),
+    ];
+    return functions.flatMap((f) => {
+      const value = f(x);
+      const [slope] = pg.gradients(value.square().sum(), [x]);
+      return [value, slope!, ...pg.gradients(slope!.square().sum(), [x])];
+    });
+  },
+  4,
+);
+add(
+  "products with Jacobians, and Jacobians",
+  (dtype) => {
+    const [x, v] = [given([3, 4], dtype, "x"), given([3, 4], dtype, "v")];
+    const f = (t: Tensor): Tensor => pg.softmax(pg.sin(t)).slice(null, [0, 2]);
+    return [
+      ...pg.jvp(f)(x, v),
+      pg.jvp(pg.grad((t: Tensor) => pg.norm(f(t))))(x, v)[1],
+      pg.jacobian(f)(x),
+    ];
+  },
+  4,
+);
+add(
   "layer normalisation",
   (dtype) => {
     const x = given([5, 33], dtype, 1);
@@ -626,7 +816,11 @@ add("more tensors than a shader may read", (dtype) => {
     pg.scatterAdd(pg.zeros([5, 3], { dtype }), int32([4, 0, 4, 2]), sum(11, 4, 3)),
   ];
 });
-add("cumsum", (dtype) => SIZES.map((n) => pg.cumsum(given([2, n], dtype, n, 0, 1))), 4);
+add(
+  "cumsum",
+  (dtype, sizes = SIZES) => sizes.map((n) => pg.cumsum(given([2, n], dtype, n, 0, 1))),
+  4,
+);
 add("random numbers", (dtype) => [
   numbers([33], dtype, 5),
   pg.randomNormal([17], { seed: 3 }).cast(dtype),
@@ -635,13 +829,9 @@ add("random numbers", (dtype) => [
 /** Every case. */
 export const CASES: readonly Case[] = cases;
 
-/** The parts that conformance is checked in: a GPU compiles products longer than all the rest. */
-export const KINDS = ["products", "other operations"] as const;
-export type OperationKind = (typeof KINDS)[number];
-
 /** The cases of a kind. */
 export const casesOf = (kind: OperationKind): readonly Case[] =>
-  CASES.filter(({ name }) => name.includes("products") === (kind === "products"));
+  CASES.filter((one) => one.kind === kind);
 
 const bits = (n: number, step: number): Tensor =>
   tensor(
@@ -672,9 +862,10 @@ const FLOATS = [
 ];
 
 /** What an exact case is made of. */
-export type ExactCase = Omit<Case, "make" | "slack"> & {
+export interface ExactCase {
+  readonly name: string;
   readonly make: () => Tensor | readonly Tensor[];
-};
+}
 
 /** Numbers that arithmetic of all 32 bits, or of float32's 24, is tried on. */
 const INTEGERS = {
@@ -693,7 +884,10 @@ const INTEGERS = {
 } as const;
 
 /** Integers and booleans, which agree exactly; those of 24 bits involve no float64 and no subnormal. */
-export function exactCases(integerBits: 24 | 32): readonly ExactCase[] {
+export function exactCases(
+  integerBits: 24 | 32,
+  sizes: readonly number[] = SIZES,
+): readonly ExactCase[] {
   const { extremes, factor, step, start } = INTEGERS[integerBits];
   const pairs = extremes.flatMap((a) => extremes.map((b) => [a, b] as const));
   const left = (): Tensor => int32(pairs.map(([a]) => a));
@@ -716,10 +910,12 @@ export function exactCases(integerBits: 24 | 32): readonly ExactCase[] {
         "greaterEqual",
       ] as const
     ).map((name) => ({ name: `int32 ${name}`, make: () => named[name](left(), right()) })),
-    ...(["neg", "abs", "sign", "floor", "square", "relu"] as const).map((name) => ({
-      name: `int32 ${name}`,
-      make: () => named[name](int32(extremes)),
-    })),
+    ...(["neg", "abs", "sign", "floor", "ceil", "round", "square", "relu"] as const).map(
+      (name) => ({
+        name: `int32 ${name}`,
+        make: () => named[name](int32(extremes)),
+      }),
+    ),
     { name: "int32 where", make: () => pg.where(pg.less(left(), right()), left(), right()) },
     {
       name: "int32 with plain numbers",
@@ -734,7 +930,7 @@ export function exactCases(integerBits: 24 | 32): readonly ExactCase[] {
     {
       name: "int32 of every size and view",
       make: () =>
-        SIZES.flatMap((n) => {
+        sizes.flatMap((n) => {
           const x = (): Tensor => pg.arange(n).mul(step).sub(start);
           return [
             x(),
@@ -830,7 +1026,7 @@ export function exactCases(integerBits: 24 | 32): readonly ExactCase[] {
     {
       name: "booleans of every size",
       make: () =>
-        SIZES.flatMap((n) => [
+        sizes.flatMap((n) => [
           pg.logicalAnd(bits(n, 2), bits(n, 3)),
           pg.logicalOr(bits(n, 2), bits(n, 3)),
           pg.logicalNot(bits(n, 2)),

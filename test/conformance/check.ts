@@ -12,7 +12,7 @@ import { difference, type Elements, evaluateOn, reference, type TestedDevice } f
 /** Floating-point types. */
 export type Float = "float32" | "float64";
 
-type Evaluating = Pick<TestedDevice, "name" | "options" | "every" | "integerBits">;
+type Evaluating = Pick<TestedDevice, "name" | "options" | "every" | "sizes" | "integerBits">;
 
 /** Arithmetic relative to max(1, |x|). */
 const ARITHMETIC = { float32: 1e-5, float64: 1e-12 } as const;
@@ -51,10 +51,11 @@ export async function checkOperation(
   dtype: Float,
   { name, make, slack = 1 }: Case,
 ): Promise<string | null> {
-  const results = (type: Float) => () => checked(device, name, make(type));
-  const expected = await reference(`${name} ${device.every}`, results("float64"));
-  const mixed =
-    name.includes("precisions") || name.includes("float32") || name.includes("epilogues");
+  const results = (type: Float) => () => checked(device, name, make(type, device.sizes));
+  const expected = await reference(`${name} ${device.every} ${device.sizes}`, results("float64"));
+  const mixed = ["precisions", "float32", "epilogues", "of integers"].some((part) =>
+    name.includes(part),
+  );
   const tolerance = mixed ? ARITHMETIC.float32 : ARITHMETIC[dtype];
   return firstDifference(await evaluateOn(device, results(dtype)), expected, slack * tolerance);
 }
@@ -65,7 +66,10 @@ export async function checkExact(
   { name, make }: ExactCase,
 ): Promise<string | null> {
   const results = () => checked(device, name, make());
-  const expected = await reference(`${name} ${device.integerBits} ${device.every}`, results);
+  const expected = await reference(
+    `${name} ${device.integerBits} ${device.every} ${device.sizes}`,
+    results,
+  );
   const found = await evaluateOn(device, results);
   const types = (results: readonly Elements[]): string => results.map((r) => r.dtype).join();
   if (types(found) !== types(expected)) return `types ${types(found)} for ${types(expected)}`;

@@ -6,11 +6,14 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { DESCENTS, TABULAR } from "../bilevel/oracles.js";
-import { LOSS_TOLERANCE } from "../nn/gptTraining.js";
-import { data } from "../nn/gptWorkload.js";
+import { LOSS_TOLERANCE } from "../models/gptTraining.js";
+import { data } from "../models/gptWorkload.js";
 import { casesOf, KINDS, type OperationKind } from "./cases.js";
 import type { Float } from "./check.js";
+import { casesOfTwice } from "./computedTwice.js";
 import { everyNth, type TestedDevice } from "./devices.js";
+import { EMPTY } from "./empty.js";
+import { GIVEN_UP } from "./givenUp.js";
 import { LENGTHS, MILLION, PRODUCTS } from "./large.js";
 import type { Suites } from "./suites.js";
 
@@ -106,6 +109,24 @@ export function describeGraphs(device: TestedDevice, runSuite: RunSuite): void {
     const { checked, failures } = await run("exact", device);
     expect(failures).toEqual([]);
     expect(checked).toBeGreaterThan(10);
+  });
+
+  it("over no elements, sums are 0 and nothing is written", async () => {
+    const { checked, failures } = await run("empty", device);
+    expect(failures).toEqual([]);
+    expect(checked).toBe(EMPTY.length);
+  });
+
+  it("results go into the memory of given-up tensors", async () => {
+    const { checked, failures } = await run("givenUp", device);
+    expect(failures).toEqual([]);
+    expect(checked).toBe(GIVEN_UP.length);
+  });
+
+  it("no index or derivative depends on a value being computed twice to the same bits", async () => {
+    const { checked, failures } = await run("twice", device);
+    expect(failures).toEqual([]);
+    expect(checked).toBe(casesOfTwice(device.comparisons).length);
   });
 
   it("rows of any length, and a million elements, are reduced and multiplied", async () => {

@@ -21,6 +21,10 @@ export interface TestedDevice {
   readonly floats: readonly DType[];
   /** Bits of its integers. Default: 32. */
   readonly integerBits?: 24 | 32;
+  /** Lengths of the vectors that operations are tried on. Default: around all vector widths. */
+  readonly sizes?: readonly number[];
+  /** Ways in which values that are computed twice are compared, for each function. Default: all. */
+  readonly comparisons?: number;
   /** Check every n-th result of a case, and every n-th of SPO's descents, only. Default: 1. */
   readonly every?: number;
   /** Steps that a GPT is trained for. Default: 3. */
@@ -29,26 +33,38 @@ export interface TestedDevice {
   readonly gptLosses?: number;
 }
 
-/** Every device. */
-export const DEVICES: readonly TestedDevice[] = [
-  { title: "interpreter", name: "interpreter", floats: ["float32", "float64"] },
-  {
-    title: "wasm, 1 thread",
-    name: "wasm",
-    options: { threads: 1 },
-    floats: ["float32", "float64"],
-  },
-  {
-    title: "wasm, 2 threads",
-    name: "wasm",
-    options: { threads: 2 },
-    floats: ["float32", "float64"],
-  },
-];
+/** Every device but the GPU, which `test/gpu/` and `test/browser/` check in processes of their own. */
+const TESTED: Readonly<
+  Record<Exclude<DeviceName, "gpu">, readonly Pick<TestedDevice, "title" | "options">[]>
+> = {
+  interpreter: [{ title: "interpreter" }],
+  wasm: [
+    { title: "wasm, 1 thread", options: { threads: 1 } },
+    { title: "wasm, 2 threads", options: { threads: 2 } },
+  ],
+};
+
+/** The devices of this suite. */
+export const DEVICES: readonly TestedDevice[] = Object.entries(TESTED).flatMap(([name, devices]) =>
+  devices.map(
+    (device): TestedDevice => ({
+      ...device,
+      name: name as DeviceName,
+      floats: ["float32", "float64"],
+    }),
+  ),
+);
+
+/** Lengths that differ for a GPU, where a thread computes one element or a few. */
+export const GPU_SIZES = [0, 1, 2, 17, 1000] as const;
+
+/** Whether what takes too long for every change is checked, too: `npm run proof`. */
+export const isFull = (): boolean => process.env.PREFGRAD_CONFORMANCE === "full";
 
 /** What takes long on a software GPU is checked in part, unless all is asked for. */
-export const part = (less: Pick<TestedDevice, "every" | "gptSteps" | "gptLosses">): typeof less =>
-  process.env.PREFGRAD_CONFORMANCE === "full" ? {} : less;
+export const part = (
+  less: Pick<TestedDevice, "comparisons" | "every" | "sizes" | "gptSteps" | "gptLosses">,
+): typeof less => (isFull() ? {} : less);
 
 /** Every n-th of a list. */
 export function everyNth<T>(list: readonly T[], n: number): readonly T[] {

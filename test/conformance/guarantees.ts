@@ -13,8 +13,17 @@ type Evaluating = Pick<TestedDevice, "name" | "options">;
 interface Measured {
   readonly f: (x: Tensor) => Tensor;
   readonly within?: (x: number) => boolean;
+  /** Measured there too. */
+  readonly also?: readonly number[];
 }
 
+/** The nearest numbers to multiples of π/2, where sine or cosine is smallest, and their neighbours. */
+const QUARTER_TURNS: readonly number[] = Array.from({ length: 6366 }, (_, n) => {
+  const x = Math.fround(((n + 1) * Math.PI) / 2);
+  const unit = 2 ** (Math.floor(Math.log2(x)) - 23);
+  return [x - unit, x, x + unit, -x];
+}).flat();
+const moderate = (x: number): boolean => Math.abs(x) <= 1e4;
 const small = (x: number): boolean => Math.abs(x) < 1;
 
 /** By the words of the table. */
@@ -30,6 +39,8 @@ const MEASURED: Readonly<Record<string, Measured>> = {
   "`sigmoid`": { f: pg.sigmoid },
   "`softplus` for |x| < 1": { f: pg.softplus, within: small },
   "`logSigmoid` for |x| < 1": { f: pg.logSigmoid, within: small },
+  "`sin` for |x| ≤ 10⁴": { f: pg.sin, within: moderate, also: QUARTER_TURNS },
+  "`cos` for |x| ≤ 10⁴": { f: pg.cos, within: moderate, also: QUARTER_TURNS },
   "`sqrt`": { f: pg.sqrt },
   "`1 / x`": { f: (x) => pg.div(1, x) },
   "`pow(x, 2)`": { f: (x) => x.pow(2) },
@@ -56,9 +67,10 @@ function grid(): Float32Array {
 
 /** The largest error of each function, in units in the last place. */
 export async function measureAccuracy(device: Evaluating): Promise<Record<string, number>> {
-  const values = grid();
+  const evenly = grid();
   const worst: Record<string, number> = {};
-  for (const [name, { f, within = () => true }] of Object.entries(MEASURED)) {
+  for (const [name, { f, within = () => true, also = [] }] of Object.entries(MEASURED)) {
+    const values = Float32Array.from([...evenly, ...also]);
     const [exact] = await evaluateOn({ name: "interpreter" }, () =>
       f(tensor(Float64Array.from(values))),
     );
@@ -92,6 +104,7 @@ const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
     const x = (): Tensor => tensor([NAN]);
     const made = [
       ...[pg.exp, pg.log, pg.log1p, pg.expm1, pg.tanh, pg.erf, pg.sqrt, pg.abs, pg.sign],
+      ...[pg.sin, pg.cos, pg.ceil, pg.round],
       ...[pg.neg, pg.floor, pg.sigmoid, pg.softplus, pg.relu, pg.square],
       ...[(t: Tensor) => t.add(1), (t: Tensor) => t.mul(0), (t: Tensor) => t.div(2)],
       ...[(t: Tensor) => pg.maximum(t, 1), (t: Tensor) => pg.maximum(1, t)],
@@ -144,6 +157,17 @@ const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
       [-8, NAN, INFINITE, 1],
     ],
   ],
+  "`sin` and `cos` of ±∞ are NaN; `round` takes the even one of two": async (values) => {
+    const x = (): Tensor => tensor([INFINITE, -INFINITE]);
+    const halves = (): Tensor => tensor([0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 0.49999997, 8388607.5]);
+    return [
+      [await values(() => pg.sin(x())), [NAN, NAN]],
+      [await values(() => pg.cos(x())), [NAN, NAN]],
+      [await values(() => pg.round(x())), [INFINITE, -INFINITE]],
+      // The sign of zero is another row's.
+      [await values(() => pg.round(halves()).add(1)), [1, 3, 3, 1, -1, -1, 1, 8388609]],
+    ];
+  },
   "NaN is true: in `where`, `logicalAnd`, `cast` to bool": async (values) => {
     const x = (): Tensor => tensor([NAN, 0, 2]);
     return [

@@ -8,11 +8,15 @@ import { deviceStatistics, realize, setDevice, tensor, zeros } from "../../src/i
 import { sharedFeatures } from "../bilevel/displacement.js";
 import { DESCENTS, TABULAR, tabularChange } from "../bilevel/oracles.js";
 import { programs } from "../compiler/randomGraph.js";
-import { type GptForm, type GptLoss, norm, train } from "../nn/gptTraining.js";
-import { namedParameters } from "../nn/gptWorkload.js";
+import { familyNumbers } from "../models/familyNumbers.js";
+import { type GptForm, type GptLoss, norm, train } from "../models/gptTraining.js";
+import { namedParameters } from "../models/gptWorkload.js";
 import { casesOf, exactCases, type OperationKind } from "./cases.js";
 import { checkExact, checkGraph, checkOperation, type Float } from "./check.js";
+import { casesOfTwice } from "./computedTwice.js";
 import { everyNth, type TestedDevice } from "./devices.js";
+import { EMPTY } from "./empty.js";
+import { GIVEN_UP } from "./givenUp.js";
 import { measureAccuracy, observeBehaviours } from "./guarantees.js";
 import { LENGTHS, MILLION, PRODUCTS } from "./large.js";
 
@@ -49,7 +53,32 @@ export const suites = {
 
   /** Every operation on integers and booleans. */
   exact: (device: TestedDevice) =>
-    report(exactCases(device.integerBits ?? 32), (one) => checkExact(device, one)),
+    report(exactCases(device.integerBits ?? 32, device.sizes), (one) => checkExact(device, one)),
+
+  /** A language model's numbers. */
+  family: familyNumbers,
+
+  /** Kernels over no elements. */
+  async empty({ name, options }: TestedDevice): Promise<Report> {
+    await setDevice(name, options);
+    return report(EMPTY, ({ check }) => check());
+  },
+
+  /** Results in the memory of given-up tensors. */
+  async givenUp({ name, options }: TestedDevice): Promise<Report> {
+    await setDevice(name, options);
+    return report(GIVEN_UP, ({ check }) => check());
+  },
+
+  /** Values that are computed twice, each function of them compared in a few ways or in all. */
+  twice: (device: TestedDevice): Promise<Report> =>
+    report(
+      casesOfTwice(device.comparisons).map(({ name, check }) => ({
+        name,
+        check: () => check(device),
+      })),
+      ({ check }) => check(),
+    ),
 
   /** Reductions and products of a million elements, and reductions of rows of all lengths. */
   async large({ name, options }: TestedDevice): Promise<Report> {

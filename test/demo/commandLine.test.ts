@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { checkResume, parseCommandLine } from "../../bench/demo/commandLine.js";
-import { readMetrics } from "../../bench/demo/metrics.js";
+import { metricsPath, readMetrics } from "../../bench/demo/metrics.js";
 import { temporaryDirectory, tinySettings } from "./tiny.js";
 
 const MAIN = fileURLToPath(new URL("../../bench/demo/main.ts", import.meta.url));
@@ -41,12 +41,14 @@ describe("parseCommandLine", () => {
       chosen: {},
       directory: "demo-output",
       resume: false,
+      overwrite: false,
     });
     const args = ["--gamma", "0", "--hinge", "--drop-long", "--sft-steps", "7", "--out", "x"];
     expect(parseCommandLine([...args, "--resume"])).toEqual({
       chosen: { gamma: 0, hinge: true, dropLong: true, sftSteps: 7 },
       directory: "x",
       resume: true,
+      overwrite: false,
     });
   });
 
@@ -58,7 +60,11 @@ describe("parseCommandLine", () => {
     [["--steps", "1.5"], "Not an integer."],
     [["--steps", "0"], "Must be at least 1."],
     [["--seed", "one"], "Not a number."],
+    [["--seed", "-1"], "Must be at least 0."],
     [["--data"], "argument missing"],
+    [["--task", "sums"], "Allowed choices are writers, clean."],
+    [["--task", "clean", "--data", "x"], "--task is what to generate, --data what to read"],
+    [["--resume", "--overwrite"], "pass one of them"],
   ])("%j is an error", (args, message) => {
     expect(() => parseCommandLine(args)).toThrow(message);
   });
@@ -93,12 +99,21 @@ describe("checkResume", () => {
 });
 
 describe("the command", () => {
-  test("an unknown loss lists the known ones; exit code 2, nothing written", async () => {
+  test("an unknown loss names the nearest; exit code 2, nothing written", async () => {
     const out = join(temporaryDirectory(), "out");
     const { code, errors } = await demo(["--base", "dppo", "--out", out]);
-    expect(errors).toMatch(/--base dppo: .*simpo/);
+    expect(errors).toMatch(/--base dppo: .*did you mean "dpo"/);
     expect(errors.trim().split("\n").length).toBe(1);
     expect([code, existsSync(out)]).toEqual([2, false]);
+  });
+
+  test.each([
+    ["sft", /every run starts with it/],
+    ["spo", /what every run adds to its base loss/],
+    ["dmpo", /errors of a diffusion model/],
+  ])("--base %s is refused with the reason", async (base, reason) => {
+    const { code, errors } = await demo(["--base", base, "--out", temporaryDirectory()]);
+    expect([code, errors]).toEqual([2, expect.stringMatching(reason)]);
   });
 
   test("a bad line is one message with file and line; exit code 2, nothing written", async () => {
@@ -139,7 +154,24 @@ describe("the command", () => {
     const finished = await demo(["--resume", "--out", out]);
     expect(finished.code).toBe(0);
     expect(finished.output).toMatch(/^DPO\+SPO .*\d/m);
+    expect(finished.output).toMatch(/^DPO answers \d+% of the held-out problems right/m);
     const rows = readMetrics(out).filter(({ kind }) => kind === "step");
-    expect(rows.length).toBe(12 + 2 * 2);
+    expect(rows.length).toBe(12 + 3 * 2);
+  });
+
+  test("a run in a directory that holds another is refused before anything is written", async () => {
+    const out = join(temporaryDirectory(), "out");
+    const sizes = ["--quick", "--sft-steps", "2", "--steps", "1", "--out", out];
+    expect((await demo(sizes)).code).toBe(0);
+    const before = readFileSync(metricsPath(out), "utf8");
+    const other = await demo([...sizes, "--gamma", "2"]);
+    expect([other.code, other.output]).toEqual([2, ""]);
+    expect(other.errors).toMatch(
+      /holds another run \(gamma 1, not 2\); --resume goes on with it, --overwrite replaces it/,
+    );
+    expect(readFileSync(metricsPath(out), "utf8")).toBe(before);
+    expect((await demo([...sizes, "--gamma", "2", "--overwrite"])).code).toBe(0);
+    // The same run, which is finished, is made anew.
+    expect((await demo([...sizes, "--gamma", "2"])).code).toBe(0);
   });
 });

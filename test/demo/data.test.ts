@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readPairs } from "../../bench/demo/data.js";
 import { InputError } from "../../bench/demo/inputError.js";
+import { lengthOf } from "../../bench/demo/pairs.js";
 import { type Settings, settingsFor } from "../../bench/demo/settings.js";
 import { taskOf } from "../../bench/demo/task.js";
 import { temporaryDirectory } from "./tiny.js";
@@ -75,6 +76,27 @@ describe("readPairs", () => {
   });
 });
 
+describe("a file that is not UTF-8", () => {
+  const bytes = (name: string, ...parts: (string | number[])[]): string => {
+    const path = join(directory, name);
+    writeFileSync(path, Buffer.concat(parts.map((part) => Buffer.from(part as string))));
+    return path;
+  };
+
+  test.each([
+    ["Latin-1", ['{"prompt": "caf', [0xe9], '"}'], "16 (0xE9)"],
+    ["a character that was cut", ['{"prompt": "€', [0xe2, 0x82]], "16 (0xE2)"],
+    ["a continuation without a beginning", ["{", [0x82]], "2 (0x82)"],
+    ["a surrogate", ["{", [0xed, 0xa0, 0x80]], "2 (0xED)"],
+    ["UTF-16", [[0xff, 0xfe, 0x7b, 0x00]], "1 (0xFF)"],
+  ])("is refused with line and byte: %s", (_, parts, place) => {
+    const path = bytes("other.jsonl", `${line}\n${line.replace("2", "é€𝄞")}\n`, ...parts);
+    expect(messageOf(() => readPairs(path))).toBe(
+      `${path}:3: byte ${place} is not UTF-8; convert the file first`,
+    );
+  });
+});
+
 describe("pairs of a file and the context", () => {
   const long = (prompt: number, chosen: number, rejected: number, first: string): string =>
     JSON.stringify({
@@ -97,7 +119,7 @@ describe("pairs of a file and the context", () => {
   test("by default the context holds the longest pair", () => {
     const task = taskOf(settings({}));
     expect(task.context).toBe(46);
-    expect(task.training.chosen.length).toBe(46);
+    expect(Math.max(...[...task.training, ...task.heldOut].map(lengthOf))).toBe(46);
     expect(task.description.join()).not.toMatch(/cut|left out/);
   });
 
@@ -115,10 +137,50 @@ describe("pairs of a file and the context", () => {
     );
   });
 
+  const alike = (count: number, common: string): string[] =>
+    Array.from({ length: count }, (_, i) =>
+      JSON.stringify({ prompt: `${i}?`, chosen: `${common}a`, rejected: `${common}b` }),
+    );
+
+  test("pairs that are equal, or become so where they are cut, are left out and counted", () => {
+    const equal = JSON.stringify({ prompt: "same?", chosen: "yes", rejected: "yes" });
+    const lines = [...alike(3, "x".repeat(50)), ...alike(5, ""), equal];
+    const task = taskOf(settings({ data: file("alike.jsonl", ...lines), context: 30 }));
+    expect(task.description).toContain(
+      "4 pairs whose responses are equal within the context were left out",
+    );
+    expect(task.training.length + task.heldOut.length).toBe(5);
+  });
+
+  test("pairs that are all equal within the context are an error", () => {
+    const data = file("equal.jsonl", ...alike(9, "x".repeat(50)));
+    expect(messageOf(() => taskOf(settings({ data, context: 30 })))).toBe(
+      `${data}: chosen and rejected are equal in every pair, within the context of 30 bytes; ` +
+        "if they differ further on, raise --context",
+    );
+  });
+
+  test("too few pairs that differ are an error", () => {
+    const data = file("few.jsonl", ...alike(9, "x".repeat(50)), ...alike(4, ""));
+    expect(messageOf(() => taskOf(settings({ data, context: 30, batchSize: 4 })))).toBe(
+      "--batch-size 4 exceeds the 3 training pairs; pass a smaller one",
+    );
+  });
+
+  test("a file of more lines than a call takes arguments is read", () => {
+    const count = 150_000;
+    const lines = Array.from({ length: count }, () => line);
+    lines.push(JSON.stringify({ ...pair, prompt: "3+3=" }));
+    const task = taskOf(
+      settings({ data: file("many.jsonl", lines.join("\n")), trainingPairs: 64 }),
+    );
+    expect(task.description[0]).toContain(`${count + 1} pairs`);
+  });
+
   test("--drop-long leaves long pairs out, and counts them", () => {
     const task = taskOf(settings({ context: 30, dropLong: true }));
     expect(task.description).toContain("2 pairs longer than the context were left out");
-    expect(task.training.chosen.count + task.heldOut.chosen.count).toBe(2);
+    expect(task.training.length + task.heldOut.length).toBe(2);
   });
 
   test("--drop-long that leaves nothing is an error", () => {
@@ -140,11 +202,8 @@ describe("pairs of a file and the context", () => {
     const { training, heldOut } = taskOf(
       settings({ data: file("shared.jsonl", ...lines), trainingPairs: 100 }),
     );
-    const prompts = ({ ids, length, count }: typeof training.chosen): string[] =>
-      Array.from({ length: count }, (_, row) =>
-        String.fromCharCode(...ids.subarray(row * length, (row + 1) * length)).replace(/c.*/s, ""),
-      );
-    const [trained, held] = [prompts(training.chosen), prompts(heldOut.chosen)];
+    const prompts = (pairs: typeof training) => pairs.map(({ promptIds }) => String(promptIds));
+    const [trained, held] = [prompts(training), prompts(heldOut)];
     expect(trained.length + held.length).toBe(60);
     expect(held.length).toBeGreaterThanOrEqual(6);
     expect(held.filter((prompt) => trained.includes(prompt))).toEqual([]);

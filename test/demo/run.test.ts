@@ -1,17 +1,19 @@
-import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { readCheckpoint } from "../../bench/demo/checkpoint.js";
+import { checkReplaceable } from "../../bench/demo/directory.js";
 import { metricsPath, readMetrics } from "../../bench/demo/metrics.js";
 import { run } from "../../bench/demo/run.js";
 import { taskOf } from "../../bench/demo/task.js";
-import type { Observer } from "../../bench/demo/train.js";
+import { modelOf, type Observer } from "../../bench/demo/train.js";
+import { type AdamWState, type GptParameters, loadTree, tensor } from "../../src/index.js";
 import { temporaryDirectory, tinySettings } from "./tiny.js";
 
 const settings = tinySettings();
 const task = taskOf(settings);
-const PHASES = ["sft", "dpo", "dpo+spo"];
-const TOTAL_STEPS = settings.sftSteps + 2 * settings.steps;
+const PHASES = ["sft", "sft-chosen", "dpo", "dpo+spo"];
+const TOTAL_STEPS = settings.sftSteps + 3 * settings.steps;
 
 /** A run that calls `at` after each step with the number of steps made so far. */
 async function runInto(
@@ -27,7 +29,7 @@ async function runInto(
     directory,
     observer,
     ...(rest.signal && { signal: rest.signal }),
-    ...(rest.resume && { checkpoint: readCheckpoint(directory) }),
+    ...(rest.resume && { checkpoint: await readCheckpoint(directory) }),
   });
 }
 
@@ -43,12 +45,12 @@ function traces(directory: string): Record<string, string> {
 }
 
 async function stateOf(directory: string): Promise<unknown> {
-  const { snapshot } = readCheckpoint(directory);
+  const { snapshot } = await readCheckpoint(directory);
   const { tokenEmbedding } = snapshot.parameters;
   return [
     snapshot.phase,
     snapshot.step,
-    snapshot.optimizer.step,
+    (snapshot.optimizer as AdamWState).step,
     await tokenEmbedding.weight.data(),
   ];
 }
@@ -68,6 +70,7 @@ describe("a run", () => {
       "dpo.safetensors",
       "metrics.jsonl",
       "report.html",
+      "sft-chosen.safetensors",
       "sft.safetensors",
     ]);
   });
@@ -80,16 +83,18 @@ describe("a run", () => {
       );
     expect(rows[0]).toEqual({ kind: "run", settings });
     expect(stepsOf("step", "sft")).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(stepsOf("step", "sft-chosen")).toEqual([1, 2, 3, 4, 5]);
     expect(stepsOf("step", "dpo")).toEqual([1, 2, 3, 4, 5]);
     expect(stepsOf("step", "dpo+spo")).toEqual([1, 2, 3, 4, 5]);
     expect(stepsOf("evaluation", "sft")).toEqual([3, 6]);
+    expect(stepsOf("evaluation", "sft-chosen")).toEqual([2, 4, 5]);
     expect(stepsOf("evaluation", "dpo")).toEqual([2, 4, 5]);
     expect(stepsOf("evaluation", "dpo+spo")).toEqual([2, 4, 5]);
   });
 
   test("starts both preference runs from the SFT model, on the same batches", () => {
     const first = readMetrics(uninterrupted).filter(
-      (row) => row.kind === "step" && row.phase !== "sft" && row.step === 1,
+      (row) => row.kind === "step" && row.phase.startsWith("dpo") && row.step === 1,
     );
     expect(first.length).toBe(2);
     const [dpo, spo] = first.map((row) => ("logps/chosen" in row ? row["logps/chosen"] : null));
@@ -108,9 +113,8 @@ describe("a run", () => {
     const html = readFileSync(join(uninterrupted, "report.html"), "utf8");
     expect(html).not.toMatch(/(src|href)=/);
     expect(html).not.toMatch(/@import|url\(/);
-    expect(html).toContain("uPlot");
-    expect(html).not.toContain("not finished");
-    const charts = JSON.parse(/const charts = (.*);\n/.exec(html)![1]!) as {
+    expect(html.includes("not finished")).toBe(false);
+    const charts = JSON.parse(/id="data">(.*)<\/script>/.exec(html)![1]!) as {
       title: string;
       steps: number[];
       curves: { name: string; values: (number | null)[] }[];
@@ -128,18 +132,46 @@ describe("a run", () => {
 
   test("replaces the files of an earlier run, and leaves others alone", async () => {
     const directory = temporaryDirectory();
+    cpSync(uninterrupted, directory, { recursive: true });
     writeFileSync(metricsPath(directory), "old\n");
-    writeFileSync(join(directory, "notes.txt"), "mine");
+    for (const name of ["notes.txt", "mine.safetensors"]) writeFileSync(join(directory, name), "");
     const stop = new AbortController();
     await runInto(directory, () => stop.abort(), { signal: stop.signal });
     expect(readFileSync(metricsPath(directory), "utf8")).not.toContain("old");
-    expect(readFileSync(join(directory, "notes.txt"), "utf8")).toBe("mine");
+    expect(readdirSync(directory).sort()).toEqual([
+      "checkpoint.safetensors",
+      "metrics.jsonl",
+      "mine.safetensors",
+      "notes.txt",
+      "report.html",
+    ]);
+  });
+
+  test("has the answers of all models to the samples, and the verdict, in its report", () => {
+    const html = readFileSync(join(uninterrupted, "report.html"), "utf8");
+    const answers = readMetrics(uninterrupted).filter((row) => row.kind === "samples");
+    expect(answers.map(({ phase }) => phase)).toEqual(PHASES);
+    expect(task.samples.length).toBe(4);
+    for (const { prompt } of task.samples) expect(html).toContain(`>${prompt}</span>`);
+    for (const row of answers) expect(row.answers.length).toBe(task.samples.length);
+    expect(html).toMatch(/class="verdict">DPO answers \d+% of the held-out problems right/);
   });
 });
 
+test("a phase's model is a file of its parameters, for loadTree", async () => {
+  const path = join(uninterrupted, "dpo+spo.safetensors");
+  const parameters = await loadTree<GptParameters>(path);
+  const { snapshot } = await readCheckpoint(uninterrupted);
+  expect(await parameters.head!.weight.data()).toEqual(
+    await snapshot.parameters.head!.weight.data(),
+  );
+  const ids = tensor([[1, 2]], { dtype: "int32" });
+  expect(modelOf(settings, task).apply(parameters, ids).shape).toEqual([1, 2, 15]);
+});
+
 describe("an interrupted run", () => {
-  test.each([1, 3, 6, 11, 13])(
-    "stopped after step %i of 16 leaves a readable state and continues bit for bit",
+  test.each([1, 3, 6, 11, 13, 18])(
+    "stopped after step %i of 21 leaves a readable state and continues bit for bit",
     async (last) => {
       const directory = temporaryDirectory();
       const stop = new AbortController();
@@ -149,7 +181,7 @@ describe("an interrupted run", () => {
       expect(stopped.finished).toBe(false);
       const rows = readMetrics(directory);
       expect(rows.filter(({ kind }) => kind === "step").length).toBe(last);
-      const { snapshot } = readCheckpoint(directory);
+      const { snapshot } = await readCheckpoint(directory);
       const phase = PHASES.indexOf(snapshot.phase);
       const before = phase === 0 ? 0 : settings.sftSteps + (phase - 1) * settings.steps;
       expect(before + snapshot.step).toBe(last);
@@ -170,13 +202,13 @@ describe("an interrupted run", () => {
     await runInto(
       scratch,
       (steps) => {
-        if (steps !== 9) return;
+        if (steps !== 14) return;
         cpSync(scratch, killed, { recursive: true });
         stop.abort();
       },
       { signal: stop.signal },
     );
-    expect(readCheckpoint(killed).snapshot).toMatchObject({ phase: "dpo", step: 2 });
+    expect((await readCheckpoint(killed)).snapshot).toMatchObject({ phase: "dpo", step: 2 });
     // The line that was being written.
     writeFileSync(metricsPath(killed), '{"kind":"step","phase":"dp', { flag: "a" });
     const { finished } = await runInto(killed, () => {}, { resume: true });
@@ -198,4 +230,45 @@ test("a run in a directory that cannot be created says so and writes nothing", a
   writeFileSync(file, "");
   await expect(runInto(join(file, "out"), () => {})).rejects.toThrow(/--out .*cannot be created/);
   expect(existsSync(join(file, "out"))).toBe(false);
+});
+
+describe("an output directory", () => {
+  const withEarlier = (spoil: (directory: string) => void = () => {}): string => {
+    const directory = temporaryDirectory();
+    cpSync(uninterrupted, directory, { recursive: true });
+    spoil(directory);
+    return directory;
+  };
+  const check = (directory: string, own = settings) => checkReplaceable(directory, own, null);
+
+  test("that is empty, absent, or holds the same finished run may be written", async () => {
+    await check(temporaryDirectory());
+    await check(join(temporaryDirectory(), "absent"));
+    await check(withEarlier());
+  });
+
+  test("that holds a different run is refused, naming the difference and what to do", async () => {
+    const directory = withEarlier();
+    await expect(check(directory, { ...settings, gamma: 2 })).rejects.toThrow(
+      `--out ${directory}: holds another run (gamma 1, not 2); --resume goes on with it, ` +
+        "--overwrite replaces it, or name another directory",
+    );
+    await expect(checkReplaceable(directory, settings, "a digest")).rejects.toThrow(
+      "holds a run on other",
+    );
+  });
+
+  test("that holds an unfinished run is refused, with a checkpoint or without", async () => {
+    const directory = temporaryDirectory();
+    const stop = new AbortController();
+    await runInto(directory, (steps) => steps === 8 && stop.abort(), { signal: stop.signal });
+    await expect(check(directory)).rejects.toThrow("holds an unfinished run; --resume");
+    rmSync(join(directory, "checkpoint.safetensors"));
+    await expect(check(directory)).rejects.toThrow("holds an unfinished run; --resume");
+  });
+
+  test("that holds a checkpoint of something else is refused", async () => {
+    const directory = withEarlier((at) => writeFileSync(join(at, "checkpoint.safetensors"), "?"));
+    await expect(check(directory)).rejects.toThrow("holds a checkpoint that cannot be read");
+  });
 });

@@ -9,7 +9,7 @@ import { pairDynamics } from "../../src/dynamics/pairDynamics.js";
 import { dpoLoss } from "../../src/losses/dpo.js";
 import { chunkedSequenceLogProbs, sequenceLogProbs } from "../../src/losses/index.js";
 import type { PairLogProbs } from "../../src/losses/types.js";
-import { type GptParameters, gpt } from "../../src/nn/gpt.js";
+import { type GptParameters, gpt } from "../../src/models/gpt.js";
 import { slice } from "../../src/ops/index.js";
 import { tensor } from "../../src/tensor/create.js";
 import { deviceStatistics, realize } from "../../src/tensor/evaluate.js";

@@ -273,7 +273,7 @@ describe("logProbVelocities", () => {
       "logProbVelocities: a parameter has shape [3], its direction [1]",
     );
     expect(() => logProbVelocities(logProbs, start, {} as Parameters)).toThrow(
-      "trees differ at h: expected a tensor",
+      "treeMap: trees differ at h: a tensor in tree 1, undefined in tree 2",
     );
   });
 });

@@ -64,7 +64,7 @@ describe("what it refuses", () => {
       /backend must be "webgpu" or "webgl2", got "metal"/,
     );
     await expect(pg.setDevice("gpu", { threads: 2 })).rejects.toThrow(
-      /gpu has no option "threads"/,
+      /setDevice: gpu: has no option `threads`/,
     );
   });
 
@@ -171,9 +171,10 @@ describe("faults", () => {
     expect(scope).toHaveBeenCalledTimes(2);
     scope.mockResolvedValueOnce(full);
     const x = await pg.realize(large(1));
-    scope.mockResolvedValueOnce(full).mockResolvedValueOnce(full);
+    // For the buffer that is read through and for the copy into it, twice.
+    for (let i = 0; i < 4; i++) scope.mockResolvedValueOnce(full);
     await expect(x.data()).rejects.toThrow(/no memory left to read 306176 bytes.*dispose\(\)/);
-    scope.mockResolvedValueOnce(full);
+    scope.mockResolvedValueOnce(full).mockResolvedValueOnce(full);
     expect(await x.data()).toHaveLength(76_544);
   });
 
@@ -215,7 +216,7 @@ describe("faults", () => {
 describe("what is disposed of", () => {
   it("while it is needed rejects, and costs no other tensor", async () => {
     const other = await pg.realize(tensor([1, 2]).mul(2));
-    const size = 20e6;
+    const size = 2e6;
     for (let turns = 0; turns < 12; turns++) {
       const x = await pg.realize(other.sum().broadcastTo([size]).add(turns));
       const work = pg.realize(x.mul(2).sum()).then(
@@ -268,13 +269,13 @@ describe("memory and order", () => {
     await Promise.all(done);
   });
 
-  it("10,000 steps hold flat memory, their tensors left to garbage collection", async () => {
+  it("3,000 steps hold flat memory, their tensors left to garbage collection", async () => {
     let x = await pg.realize(pg.zeros([50_000]));
     const rate = await pg.realize(tensor(0.01));
     const held: number[] = [];
-    for (let i = 0; i < 10_000; i++) {
+    for (let i = 0; i < 3000; i++) {
       x = await pg.realize(step(x, rate));
-      if (i % 500 === 499) {
+      if (i % 150 === 149) {
         const { bytes, scratchBytes } = await pg.deviceStatistics();
         held.push(bytes + scratchBytes);
       }

@@ -13,13 +13,11 @@ import {
 } from "../../src/devices/gpu/gpujs.js";
 import { provideWebGpu } from "../../src/devices/gpu/navigator.js";
 import {
-  chooseTile,
   installTiledProduct,
-  TILES,
-  type Tile,
   type TileLimits,
   tiledProduct,
 } from "../../src/devices/gpu/webgpu/matmul.js";
+import { chooseTile, TILES, type WorkgroupTile } from "../../src/devices/gpu/webgpu/tiles.js";
 import type { MatmulKernel, MatmulOperand } from "../../src/kernels/kernel.js";
 import { expectWebGpu } from "./platform.js";
 
@@ -78,7 +76,7 @@ function reference(
 interface Run {
   readonly threads?: readonly number[];
   readonly body?: string;
-  readonly tile?: Tile;
+  readonly tile?: WorkgroupTile;
   readonly limits?: TileLimits;
 }
 

@@ -6,14 +6,14 @@
 
 import { describe } from "vitest";
 import type { RunSuite } from "../conformance/describeDevice.js";
-import { part, type TestedDevice } from "../conformance/devices.js";
+import { GPU_SIZES, part, type TestedDevice } from "../conformance/devices.js";
 import { suites } from "../conformance/suites.js";
 import { expectWebGpu } from "./platform.js";
 
 await expectWebGpu();
 
 const device: TestedDevice = {
-  ...part({ gptSteps: 2 }),
+  ...part({ comparisons: 3, sizes: GPU_SIZES }),
   title: "WebGPU in Node",
   name: "gpu",
   options: { backend: "webgpu" },

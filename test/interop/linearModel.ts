@@ -11,7 +11,7 @@ import { tensor } from "../../src/tensor/create.js";
 import { realize } from "../../src/tensor/evaluate.js";
 import type { Tensor } from "../../src/tensor/tensor.js";
 
-export const PROMPTS = 6;
+const PROMPTS = 6;
 export const FEATURES = 4;
 export const RESPONSES = 5;
 

@@ -46,8 +46,8 @@ import { slice, where } from "../../src/ops/index.js";
 import { tensor } from "../../src/tensor/create.js";
 import { realize } from "../../src/tensor/evaluate.js";
 import type { Tensor } from "../../src/tensor/tensor.js";
+import { B, completionLengths, ids, mask, policy, waves } from "../logprobs/tokens.js";
 import { cases, detachedCases, type Inputs, inputsOf } from "./cases.js";
-import { B, completionLengths, ids, mask, policy, waves } from "./tokens.js";
 
 const everyCase = [...cases, ...detachedCases];
 const numbers = async (t: Tensor): Promise<number[]> => Array.from(await t.data());

@@ -3,8 +3,20 @@
  */
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { LOSSES, type LossName } from "../../src/losses/names/lossNames.js";
 import { setDevice } from "../../src/tensor/evaluate.js";
 import { evaluateGolden, rows } from "./golden.js";
+
+/** Names of losses without a row of their own, and where their numbers are. */
+const ELSEWHERE: Partial<Record<LossName, string>> = {
+  dpo: "the rows of sigmoid",
+  rso: "the rows of rso_hinge_norm and rso_sigmoid_norm",
+  spo: "the rows of spo(dpo)",
+  sft: "test/losses/spo.test.ts",
+  betadpo: "test/losses/states.test.ts",
+  wpo: "test/losses/tokenLosses.test.ts",
+  aspo: "test/losses/tokenLosses.test.ts",
+};
 
 /** Relative to the value; a value that is 0 has rounding errors of numbers near 1. */
 function expectClose(
@@ -55,4 +67,10 @@ describe.each([
     expect(rows.filter(([, row]) => row.trl)).toHaveLength(31);
     expect(rows.filter(([, row]) => !row.trl)).toHaveLength(75);
   });
+});
+
+it("every name of a loss has golden numbers, or numbers elsewhere", () => {
+  const names = rows.map(([, { name }]) => name);
+  const lacking = Object.keys(LOSSES).filter((name) => !names.includes(name));
+  expect(lacking.sort()).toEqual(Object.keys(ELSEWHERE).sort());
 });

@@ -50,7 +50,7 @@ export function goldenPairs(dtype: DType) {
 }
 
 /** Golden denoising errors as tensors. */
-export function goldenErrors(dtype: DType) {
+function goldenErrors(dtype: DType) {
   const { inputs } = golden;
   return {
     chosen: tensor(inputs.errorChosen, { dtype }),

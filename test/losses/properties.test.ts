@@ -264,11 +264,11 @@ describe("for all pairs", () => {
     const moving = everyCase.filter(({ drawn }) => !drawn);
     await atRandom(async (inputs) => {
       // Which of two equal log-ratios ranks first is decided by their order: none are to be equal.
-      const shift = inputs.extras.standardizedGap!;
+      const shift = inputs.extras.standardizedGap!.exp();
       const apart = {
         ...inputs,
         chosen: inputs.chosen.sub(shift),
-        rejected: inputs.rejected.add(shift),
+        rejected: inputs.rejected.sub(shift.mul(2)),
       };
       const order = [2, 0, 3, 1];
       const moved = (t: Tensor) => gather(t, tensor(order, { dtype: "int32" }));

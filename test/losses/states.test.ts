@@ -207,9 +207,9 @@ describe("betaDpoLoss", () => {
 
   it("draws pairs near the mean margin more often", async () => {
     // Margins −1, 0, 1 and 30 about a mean of 0 with deviation 1.
-    const zero = column(0, 0, 0, 0);
-    const spread = { chosen: column(-1, 0, 1, 30), rejected: zero };
-    const outlying = { ...spread, referenceChosen: zero, referenceRejected: zero };
+    const even = column(-40, -40, -40, -40);
+    const spread = { chosen: column(-41, -40, -39, -10), rejected: even };
+    const outlying = { ...spread, referenceChosen: even, referenceRejected: even };
     const state = { mean: 0, std: 1, count: 500 };
     const draws = Array.from({ length: 30 }, (_, seed) =>
       betaDpoLoss(outlying, { seed, state, updateState: false, dropRatio: 0.7 }),
@@ -264,7 +264,7 @@ describe("ktoLoss", () => {
     const { loss } = ktoLoss(pairs, { kl });
     expect(await loss.item()).toBeCloseTo(await ktoLoss(pairs, { kl: 2.5 / 3 }).loss.item(), 14);
     expect(await values(gradients(loss, [mismatched])[0]!)).toEqual([0, 0, 0]);
-    expect(() => ktoKl(column(1), column(1, 2))).toThrow(
+    expect(() => ktoKl(column(-1), column(-1, -2))).toThrow(
       "ktoKl: `reference` has shape [2], `mismatched` has [1]",
     );
   });
@@ -338,7 +338,7 @@ describe("unpairedKtoLoss and ktoKl", () => {
     expect(() => unpairedKtoLoss(examples)).toThrow("unpairedKtoLoss: needs the option `kl`");
     expect(() => unpairedKtoLoss(examples, { kl: -1 })).toThrow("kl must be a number ≥ 0");
     expect(() => unpairedKtoLoss(undefined as never)).toThrow(
-      "unpairedKtoLoss: needs an object of tensors, got undefined",
+      "unpairedKtoLoss: needs an object of tensors { logProbs, reference, desirable }, got undefined",
     );
     expect(() => dpoLoss(undefined as never)).toThrow("dpoLoss: needs an object of tensors");
   });

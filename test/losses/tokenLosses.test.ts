@@ -44,7 +44,7 @@ import {
   promptLengths,
   T,
   waves,
-} from "./tokens.js";
+} from "../logprobs/tokens.js";
 
 const pairs = pairsOf(sequenceLogProbs(policy, ids, mask));
 const referenceLogits = waves(0.9);
@@ -226,9 +226,9 @@ describe("sgdpoLoss", () => {
   const one = (x: number) => tensor([x], { dtype: "float64" });
 
   it("is .5231987 at r 2, −3 and pilots 1, −1.5", async () => {
-    const [chosen, rejected] = [one(2), one(-3)];
+    const [chosen, rejected] = [one(-8), one(-13)];
     const { loss } = sgdpoLoss(
-      { chosen, rejected, referenceChosen: one(0), referenceRejected: one(0) },
+      { chosen, rejected, referenceChosen: one(-10), referenceRejected: one(-10) },
       { pilotChosen: one(1), pilotRejected: one(-1.5), beta: 0.1 },
     );
     const [toChosen, toRejected] = gradients(loss, [chosen, rejected]);

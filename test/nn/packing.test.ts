@@ -8,8 +8,8 @@ import {
   sequenceLogProbs,
   tokenLogProbs,
 } from "../../src/losses/index.js";
+import { type GptParameters, gpt } from "../../src/models/gpt.js";
 import { causalSelfAttention, initAttention } from "../../src/nn/attention.js";
-import { type GptParameters, gpt } from "../../src/nn/gpt.js";
 import { type PackOptions, packBatch } from "../../src/nn/packing.js";
 import { tensor, zeros } from "../../src/tensor/create.js";
 import { randomNormal } from "../../src/tensor/random.js";
@@ -97,7 +97,7 @@ describe("packBatch", () => {
       "packBatch: the mask leaves no token to predict",
     );
     await expect(packBatch(ids, mask, { multipleOf: 0 })).rejects.toThrow(
-      "packBatch: multipleOf must be an integer > 0, got 0",
+      "packBatch: multipleOf must be an integer ≥ 1, got 0",
     );
   });
 });
@@ -187,37 +187,37 @@ describe("gpt on packed batches", () => {
     const batch = await packBatch(ids, mask);
     expect(() =>
       gpt({ ...model.config, contextLength: 5 }).packedHidden(parameters, batch),
-    ).toThrow("gpt: the packed batch has 6 positions, the context 5");
+    ).toThrow("gpt: 6 positions exceed the context of 5");
     expect(() =>
       gpt({ ...model.config, vocabularySize: 6 }).packedHidden(parameters, batch),
     ).toThrow("gpt: id 6 at [4] is outside the vocabulary 0 … 5");
   });
 });
 
-describe("causalSelfAttention in groups of positions", () => {
+describe("causalSelfAttention in blocks of positions", () => {
   const attention = initAttention(4, { seed: 3, std: 0.7, dtype: "float64" });
   const states = (positions: number) =>
     randomNormal([2, positions, 4], { seed: 4, dtype: "float64" });
 
-  it.each([1, 2, 3, 7, 20])("has the same values in %i groups", async (groups) => {
+  it.each([1, 2, 3, 7, 20])("has the same values in %i blocks", async (causalBlocks) => {
     for (const positions of [1, 7, 12]) {
       const x = states(positions);
-      const expected = causalSelfAttention(attention, x, 2, { groups: 1 });
-      await expectSame(causalSelfAttention(attention, x, 2, { groups }), expected);
+      const expected = causalSelfAttention(attention, x, 2, { causalBlocks: 1 });
+      await expectSame(causalSelfAttention(attention, x, 2, { causalBlocks }), expected);
     }
   });
 
-  it("has the same values in the groups it takes by itself", async () => {
+  it("has the same values in the blocks it takes by itself", async () => {
     for (const positions of [64, 515]) {
       const x = states(positions);
-      const expected = causalSelfAttention(attention, x, 2, { groups: 1 });
+      const expected = causalSelfAttention(attention, x, 2, { causalBlocks: 1 });
       await expectSame(causalSelfAttention(attention, x, 2), expected);
     }
   });
 
   it("has right derivatives of both orders", async () => {
     const f = (x: Tensor, weight: Tensor, bias: Tensor): Tensor =>
-      causalSelfAttention({ ...attention, qkv: { weight, bias } }, x, 2, { groups: 2 });
+      causalSelfAttention({ ...attention, qkv: { weight, bias } }, x, 2, { causalBlocks: 2 });
     const { weight, bias } = attention.qkv;
     await checkGradients(f, [states(3), weight, bias!], { order: 2, tolerance: 1e-5 });
   });
@@ -226,16 +226,18 @@ describe("causalSelfAttention in groups of positions", () => {
     const broken = states(4).add(
       tensor([0, 0, Number.NaN, Number.NaN], { shape: [4, 1], dtype: "float64" }),
     );
-    const values = await causalSelfAttention(attention, broken, 2, { groups: 2 }).slice(0).data();
+    const values = await causalSelfAttention(attention, broken, 2, { causalBlocks: 2 })
+      .slice(0)
+      .data();
     expect([...values].map(Number.isNaN)).toEqual([
       ...Array(8).fill(false),
       ...Array(8).fill(true),
     ]);
   });
 
-  it("refuses a number of groups that is none", () => {
-    expect(() => causalSelfAttention(attention, states(3), 2, { groups: 0 })).toThrow(
-      "causalSelfAttention: groups must be an integer > 0, got 0",
+  it("refuses a number of blocks that is none", () => {
+    expect(() => causalSelfAttention(attention, states(3), 2, { causalBlocks: 0 })).toThrow(
+      "causalSelfAttention: causalBlocks must be an integer ≥ 1, got 0",
     );
   });
 });

@@ -91,9 +91,10 @@ describe("softmax, logSoftmax and logSumExp", () => {
     for (const sum of await y.sum(-1).data()) expect(sum).toBeCloseTo(1, 14);
   });
 
-  it("have nothing to say about empty rows and nothing against empty batches", () => {
-    expect(() => pg.softmax(pg.zeros([2, 0]))).toThrow(/axis 1 of \[2,0\] is empty/);
-    expect(pg.softmax(pg.zeros([0, 2])).shape).toEqual([0, 2]);
+  it("of empty rows are empty, and the logarithm of their sum is −∞", async () => {
+    expect(await pg.softmax(pg.zeros([2, 0])).array()).toEqual([[], []]);
+    expect(await pg.logSoftmax(pg.zeros([0, 2])).array()).toEqual([]);
+    expect(await pg.logSumExp(pg.zeros([2, 0]), 1).array()).toEqual([-Infinity, -Infinity]);
   });
 });
 
@@ -154,6 +155,28 @@ describe("at extremes", () => {
         [0, 0.5, 0.5],
         [1, 0, 0],
       ]);
+    });
+  }
+
+  // Derivatives far below and far above 0.
+  for (const [name, f, below, above] of [
+    ["sigmoid", pg.sigmoid, 0, 0],
+    ["logSigmoid", pg.logSigmoid, 1, 0],
+    ["softplus", pg.softplus, 0, 1],
+    ["tanh", pg.tanh, 0, 0],
+    ["relu", pg.relu, 0, 1],
+    ["silu", pg.silu, 0, 1],
+    ["gelu", pg.gelu, 0, 1],
+    ["exact gelu", (x: Tensor) => pg.gelu(x, { approximate: "none" }), 0, 1],
+  ] as [string, (x: Tensor) => Tensor, number, number][]) {
+    it(`far out, ${name} has the slopes ${below} and ${above}, and no curvature`, async () => {
+      for (const far of [1e4, 1e15, 1e20, 1e37]) {
+        const x = tensor([-far, far]);
+        const slope = pg.grad((t: Tensor) => f(t).sum());
+        const curvature = pg.grad((t: Tensor) => slope(t).sum());
+        expect((await slope(x).add(0).array()) as number[], `${far}`).toEqual([below, above]);
+        expect((await curvature(x).add(0).array()) as number[], `${far}`).toEqual([0, 0]);
+      }
     });
   }
 

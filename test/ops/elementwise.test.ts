@@ -45,7 +45,12 @@ describe("functions of one argument", () => {
     ["abs", pg.abs, Math.abs],
     ["sign", pg.sign, Math.sign],
     ["floor", pg.floor, Math.floor],
+    ["ceil", pg.ceil, Math.ceil],
+    ["sin", pg.sin, Math.sin],
+    ["cos", pg.cos, Math.cos],
     ["square", pg.square, (x) => x * x],
+    ["reciprocal", pg.reciprocal, (x) => 1 / x],
+    ["rsqrt", pg.rsqrt, (x) => 1 / Math.sqrt(x)],
   ];
 
   for (const [name, f, reference] of functions) {
@@ -66,6 +71,15 @@ describe("functions of one argument", () => {
     });
   }
 
+  it("round takes the nearest integer, the even one of two", async () => {
+    const halves = [0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 4503599627370495.5, 0.49999999999999994];
+    const even = [0, 2, 2, -0, -2, -2, 4503599627370496, 0];
+    expect(await pg.round(float64(halves)).array()).toEqual(even);
+    const others = [0, -0, 0.6, -0.4, 3.49, -7.51, 2 ** 53, ...NON_FINITE];
+    const nearest = [0, -0, 1, -0, 3, -8, 2 ** 53, ...NON_FINITE];
+    expect(await pg.round(float64(others)).array()).toEqual(nearest);
+  });
+
   it("are also methods", async () => {
     const x = float64([0.25, 0.75]);
     for (const name of [
@@ -85,6 +99,10 @@ describe("functions of one argument", () => {
       "logSigmoid",
       "softplus",
       "relu",
+      "silu",
+      "isnan",
+      "isfinite",
+      "stopGradient",
       "gelu",
       "softmax",
       "logSoftmax",
@@ -220,7 +238,48 @@ describe("NaN and infinity", () => {
   });
 });
 
+describe("clamp", () => {
+  const x = float64([-3, -1, 0.5, 2, 4]);
+
+  it("keeps x within two bounds or one", async () => {
+    expect(await pg.clamp(x, -1, 2).array()).toEqual([-1, -1, 0.5, 2, 2]);
+    expect(await pg.clamp(x, 0).array()).toEqual([0, 0, 0.5, 2, 4]);
+    expect(await pg.clamp(x, undefined, 0).array()).toEqual([-3, -1, 0, 0, 0]);
+    expect(await pg.clamp(x, null, 0).array()).toEqual([-3, -1, 0, 0, 0]);
+    expect(await pg.clamp(5, 0, 1).item()).toBe(1);
+  });
+
+  it("takes tensors as bounds, and the upper one where they cross", async () => {
+    expect(await pg.clamp(x, float64([0, -2, 0, 0, 0]), 1).array()).toEqual([0, -1, 0.5, 1, 1]);
+    expect(await pg.clamp(x, 3, 1).array()).toEqual([1, 1, 1, 1, 1]);
+    expect(await pg.clamp(x.slice(0), float64([-4, -2])).array()).toEqual([-3, -2]);
+  });
+
+  it("keeps NaN and integers", async () => {
+    expect(await pg.clamp(float64([Number.NaN]), 0, 1).item()).toBeNaN();
+    const bounded = pg.clamp(int32([-5, 5]), -2, 2);
+    expect([bounded.dtype, await bounded.array()]).toEqual(["int32", [-2, 2]]);
+  });
+
+  it("passes the gradient where x is within the bounds or at one, else to the bound", async () => {
+    const low = float64([-1, -1, -1, -1, -1]);
+    const slopes = pg.gradients(pg.clamp(x, low, 2).sum(), [x, low]);
+    expect(await slopes[0]!.array()).toEqual([0, 1, 1, 1, 0]);
+    expect(await slopes[1]!.array()).toEqual([1, 0, 0, 0, 0]);
+  });
+
+  it("needs a bound, and numbers or tensors for bounds", () => {
+    expect(() => pg.clamp(x)).toThrow("clamp: needs a bound");
+    expect(() => pg.clamp(x, { min: 0 } as never)).toThrow(/expected a tensor, number or boolean/);
+  });
+});
+
 describe("where", () => {
+  it("is a method of what is taken where the condition holds", async () => {
+    const x = float64([1, 2, 3]);
+    expect(await x.where(x.less(2.5), 0).array()).toEqual([1, 2, 0]);
+  });
+
   it("broadcasts all three arguments", () =>
     forAll(
       [
@@ -260,6 +319,11 @@ describe("cast", () => {
       expect(await pg.full([], x).cast("bool").item(), `${x}`).toBe(1);
     }
     expect(await pg.full([2], 0.1).cast("float64").array()).toEqual([0.1, 0.1].map(Math.fround));
+  });
+
+  it("to bool and negated is true for 0 only", async () => {
+    const negated = pg.logicalNot(tensor([0, -0, 1, -2, Number.NaN]).cast("bool"));
+    expect(await negated.array()).toEqual([true, true, false, false, false]);
   });
 
   it("to bool is false for 0 only", async () => {
@@ -328,7 +392,9 @@ describe("int32 arithmetic", () => {
   it("abs and sign", async () => {
     expect(await int32([-5, 0, 7]).abs().array()).toEqual([5, 0, 7]);
     expect(await int32([-5, 0, 7]).sign().array()).toEqual([-1, 0, 1]);
-    expect(await int32([-5, 7]).floor().array()).toEqual([-5, 7]);
+    for (const f of [pg.floor, pg.ceil, pg.round]) {
+      expect(await f(int32([-5, 7])).array(), f.name).toEqual([-5, 7]);
+    }
   });
 });
 

@@ -212,6 +212,72 @@ describe("scatterAdd", () => {
   });
 });
 
+describe("writeSlice", () => {
+  const rows = (count: number): Tensor => pg.arange(2 * count).reshape([count, 2]);
+  const at = (start: number): Tensor => tensor(start, { dtype: "int32" });
+
+  it("replaces rows, from a number or a tensor on", async () => {
+    const expected = [
+      [0, 1],
+      [8, 9],
+      [7, 6],
+      [6, 7],
+    ];
+    const update = tensor([
+      [8, 9],
+      [7, 6],
+    ]);
+    expect(await pg.writeSlice(rows(4), update, 1).array()).toEqual(expected);
+    expect(await pg.writeSlice(rows(4), update, at(1)).array()).toEqual(expected);
+    expect(await pg.writeSlice(rows(2), update, 0).array()).toEqual(await update.array());
+  });
+
+  it("writes nothing from a tensor outside, and its gradient is then the target's", async () => {
+    for (const start of [-1, 3, 1000]) {
+      const loss = (update: Tensor): Tensor =>
+        pg.writeSlice(rows(4).cast("float32"), update, at(start)).square().sum();
+      expect(await pg.writeSlice(rows(4), pg.ones([2, 2]), at(start)).array()).toEqual(
+        await rows(4).array(),
+      );
+      expect(
+        await pg
+          .grad(loss)(pg.ones([2, 2]))
+          .array(),
+      ).toEqual([
+        [0, 0],
+        [0, 0],
+      ]);
+    }
+  });
+
+  it("keeps the target's dtype, and compiles once for all starts", async () => {
+    const target = await pg.realize(tensor([1, 2, 3], { dtype: "int32" }));
+    const update = await pg.realize(tensor([7.9]));
+    expect(pg.writeSlice(target, update, 0).dtype).toBe("int32");
+    await pg.writeSlice(target, update, 0).data();
+    const { plansCompiled } = await pg.deviceStatistics();
+    expect(await pg.writeSlice(target, update, 2).array()).toEqual([1, 2, 7]);
+    expect((await pg.deviceStatistics()).plansCompiled).toBe(plansCompiled);
+  });
+
+  it("refuses rows that do not fit, and positions that are none", () => {
+    expect(() => pg.writeSlice(rows(4), pg.zeros([1, 3]), 0)).toThrow(
+      "writeSlice: update [1,3] is not some rows of target [4,2]",
+    );
+    expect(() => pg.writeSlice(rows(1), rows(2), 0)).toThrow("update [2,2] is not some rows");
+    expect(() => pg.writeSlice(tensor(1), tensor(1), 0)).toThrow("update [] is not some rows");
+    for (const start of [-1, 3, 0.5, Number.NaN]) {
+      expect(() => pg.writeSlice(rows(4), rows(2), start)).toThrow(
+        `writeSlice: 2 rows from ${start} on do not lie within the 4 rows of target [4,2]`,
+      );
+    }
+    expect(() => pg.writeSlice(rows(4), rows(2), tensor(1))).toThrow(
+      "writeSlice: start must be a number or an int32 scalar, not float32 of shape []",
+    );
+    expect(() => pg.writeSlice(rows(4), rows(2), indices([1]))).toThrow("not int32 of shape [1]");
+  });
+});
+
 describe("oneHot", () => {
   it("marks each index; an index outside marks nothing", async () => {
     expect(await pg.oneHot(indices([1, 0, 3, -1]), 3).array()).toEqual([

@@ -431,3 +431,193 @@ describe("broadcastTo, squeeze and expandDims", () => {
     expect(() => x.expandDims(3)).toThrow("expandDims: axis 3 is out of range: axes are -3 … 2");
   });
 });
+
+describe("at", () => {
+  it("is the part at positions of the leading axes, counted from either end", () =>
+    forAll(
+      [
+        shapes({ minRank: 1, maxRank: 3, minExtent: 1 }).chain((shape) =>
+          fc.tuple(
+            arrayOf(shape),
+            fc
+              .integer({ min: 0, max: shape.length })
+              .chain((count) =>
+                fc.tuple(...shape.slice(0, count).map((n) => fc.integer({ min: -n, max: n - 1 }))),
+              ),
+          ),
+        ),
+      ],
+      ([x, positions]) =>
+        expectTensor(
+          toTensor(x).at(...positions),
+          build(x.shape.slice(positions.length), (index) =>
+            at(x, [...positions.map((p, d) => (p < 0 ? p + x.shape[d]! : p)), ...index]),
+          ),
+        ),
+    ));
+
+  it("gives scalars and rows", async () => {
+    const x = tensor([
+      [1, 2],
+      [3, 4],
+    ]);
+    expect(await x.at(1, 0).item()).toBe(3);
+    expect(await x.at(-1).array()).toEqual([3, 4]);
+    expect(x.at()).toBe(x);
+  });
+
+  it("refuses positions outside, fractions, and more positions than axes", () => {
+    const x = pg.zeros([3, 2]);
+    expect(() => x.at(3)).toThrow("at: index 3 is out of range for axis 0 of extent 3");
+    expect(() => x.at(0, -3)).toThrow("at: index -3 is out of range for axis 1 of extent 2");
+    expect(() => x.at(0.5)).toThrow(/^at: index 0.5/);
+    expect(() => x.at(0, 0, 0)).toThrow(/3 ranges for the 2 axes of \[3,2\]/);
+  });
+});
+
+describe("split", () => {
+  it("by size gives pieces that concat joins, the last as long as what is left", () =>
+    forAll(
+      [shapes({ minRank: 1, maxRank: 3 }), fc.nat(), fc.integer({ min: 1, max: 5 })],
+      async (shape, pick, size) => {
+        const axis = pick % shape.length;
+        const x = counted(shape);
+        const parts = pg.split(toTensor(x), size, axis);
+        const extents = parts.map((part) => part.shape[axis]!);
+        expect(extents.slice(0, -1).every((n) => n === size)).toBe(true);
+        expect(extents.at(-1)).toBeLessThanOrEqual(size);
+        await expectTensor(pg.concat(parts, axis), x);
+      },
+    ));
+
+  it("by a list of sizes gives these", async () => {
+    const parts = pg.split(tensor([1, 2, 3, 4, 5]), [2, 0, 3]);
+    expect(await Promise.all(parts.map((part) => part.array()))).toEqual([[1, 2], [], [3, 4, 5]]);
+    expect(pg.split(pg.zeros([2, 6]), 4, -1).map((part) => part.shape)).toEqual([
+      [2, 4],
+      [2, 2],
+    ]);
+  });
+
+  it("refuses sizes that do not add up or are none", () => {
+    const x = pg.zeros([5]);
+    expect(() => pg.split(x, [2, 2])).toThrow(
+      "split: sizes [2,2] do not add up to 5, the extent of axis 0",
+    );
+    for (const size of [0, -1, 2.5, Number.NaN])
+      expect(() => pg.split(x, size)).toThrow(/^split: /);
+    expect(() => pg.split(x, [6, -1])).toThrow(/^split: /);
+    expect(() => pg.split(tensor(1), 1)).toThrow(/^split: axis 0 is out of range/);
+  });
+});
+
+describe("repeat and repeatInterleave", () => {
+  it("repeat tiles, and more numbers than axes add leading axes", () =>
+    forAll(
+      [
+        shapes({ maxRank: 2, maxExtent: 3 }).chain((shape) =>
+          fc.tuple(
+            arrayOf(shape),
+            fc.array(fc.nat(3), { minLength: shape.length, maxLength: shape.length + 1 }),
+          ),
+        ),
+      ],
+      ([x, repeats]) => {
+        const shape = [...new Array(repeats.length - x.shape.length).fill(1), ...x.shape];
+        return expectTensor(
+          pg.repeat(toTensor(x), repeats),
+          build(
+            shape.map((extent, d) => extent * repeats[d]!),
+            (index) =>
+              at(
+                { ...x, shape },
+                index.map((i, d) => i % shape[d]!),
+              ),
+          ),
+        );
+      },
+    ));
+
+  it("repeatInterleave repeats each element in its place", () =>
+    forAll(
+      [shapes({ minRank: 1, maxRank: 3, maxExtent: 3 }), fc.nat(), fc.nat(3)],
+      (shape, pick, count) => {
+        const axis = pick % shape.length;
+        const x = counted(shape);
+        return expectTensor(
+          pg.repeatInterleave(toTensor(x), count, axis),
+          build(replaced(shape, axis, shape[axis]! * count), (index) =>
+            at(x, replaced(index, axis, Math.floor(index[axis]! / count))),
+          ),
+        );
+      },
+    ));
+
+  it("have PyTorch's meanings", async () => {
+    const x = tensor([
+      [1, 2],
+      [3, 4],
+    ]);
+    expect(await pg.repeat(tensor([1, 2]), [2]).array()).toEqual([1, 2, 1, 2]);
+    expect(await pg.repeat(tensor([1, 2]), [2, 1]).array()).toEqual([
+      [1, 2],
+      [1, 2],
+    ]);
+    expect(await pg.repeatInterleave(x, 2).array()).toEqual([1, 1, 2, 2, 3, 3, 4, 4]);
+    expect(await pg.repeatInterleave(x, 2, 0).array()).toEqual([
+      [1, 2],
+      [1, 2],
+      [3, 4],
+      [3, 4],
+    ]);
+  });
+
+  it("refuse fewer numbers than axes, and what is no number of copies", () => {
+    expect(() => pg.repeat(pg.zeros([2, 2]), [2])).toThrow(
+      "repeat: needs a number for each of the 2 axes, got 2",
+    );
+    for (const count of [-1, 0.5]) {
+      expect(() => pg.repeat(pg.zeros([2]), [count])).toThrow(/integers ≥ 0/);
+      expect(() => pg.repeatInterleave(pg.zeros([2]), count)).toThrow(/integers ≥ 0/);
+    }
+  });
+});
+
+describe("tril and triu", () => {
+  it("keep what is on or below, on or above a diagonal", () =>
+    forAll(
+      [
+        shapes({ minRank: 2, maxRank: 3 }).chain((shape) => arrayOf(shape)),
+        fc.integer({ min: -4, max: 4 }),
+      ],
+      async (x, diagonal) => {
+        const offset = (index: number[]): number => index.at(-1)! - index.at(-2)!;
+        await expectTensor(
+          pg.tril(toTensor(x), diagonal),
+          build(x.shape, (index) => (offset(index) <= diagonal ? at(x, index) : 0)),
+        );
+        await expectTensor(
+          pg.triu(toTensor(x), diagonal),
+          build(x.shape, (index) => (offset(index) >= diagonal ? at(x, index) : 0)),
+        );
+      },
+    ));
+
+  it("keep the dtype, and NaN out of the other triangle", async () => {
+    const x = tensor([
+      [Number.NaN, Number.NaN],
+      [1, 2],
+    ]);
+    expect(await pg.tril(x, -1).array()).toEqual([
+      [0, 0],
+      [1, 0],
+    ]);
+    expect(pg.triu(pg.ones([2, 2], { dtype: "bool" })).dtype).toBe("bool");
+    expect(pg.tril(pg.ones([2, 2], { dtype: "int32" })).dtype).toBe("int32");
+  });
+
+  it("need matrices", () => {
+    expect(() => pg.tril(pg.zeros([2]))).toThrow(/^tril: axis -2 is out of range/);
+    expect(() => pg.triu(tensor(1))).toThrow(/^triu: axis -2 is out of range/);
+  });
+});

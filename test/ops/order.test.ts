@@ -55,6 +55,18 @@ function alongAxis(x: Reference, axis: number, f: (values: number[]) => number[]
   });
 }
 
+/** The first position along an axis of an extreme, or of NaN. */
+function firstOf(x: Reference, axis: number, extreme: (line: number[]) => number): Reference {
+  const first = alongAxis(x, axis, (line) => {
+    const lost = line.findIndex(Number.isNaN);
+    return line.map(() => (lost >= 0 ? lost : line.indexOf(extreme(line))));
+  });
+  return build(
+    x.shape.filter((_, d) => d !== axis),
+    (index) => at(first, [...index.slice(0, axis), 0, ...index.slice(axis)]),
+  );
+}
+
 describe("argsort and sort", () => {
   it("argsort is the stable ascending order along any axis, NaN last", () =>
     forAll([tied(0)], async ([x, axis]) => {
@@ -100,26 +112,94 @@ describe("argsort and sort", () => {
   });
 });
 
-describe("argmax", () => {
-  it("is the first of several maxima, or the first NaN", () =>
-    forAll([tied(1)], ([x, axis]) => {
-      const first = (line: number[]): number => {
-        const lost = line.findIndex(Number.isNaN);
-        return lost >= 0 ? lost : line.indexOf(Math.max(...line));
-      };
-      return expectTensor(
-        pg.argmax(toTensor(x), axis),
-        build(
-          x.shape.filter((_, d) => d !== axis),
-          (index) =>
-            first(
-              Array.from({ length: x.shape[axis]! }, (_, i) =>
-                at(x, [...index.slice(0, axis), i, ...index.slice(axis)]),
-              ),
-            ),
-        ),
+describe("topK", () => {
+  /** Descending, NaN first, equal ones in their order. */
+  const descending = (values: number[]): number[] => {
+    const key = (i: number): number => (Number.isNaN(values[i]) ? infinity : values[i]!);
+    const isLost = (i: number): number => Number(Number.isNaN(values[i]));
+    return [...values.keys()].sort(
+      (i, j) => isLost(j) - isLost(i) || (key(i) === key(j) ? i - j : key(j) - key(i)),
+    );
+  };
+
+  it("gives the k largest in descending order with their positions, along any axis", () =>
+    forAll([tied(1), fc.nat(4), fc.boolean()], async ([x, axis], wanted, largest) => {
+      const k = Math.min(wanted, x.shape[axis]!);
+      const { values, indices } = pg.topK(toTensor(x), k, axis, { largest });
+      const shape = replaced(x.shape, axis, k);
+      const order = alongAxis(x, axis, largest ? descending : orderOf);
+      const chosen = build(shape, (index) => at(order, index));
+      expect(indices.dtype).toBe("int32");
+      await expectTensor(indices, chosen);
+      await expectTensor(
+        values,
+        build(shape, (index) => at(x, replaced(index, axis, at(chosen, index)))),
       );
     }));
+
+  it("of integers and of booleans", async () => {
+    const { values, indices } = pg.topK(tensor([3, -9, 3, 7], { dtype: "int32" }), 3);
+    expect(await values.array()).toEqual([7, 3, 3]);
+    expect(await indices.array()).toEqual([3, 0, 2]);
+    expect(await pg.topK(tensor([false, true]), 1).values.array()).toEqual([true]);
+  });
+
+  it("refuses a k that is no number of elements, and unknown options", () => {
+    for (const k of [-1, 1.5, Number.NaN]) {
+      expect(() => pg.topK(pg.zeros([4, 2]), k)).toThrow(
+        `topK: k must be an integer ≥ 0, got ${k}`,
+      );
+    }
+    expect(() => pg.topK(pg.zeros([4, 2]), 3)).toThrow(
+      "topK: k must be at most 2, the extent of axis 1, got 3",
+    );
+    expect(() => pg.topK(pg.zeros([2]), 1, 0, { sorted: true } as never)).toThrow(
+      "topK: has no option `sorted`; it has largest",
+    );
+  });
+});
+
+describe("argmin", () => {
+  it("is the first of several minima, or the first NaN", () =>
+    forAll([tied(1)], ([x, axis]) =>
+      expectTensor(
+        pg.argmin(toTensor(x), axis),
+        firstOf(x, axis, (line) => Math.min(...line)),
+      ),
+    ));
+
+  it("is int32, along the last axis by default", async () => {
+    const x = tensor([
+      [1, 9, 1],
+      [7, 2, 2],
+    ]);
+    expect(await pg.argmin(x, 0, { keepDims: true }).array()).toEqual([[0, 1, 0]]);
+    expect(await x.argmax(1, { keepDims: true }).array()).toEqual([[1], [0]]);
+    expect(pg.argmin(x).dtype).toBe("int32");
+    expect(await pg.argmin(x).array()).toEqual([0, 1]);
+    expect(await pg.argmin(x, 0).array()).toEqual([0, 1, 0]);
+    expect(await pg.argmin(tensor([true, false])).item()).toBe(1);
+    expect(await pg.argmin(tensor([infinity, infinity])).item()).toBe(0);
+  });
+
+  it("of int32 reaches the end of the range", async () => {
+    const ends = [2147483647, -2147483648, -2147483647];
+    expect(await pg.argmin(tensor(ends, { dtype: "int32" })).item()).toBe(1);
+  });
+
+  it("refuses empty axes", () => {
+    expect(() => pg.argmin(pg.zeros([2, 0]))).toThrow("argmin: axis 1 of [2,0] is empty");
+  });
+});
+
+describe("argmax", () => {
+  it("is the first of several maxima, or the first NaN", () =>
+    forAll([tied(1)], ([x, axis]) =>
+      expectTensor(
+        pg.argmax(toTensor(x), axis),
+        firstOf(x, axis, (line) => Math.max(...line)),
+      ),
+    ));
 
   it("is int32, along the last axis by default", async () => {
     const x = tensor([

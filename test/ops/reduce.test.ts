@@ -43,6 +43,7 @@ const REDUCTIONS: [string, Reduction, (values: number[]) => number, emptyToo: bo
     (values) => mean(values.map((value) => (value - mean(values)) ** 2)),
     true,
   ],
+  ["norm", pg.norm, (values) => Math.hypot(...values), true],
 ];
 
 /** An array and some of its axes, counted from either end. */
@@ -154,6 +155,72 @@ describe("means", () => {
   it("over no elements are NaN", async () => {
     expect(await pg.mean(toTensor({ shape: [0], values: [] })).item()).toBeNaN();
     expect(await pg.mean(pg.zeros([0])).item()).toBeNaN();
+  });
+});
+
+describe("variance and std", () => {
+  const x = tensor(
+    [
+      [1, 2, 4],
+      [5, 5, 5],
+    ],
+    { dtype: "float64" },
+  );
+
+  it("are over the population, or estimated with a correction", () =>
+    forAll([reducing(1), fc.constantFrom(0, 1, 0.5)], async ([values, axes], correction) => {
+      const spread = (list: number[]): number => {
+        const squares = total(list.map((value) => (value - mean(list)) ** 2));
+        return squares / Math.max(0, list.length - correction);
+      };
+      const [v, s] = [pg.variance, pg.std].map((f) => f(toTensor(values), axes, { correction }));
+      await expectTensor(v!, reduce(spread, values, axes));
+      await expectTensor(
+        s!,
+        reduce((list) => Math.sqrt(spread(list)), values, axes),
+        1e-7,
+      );
+    }));
+
+  it("have PyTorch's numbers", async () => {
+    // torch.std(x, 1, correction=0), torch.std(x, 1), torch.var(x)
+    const [population, sample] = [pg.std(x, 1), pg.std(x, 1, { correction: 1 })];
+    expect((await population.data())[0]).toBeCloseTo(1.247219128924647, 14);
+    expect((await sample.data())[0]).toBeCloseTo(1.5275252316519468, 14);
+    expect(await x.variance(undefined, { correction: 1 }).item()).toBeCloseTo(3.066666666667, 11);
+  });
+
+  it("keep reduced axes, and are NaN without elements to spare", async () => {
+    expect(pg.std(x, 1, { keepDims: true }).shape).toEqual([2, 1]);
+    expect(await tensor([3]).variance(0, { correction: 1 }).item()).toBeNaN();
+    expect(await pg.std(tensor([3])).item()).toBe(0);
+  });
+
+  it("of equal elements have gradient 0, as norm has at 0", async () => {
+    const [slope] = pg.gradients(pg.std(x, 1).sum(), [x]);
+    const [row, equal] = (await slope!.array()) as number[][];
+    const deviations = [1, 2, 4].map((value) => (value - 7 / 3) / (3 * 1.247219128924647));
+    row!.forEach((value, i) => {
+      expect(value).toBeCloseTo(deviations[i]!, 14);
+    });
+    expect(equal).toEqual([0, 0, 0]);
+    const origin = pg.zeros([2]);
+    const [flat] = pg.gradients(pg.norm(origin), [origin]);
+    expect(await flat!.array()).toEqual([0, 0]);
+    const [curvature] = pg.gradients(flat!.sum(), [origin]);
+    expect(await curvature!.array()).toEqual([0, 0]);
+  });
+});
+
+describe("norm", () => {
+  it("is the Euclidean length of rows, or of all elements", async () => {
+    const x = tensor([
+      [3, 4],
+      [0, 12],
+    ]);
+    expect(await pg.norm(x, 1).array()).toEqual([5, 12]);
+    expect(await pg.norm(x).item()).toBe(13);
+    expect(await pg.norm(tensor([3, 4], { dtype: "int32" })).item()).toBe(5);
   });
 });
 

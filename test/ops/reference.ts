@@ -38,7 +38,7 @@ export function at(x: Reference, index: readonly number[]): number {
 }
 
 /** The element of an array that broadcasts to the indexed shape. */
-export function broadcastAt(x: Reference, index: readonly number[]): number {
+function broadcastAt(x: Reference, index: readonly number[]): number {
   const added = index.length - x.shape.length;
   return at(
     x,
@@ -122,12 +122,12 @@ export function toTensor(x: Reference, dtype: DType = "float64"): Tensor {
 }
 
 /** The tensor's elements. */
-export async function fromTensor(t: Tensor): Promise<Reference> {
+async function fromTensor(t: Tensor): Promise<Reference> {
   return { shape: t.shape, values: Array.from(await t.data()) };
 }
 
 /** Whether two numbers differ by no more than `tolerance` relative to the second (or to 1 if it is smaller). */
-export function isClose(found: number, expected: number, tolerance: number): boolean {
+function isClose(found: number, expected: number, tolerance: number): boolean {
   if (Object.is(found, expected) || found === expected) return true;
   return Math.abs(found - expected) <= tolerance * Math.max(1, Math.abs(expected));
 }

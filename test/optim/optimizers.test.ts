@@ -183,6 +183,7 @@ describe("rmsprop", () => {
 });
 
 const optimizers: [string, Optimizer<unknown>][] = [
+  ["sgd", sgd({ learningRate: 0.1 })],
   ["sgd", sgd({ learningRate: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.1 })],
   ["adamw", adamw({ learningRate: 0.1 })],
   ["rmsprop", rmsprop({ learningRate: 0.1, momentum: 0.9 })],
@@ -297,10 +298,76 @@ describe.each(optimizers)("%s as a function", (name, optimizer) => {
     expect(() => optimizer.update({ w: float64([1, 2]) }, state, p)).toThrow(
       `${name}: a parameter is float32[2], its gradient float64[2]`,
     );
-    expect(() => optimizer.update(p, optimizer.init({ w: tensor([1]) }), p)).toThrow(
-      `${name}: a parameter is float32[2], its moment in the state float32[1]`,
+    expect(() => optimizer.init({ w: tensor([1]), b: 0 })).toThrow(
+      `${name}: parameters are tensors, found the number 0 at b; make it tensor(0)`,
     );
-    expect(() => optimizer.update({} as typeof p, state, p)).toThrow("trees differ at w");
+    const shared = tensor([1]);
+    expect(() => optimizer.init({ a: shared, b: [shared] })).toThrow(
+      `${name}: the parameters a and b.0 are one tensor, which an update would untie`,
+    );
+    expect(() => optimizer.init(undefined)).toThrow(`${name}: undefined holds no tensors`);
+    const foreign = optimizer.init({ w: tensor([1]) });
+    if (treeLeaves(foreign).length > 0) {
+      expect(() => optimizer.update(p, foreign, p)).toThrow(
+        `${name}: a parameter is float32[2], its moment in the state float32[1]`,
+      );
+    }
+    expect(() => optimizer.update({} as typeof p, state, p)).toThrow(
+      `${name}: trees differ at w: a tensor in the parameters, undefined in the gradients`,
+    );
+  });
+});
+
+describe("states that an optimizer did not make are refused", () => {
+  const p = { w: tensor([1, 2]) };
+  const stateMakers = {
+    sgd: sgd({ learningRate: 1, momentum: 0.5 }),
+    adamw: adamw({ learningRate: 1 }),
+    rmsprop: rmsprop({ learningRate: 1 }),
+  };
+
+  it.each(Object.entries(stateMakers))("by %s", (name, given) => {
+    const optimizer = given as Optimizer;
+    const order = `${name}: takes (gradients, state, parameters), the state as ${name}(…).init`;
+    expect(() => optimizer.update(p, p, optimizer.init(p) as typeof p)).toThrow(order);
+    expect(() => optimizer.update(p, undefined, p)).toThrow(order);
+    for (const [other, foreign] of Object.entries(stateMakers)) {
+      if (other === name) continue;
+      expect(() => optimizer.update(p, foreign.init(p), p)).toThrow(`${order} made it: { step`);
+    }
+    expect(() => optimizer.update(p, optimizer.init(p), undefined as never)).toThrow(
+      `${name}: undefined holds no tensors to be parameters`,
+    );
+  });
+});
+
+describe("options that there are not are refused, with the nearest", () => {
+  it.each([
+    ["lr", "learningRate"],
+    ["betas", "beta1"],
+    ["eps", "epsilon"],
+    ["weight_decay", "weightDecay"],
+    ["wd", "weightDecay"],
+    ["learning_rate", "learningRate"],
+  ])("adamw: %s", (option, nearest) => {
+    expect(() => adamw({ learningRate: 1, [option]: 1 })).toThrow(
+      `adamw: has no option \`${option}\`; did you mean \`${nearest}\`? It has learningRate, beta1, beta2, epsilon, weightDecay`,
+    );
+  });
+
+  it("and what is no object of options", () => {
+    expect(() => adamw(1e-3 as never)).toThrow(
+      "adamw: options must be an object { learningRate, beta1, beta2, epsilon, weightDecay }, got 0.001",
+    );
+    expect(() => sgd(0.1 as never)).toThrow("sgd: options must be an object { learningRate, ");
+    expect(() => (rmsprop as () => unknown)()).toThrow("{ learningRate, decay, epsilon");
+    expect(() => adamw({} as never)).toThrow(
+      "adamw: learningRate must be a number ≥ 0 or a schedule, got undefined",
+    );
+    expect(() => sgd({ learningRate: "0.1" } as never)).toThrow('or a schedule, got "0.1"');
+    expect(() => sgd({ learningRate: 1, momentum: 0.9, nesterov: 1 } as never)).toThrow(
+      "sgd: nesterov must be true or false, got 1",
+    );
   });
 });
 
@@ -329,7 +396,7 @@ describe("options out of range are refused", () => {
     const optimizer = sgd({ learningRate: () => Number.NaN });
     const p = tensor([1]);
     expect(() => optimizer.update(p, optimizer.init(p), p)).toThrow(
-      "sgd: the schedule gave learning rate NaN at step 0",
+      "sgd: the schedule gave learningRate NaN at step 0",
     );
   });
 

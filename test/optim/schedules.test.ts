@@ -55,5 +55,11 @@ describe("schedules", () => {
     expect(() =>
       cosineSchedule({ learningRate: 1, totalSteps: 5, finalLearningRate: Number.NaN }),
     ).toThrow("cosineSchedule: finalLearningRate must be a number ≥ 0, got NaN");
+    expect(() => linearSchedule({ learningRate: 1, totalSteps: 5, warmup: 2 } as never)).toThrow(
+      "linearSchedule: has no option `warmup`; did you mean `warmupSteps`?",
+    );
+    expect(() => constantSchedule(1e-3 as never)).toThrow(
+      "constantSchedule: options must be an object { learningRate, warmupSteps }, got 0.001",
+    );
   });
 });

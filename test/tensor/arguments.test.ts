@@ -47,17 +47,19 @@ describe("names and dtypes", () => {
   });
 
   it("random tensors need a seed", () => {
-    expect(() => pg.randomNormal([3], wrong({}))).toThrow(/need a seed/);
+    expect(() => pg.randomNormal([3], wrong({}))).toThrow(/needs a seed/);
   });
 
   it("devices know their options", async () => {
     await expect(pg.setDevice("wasm", wrong({ thread: 2 }))).rejects.toThrow(
-      /wasm has no option "thread"; known: threads/,
+      /setDevice: wasm: has no option `thread`; did you mean `threads`\?/,
     );
     await expect(pg.setDevice("interpreter", { threads: 4 })).rejects.toThrow(
-      /interpreter has no option "threads"/,
+      /setDevice: interpreter: has no option `threads`; it has none/,
     );
-    await expect(pg.setDevice(wrong("cuda"))).rejects.toThrow(/unknown device "cuda"; known: wasm/);
+    await expect(pg.setDevice(wrong("cuda"))).rejects.toThrow(
+      /unknown device "cuda"; did you mean "gpu"\? wasm, gpu, interpreter/,
+    );
     expect(pg.currentDevice()).toBe("wasm");
   });
 });

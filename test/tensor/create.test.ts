@@ -8,6 +8,7 @@ import {
   arange,
   eye,
   full,
+  linspace,
   ones,
   onesLike,
   setDevice,
@@ -93,13 +94,42 @@ describe("tensor", () => {
   });
 
   it("converts to a dtype that is asked for", async () => {
-    expect(await tensor([1.7, -1.7], { dtype: "int32" }).array()).toEqual([1, -1]);
+    expect(await tensor([1, -1], { dtype: "int32" }).array()).toEqual([1, -1]);
     expect(await tensor(new Uint8Array([0, 255]), { dtype: "float64" }).data()).toEqual(
       Float64Array.of(0, 255),
     );
     expect(await tensor([true, false], { dtype: "float32" }).array()).toEqual([1, 0]);
     expect(await tensor([0.1]).data()).toEqual(Float32Array.of(0.1));
     expect(await tensor([0.1], { dtype: "float64" }).array()).toEqual([0.1]);
+  });
+
+  it("takes bigints and half-precision arrays", async () => {
+    expect(await tensor([1n, -2n]).data()).toEqual(Int32Array.of(1, -2));
+    expect(await tensor(BigInt64Array.of(5n, -7n)).data()).toEqual(Int32Array.of(5, -7));
+    expect(await tensor(BigUint64Array.of(9n), { dtype: "float64" }).data()).toEqual(
+      Float64Array.of(9),
+    );
+    const { Float16Array: Half } = globalThis as unknown as {
+      Float16Array?: new (values: number[]) => Uint16Array;
+    };
+    if (Half) expect(await tensor(new Half([0.5, -2])).data()).toEqual(Float32Array.of(0.5, -2));
+  });
+
+  it("refuses in int32 what int32 does not hold, and mixed kinds", () => {
+    const remedy = 'dtype "float64" holds it, and cast("int32") of that truncates';
+    for (const value of [1.5, 2 ** 31, -(2 ** 31) - 1, Number.NaN, Number.POSITIVE_INFINITY]) {
+      const message = `${value} is no int32; ${remedy}`;
+      expect(() => tensor([0, value], { dtype: "int32" })).toThrow(`tensor: ${message}`);
+      expect(() => tensor(Float64Array.of(value), { dtype: "int32" })).toThrow(message);
+      expect(() => full([2], value, { dtype: "int32" })).toThrow(`full: ${message}`);
+    }
+    expect(() => tensor(Uint32Array.of(1, 4e9))).toThrow("tensor: 4000000000 is no int32");
+    expect(() => tensor(BigInt64Array.of(2n ** 40n))).toThrow("tensor: 1099511627776 is no int32");
+    expect(() => tensor([2n ** 31n])).toThrow("tensor: 2147483648 is no int32");
+    expect(() => tensor([true, 1] as never)).toThrow("tensor: found a number among booleans");
+    expect(() => tensor([1, true] as never)).toThrow("tensor: found a boolean among numbers");
+    expect(() => tensor([1, 2n] as never)).toThrow("tensor: found a bigint among numbers");
+    expect(() => arange(0, 2, 0.5, { dtype: "int32" })).toThrow("arange: 0.5 is no int32");
   });
 
   it("as bool is true for anything but 0", async () => {
@@ -167,7 +197,7 @@ describe("filled tensors", () => {
     ]);
     expect(described(full([2], true))).toEqual([[2], "bool"]);
     expect(described(full([], 1, { dtype: "float64" }))).toEqual([[], "float64"]);
-    expect(await full([1], 2.7, { dtype: "int32" }).array()).toEqual([2]);
+    expect(await full([1], 2, { dtype: "int32" }).array()).toEqual([2]);
     expect(await full([1], 0.5, { dtype: "bool" }).array()).toEqual([true]);
     expect(await full([0], 1).array()).toEqual([]);
     expect(() => full([-2], 1)).toThrow("full: a shape is an array of integers ≥ 0, not [-2]");
@@ -214,5 +244,26 @@ describe("arange", () => {
       "arange: needs finite bounds and a step ≠ 0, got 0, 3, 0",
     );
     expect(() => arange(Number.POSITIVE_INFINITY)).toThrow("arange: needs finite bounds");
+  });
+});
+
+describe("linspace", () => {
+  it("gives numbers at equal distances, both ends exact", async () => {
+    expect(await linspace(0, 1, 5).array()).toEqual([0, 0.25, 0.5, 0.75, 1]);
+    expect(await linspace(3, -3, 4).array()).toEqual([3, 1, -1, -3]);
+    const fine = await linspace(0.1, 0.7, 1001, { dtype: "float64" }).data();
+    expect([fine[0], fine[1000], fine.length]).toEqual([0.1, 0.7, 1001]);
+    expect(fine[500]).toBeCloseTo(0.4, 15);
+  });
+
+  it("of one number is the start, and of none empty", async () => {
+    expect(await linspace(2, 5, 1).array()).toEqual([2]);
+    expect(await linspace(2, 5, 0).array()).toEqual([]);
+  });
+
+  it("refuses infinite bounds and counts that are none", () => {
+    expect(() => linspace(0, Number.POSITIVE_INFINITY, 3)).toThrow(/linspace: needs finite bounds/);
+    expect(() => linspace(0, 1, 2.5)).toThrow(/^linspace: /);
+    expect(() => linspace(0, 1, 2, { dtype: "f32" as never })).toThrow(/linspace: unknown dtype/);
   });
 });

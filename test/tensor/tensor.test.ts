@@ -43,7 +43,7 @@ describe("reading", () => {
     expect(await tensor([[7]]).item()).toBe(7);
     expect(await tensor(true).item()).toBe(1);
     await expect(tensor([1, 2]).item()).rejects.toThrow(
-      "item: the tensor has shape [2]; only one element can be read as a number",
+      "item: the tensor has shape [2], not one element",
     );
     await expect(pg.zeros([0]).item()).rejects.toThrow("item: the tensor has shape [0]");
   });
@@ -118,34 +118,88 @@ describe("empty and scalar tensors", () => {
 
 describe("toString", () => {
   it("shows dtype, shape, and values or origin", () => {
-    expect(String(tensor([[1, 2.5]]))).toBe("Tensor float32[1,2] = 1, 2.5");
-    expect(String(tensor([2147483647], { dtype: "int32" }))).toBe("Tensor int32[1] = 2147483647");
+    expect(String(tensor([[1, 2.5]]))).toBe("Tensor float32[1,2] = [[1, 2.5]]");
+    expect(String(tensor([2147483647], { dtype: "int32" }))).toBe("Tensor int32[1] = [2147483647]");
     expect(String(tensor(Array.from({ length: 9 }, (_, i) => i)))).toBe(
-      "Tensor float32[9] = 0, 1, 2, 3, 4, 5, 6, 7, …",
+      "Tensor float32[9] = [0, 1, 2, …, 6, 7, 8]",
     );
     expect(String(pg.full([2, 2], 0.5))).toBe("Tensor float32[2,2] = 0.5");
     expect(String(tensor([1, 2]).add(tensor([3, 4])))).toBe(
       "Tensor float32[2] = add(float32[2], float32[2])",
     );
-    expect(String(tensor([true], { dtype: "bool" }))).toBe("Tensor bool[1] = 1");
+    expect(String(tensor([true], { dtype: "bool" }))).toBe("Tensor bool[1] = [true]");
     expect(String(tensor(0.1))).toBe("Tensor float32[] = 0.1");
   });
 
   it("is what Node prints", () => {
     const x = tensor([1]);
-    expect(inspect({ x })).toBe("{ x: Tensor float32[1] = 1 }");
+    expect(inspect({ x })).toBe("{ x: Tensor float32[1] = [1] }");
   });
 
   it("works at every stage of a tensor's life", async () => {
     const y = tensor([1, 2]).exp();
     await realize(y);
-    expect(String(y)).toBe("Tensor float32[2]");
+    expect(String(y)).toBe("Tensor float32[2] = [2.71828, 7.38906]");
     y.dispose();
     expect(String(y)).toBe("Tensor float32[2]");
   });
 });
 
+describe("printing", () => {
+  it.each(["interpreter", "wasm"] as const)("nests what %s has computed", async (device) => {
+    await setDevice(device);
+    const x = await realize(pg.arange(8).reshape([2, 2, 2]).add(1));
+    expect(String(x)).toBe("Tensor int32[2,2,2] = [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]");
+    expect(inspect(await realize(pg.arange(4).reshape([2, 2]).cast("float32").add(0.5)))).toBe(
+      "Tensor float32[2,2] = [[0.5, 1.5],\n [2.5, 3.5]]",
+    );
+    const large = await realize(pg.arange(80).reshape([10, 8]).mul(2));
+    expect(String(large)).toBe(
+      "Tensor int32[10,8] = [[0, 2, 4, …, 10, 12, 14], [16, 18, 20, …, 26, 28, 30], " +
+        "[32, 34, 36, …, 42, 44, 46], …, [112, 114, 116, …, 122, 124, 126], " +
+        "[128, 130, 132, …, 138, 140, 142], [144, 146, 148, …, 154, 156, 158]]",
+    );
+    expect(String(await realize(pg.ones([0, 3]).mul(2)))).toBe("Tensor float32[0,3] = []");
+    await setDevice("interpreter");
+  });
+});
+
+describe("a tensor is no number", () => {
+  const t = tensor([10]) as unknown as number;
+  const message = "a tensor is no number: compute with methods, t.add(1), t.less(x), or with await";
+
+  it("in arithmetic, comparison and Math", () => {
+    for (const use of [
+      () => t + 1,
+      () => 2 * t,
+      () => -t,
+      () => t < 3,
+      () => t >= 10,
+      () => Math.max(t),
+      () => Number(t),
+    ]) {
+      expect(use).toThrow(message);
+    }
+  });
+
+  it("but a text in template strings", () => {
+    expect(`${tensor([10])}`).toBe("Tensor float32[1] = [10]");
+  });
+
+  it("and has no value, elements or gradient to read", () => {
+    const { value, grad, 0: first } = tensor(3) as unknown as Record<string, unknown>;
+    expect([value, grad, first]).toEqual([undefined, undefined, undefined]);
+  });
+});
+
 describe("realize", () => {
+  it("refuses what is no tree", async () => {
+    await expect(realize("x")).rejects.toThrow(
+      'realize: expected tensors or trees of them, got "x"',
+    );
+    await expect(realize(tensor(1), 5)).rejects.toThrow("trees of them, got 5");
+  });
+
   it("evaluates all tensors of its trees together and returns the first", async () => {
     const x = tensor([1, 2]);
     const tree = { a: x.add(1), list: [x.mul(2), 5, "name"], nothing: null };
@@ -159,13 +213,13 @@ describe("realize", () => {
     expect([after.plansCompiled, after.planCacheHits]).toEqual([plansCompiled, planCacheHits]);
   });
 
-  it("makes leaves: gradients behind them are zero, gradients taken before stay", async () => {
+  it("makes leaves: gradients behind them are an error, those taken before stay", async () => {
     const x = tensor([3]);
     const y = x.square();
     const [before] = gradients(y, [x]);
     await realize(y);
     expect(await before!.array()).toEqual([6]);
-    expect(await gradients(y, [x])[0]!.array()).toEqual([0]);
+    expect(() => gradients(y, [x])).toThrow("realize forgot how");
     expect(await gradients(y.mul(2), [y])[0]!.array()).toEqual([2]);
   });
 
@@ -216,7 +270,7 @@ describe("memory", () => {
   it("a disposed tensor cannot be used", async () => {
     for (const x of [tensor([1, 2]), await realize(tensor([1, 2]).add(1)), pg.zeros([2])]) {
       x.dispose();
-      const message = "a tensor of shape [2] was used after dispose() gave its memory back";
+      const message = "a float32 tensor of shape [2] was used after dispose() gave its memory back";
       await expect(x.data()).rejects.toThrow(message);
       await expect(x.add(1).data()).rejects.toThrow(message);
     }

@@ -9,10 +9,19 @@ import type { Plan } from "../../kernels/kernel.js";
 /** Integers up to here are exact in float32. */
 export const LARGEST_INTEGER = 2 ** 24;
 
-/** The error of a dtype the GPU does not have. */
-export function refuseFloat64(what: string): never {
+/** The dtypes whose elements float32 holds. */
+const HELD: Readonly<Record<DType, boolean>> = {
+  float32: true,
+  int32: true,
+  bool: true,
+  float64: false,
+};
+
+/** Refuses dtypes that the GPU does not have. */
+export function checkDType(dtype: DType, what: string): void {
+  if (HELD[dtype]) return;
   throw new TypeError(
-    `the GPU computes in float32, and ${what} is float64: cast it to float32, or use setDevice("wasm")`,
+    `the GPU computes in float32, and ${what} is ${dtype}: cast it to float32, or use setDevice("wasm")`,
   );
 }
 
@@ -26,16 +35,15 @@ function checkInteger(value: number, what: string): void {
 
 /**
  * Elements to upload.
- * @throws for float64, and for integers that float32 does not hold.
+ * @throws for integers that float32 does not hold.
  */
 export function toFloats(
   values: TypedArray,
   dtype: DType,
   what: string,
 ): Float32Array<ArrayBuffer> {
-  if (dtype === "float64") refuseFloat64(what);
   if (dtype === "int32") for (const value of values) checkInteger(value, `${what} holds`);
-  return Float32Array.from(values);
+  return new Float32Array(values);
 }
 
 /**

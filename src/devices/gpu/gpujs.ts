@@ -1,6 +1,6 @@
 /**
- * gpu.js, and the parts of it that the devices use. It is loaded when the GPU is first asked for.
- * Its version is pinned: the WebGPU device reads fields of its kernels that are not documented.
+ * gpu.js, and the parts of it that the devices use. It is loaded when the GPU is first used. Its version is
+ * pinned, because the WebGPU device reads undocumented fields of its kernels.
  * @module
  */
 /// <reference types="@webgpu/types" />
@@ -89,7 +89,7 @@ export function loadGpuJs(): Promise<GpuJs> {
 }
 
 async function load(): Promise<GpuJs> {
-  // It sets the global `GPU`, which is WebGPU's own class of that name.
+  // gpu.js overwrites the global `GPU`, a class of WebGPU.
   const own = Object.getOwnPropertyDescriptor(globalThis, "GPU");
   const module = (await import("gpu.js/dist/gpu-browser.min.js")) as { default?: GpuJs };
   if (own) Object.defineProperty(globalThis, "GPU", own);

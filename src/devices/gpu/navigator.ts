@@ -4,7 +4,7 @@
  */
 /// <reference types="@webgpu/types" />
 
-/** The optional peer. Named at run time, so that no bundler looks for it. */
+/** The optional peer dependency. A constant, so that bundlers do not look for the package. */
 const PACKAGE = "webgpu";
 
 interface Dawn {
@@ -18,8 +18,8 @@ function isNode(): boolean {
 }
 
 /**
- * Makes sure that `navigator.gpu` is there if it can be had. One that exists is kept.
- * @returns why there is none, in words, or null.
+ * Sets `navigator.gpu` if there is none and the package `webgpu` can be loaded.
+ * @returns why there is no WebGPU, in words, or null if there is.
  */
 export async function provideWebGpu(): Promise<string | null> {
   if (typeof navigator !== "undefined" && navigator.gpu) return null;
@@ -35,7 +35,7 @@ export async function provideWebGpu(): Promise<string | null> {
     gpu = dawn.create([]);
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
-    // What is not found may also be a part of the package: its binary for another system, say.
+    // The module not found may be another one: the package's binary for this system, for example.
     return code?.endsWith("MODULE_NOT_FOUND") && message.includes(`'${PACKAGE}'`)
       ? "Node has no WebGPU of its own; install it with: npm install webgpu"
       : `the package webgpu could not be loaded: ${message}`;

@@ -12,21 +12,21 @@ import type {
   SortKernel,
 } from "../../kernels/kernel.js";
 
-/** Device.cheap of GPUs, whose memory is slow beside their arithmetic. */
-export const CHEAP = 96;
+/** `Device.recomputeLimit` of GPUs: their memory is slow beside their arithmetic. */
+export const RECOMPUTE_LIMIT = 96;
 
 /** Part of a reduction or scatter: only points where the conditions hold are counted. */
 export type Counted<K> = K & { readonly counted?: readonly Condition[] };
 
-/** One pass of a merge sort: runs of `width` become runs of twice that. */
+/** One pass of a merge sort: pairs of sorted runs of `width` elements become runs of `2·width`. */
 export interface MergePass extends Omit<SortKernel, "kind"> {
   readonly kind: "merge";
   readonly width: number;
 }
 
 /**
- * `output[k] = ` how many of the keys are less than k, for k < `count`: where the run of equal keys k
- * begins. Buffer 1 holds `length` keys, buffer 2 their ascending order.
+ * `output[k]` is the number of keys less than k, for k < `count`: in ascending order, the run of keys k begins
+ * there. Buffer 1 holds `length` keys, buffer 2 their ascending order.
  */
 export interface RunStarts {
   readonly kind: "starts";
@@ -36,9 +36,9 @@ export interface RunStarts {
 }
 
 /**
- * The points of a scatter, sorted by the one lookup of its target: the buffers of their order and of
- * where the run of each value starts. There are `pieces` outputs, one after the other; each sums
- * every so manieth point of a run.
+ * The points of a scatter, sorted by the only lookup of its target. `order` and `starts` are the buffers of
+ * the sorted points and of where each value's run starts. There are `pieces` outputs, one after the other:
+ * output p sums the points p, p + pieces, p + 2·pieces, … of each run.
  */
 export interface SortedPoints {
   readonly order: number;
@@ -46,14 +46,26 @@ export interface SortedPoints {
   readonly pieces: number;
 }
 
-/** A scatter, which searches all points, or takes those of a sorted run. */
+/** A scatter. Each element searches all points or, if they are sorted, reads its own run. */
 export type GpuScatter = Counted<ScatterKernel> & { readonly sorted?: SortedPoints };
 
-/** Kernels that compute expressions at points. */
+/** A kernel whose expressions are computed at every point of its axes. */
 export type PointKernel = Counted<LoopKernel> | GpuScatter;
 
+/**
+ * A loop whose elements become a run of an output that has all its elements already. With s the element `at` of
+ * buffer `start`, the run begins at `s · stride`; nothing is written unless 0 ≤ s < `count`.
+ */
+export interface WriteRun extends Omit<LoopKernel, "kind"> {
+  readonly kind: "write";
+  readonly start: number;
+  readonly at: number;
+  readonly stride: number;
+  readonly count: number;
+}
+
 /** What the GPU runs. */
-export type GpuKernel = PointKernel | MatmulKernel | MergePass | RunStarts;
+export type GpuKernel = PointKernel | MatmulKernel | MergePass | RunStarts | WriteRun;
 
 /** A kernel with the buffers and constants it is applied to. */
 export interface GpuStep {
@@ -69,5 +81,5 @@ export interface GpuPlan {
   readonly steps: readonly GpuStep[];
 }
 
-/** A kernel yet to be: what a {@link GpuStep} applies it to. */
+/** The buffers and constants of a kernel that is still being rewritten. */
 export type Applied = Omit<GpuStep, "kernel">;

@@ -1,12 +1,11 @@
 /**
- * A plan as the GPU can run it: no kernel reads more buffers than a shader may bind, long reductions
- * and products over few elements are shared among threads, sorts are passes of a merge sort, and long
- * scatters sort their points first.
+ * A plan as the GPU can run it. No kernel reads more buffers than a shader may bind. Several threads share a
+ * long sum that has few results. Sorts become passes of a merge sort, and long scatters sort their points.
  * @module
  */
 
 import type { DType } from "../../kernels/dtype.js";
-import { stridesOf } from "../../kernels/indexing.js";
+import { dependenciesOf, loadIn } from "../../kernels/expressions.js";
 import type {
   Expression,
   Kernel,
@@ -17,6 +16,7 @@ import type {
   ScatterKernel,
   SortKernel,
 } from "../../kernels/kernel.js";
+import { sizeOf, stridesOf } from "../../kernels/layout.js";
 import { LARGEST_INTEGER } from "./elements.js";
 import type {
   Applied,
@@ -31,45 +31,51 @@ import { type Keys, keysOf } from "./target.js";
 import {
   dependsOnAxes,
   epilogueOf,
+  epilogueOfNothing,
   identity,
   inBatches,
   moveAxis,
-  operandsOf,
   overAxes,
   overOneAxis,
-  product,
   productAsLoop,
   rootsOf,
   splitAxis,
   summing,
+  sumsNothing,
   trim,
   withLoadedAccumulator,
 } from "./transform.js";
 
-/** Limits the rewriting keeps. */
+/** What a device's kernels may do. */
 export interface Limits {
   /** Buffers a kernel may read. */
   readonly inputs: number;
-  /** Whether products stay as they are; else they become reductions. */
+  /** Whether the device runs matrix products. If not, they become reductions. */
   readonly products: boolean;
+  /** Comparisons from which on a scatter sorts its points. Default: 2²². */
+  readonly longSearch?: number;
 }
 
-/** Terms one thread adds up before several threads share the work. */
+/** Most terms that one thread adds up alone. */
 const LONG = 512;
-/** Threads that keep a GPU busy. */
+/** Threads that keep a GPU busy: with fewer, long sums are shared. */
 const BUSY = 1 << 15;
 
-/** Comparisons and points from which on a scatter sorts; as float32, positions are exact up to 2²⁴. */
+/** Comparisons from which on a scatter sorts its points. */
 const LONG_SEARCH = 1 << 22;
+/** A scatter of fewer points does not sort. */
 const LEAST_SORTED = 64;
+/** A scatter of more points does not sort: positions are exact in float32 up to 2²⁴. */
 const MOST_SORTED = 1 << 24;
-/** What a comparison of the sort costs, in those of the search. */
+/** Cost of a comparison of the sort, relative to one of the search. */
 const SORT_COST = 4;
-/** Rows and columns of a product's tile, and tiles that keep a GPU busy. */
+/** Rows and columns of a product's tile. */
 const TILE = 64;
+/** Tiles that keep a GPU busy. */
 const ENOUGH_TILES = 64;
-/** Multiply-adds from which on a product is split, and the least terms of a piece. */
+/** A product of fewer multiply-adds is not split. */
 const LEAST_SPLIT = 1 << 22;
+/** Least terms of a piece. */
 const LEAST_TERMS = 128;
 
 /** Rewrites a plan. */
@@ -94,6 +100,8 @@ class Rewriter implements GpuPlan {
 
   add(kernel: Kernel, step: Applied): void {
     if (kernel.kind === "sort") this.sort(kernel, step);
+    else if (kernel.kind === "scatter" && kernel.replaces) this.write(kernel, step);
+    else if (sumsNothing(kernel)) this.loop(...trim(epilogueOfNothing(kernel), step));
     else if (kernel.kind === "matmul") this.product(kernel, step);
     else if (kernel.kind === "scatter") this.scatter(...trim(kernel, step));
     else this.loop(...trim(kernel, step));
@@ -107,7 +115,7 @@ class Rewriter implements GpuPlan {
     this.steps.push({ kernel, ...step });
   }
 
-  /** Runs of 1, 2, 4, … elements are merged until a row is one run. */
+  /** A merge sort: runs of 1, 2, 4, … elements are merged until each row is one run. */
   private sort({ dtype, rows, length }: SortKernel, { buffers, operations }: Applied): void {
     if (length > LARGEST_INTEGER) {
       throw new RangeError(
@@ -150,10 +158,10 @@ class Rewriter implements GpuPlan {
     }
   }
 
-  /** A product without its epilogue, in a temporary. */
+  /** Adds a product without its epilogue. Returns the temporary that holds it. */
   private plainProduct(kernel: MatmulKernel, step: Applied): number {
     const { dtype, batch, m, n, left, right } = kernel;
-    const output = this.temporary(dtype, product([...batch, ...m, ...n]));
+    const output = this.temporary(dtype, sizeOf([...batch, ...m, ...n]));
     const buffers = [output, step.buffers[left.buffer]!, step.buffers[right.buffer]!];
     const operands = { left: { ...left, buffer: 1 }, right: { ...right, buffer: 2 } };
     const plain = { ...kernel, ...operands, epilogue: null };
@@ -170,8 +178,8 @@ class Rewriter implements GpuPlan {
         this.separateEpilogue(kernel, step);
         return;
       }
-      const outputs = product(axes.slice(0, outputRank));
-      const pieces = piecesOf(outputs, product(axes.slice(outputRank)));
+      const outputs = sizeOf(axes.slice(0, outputRank));
+      const pieces = piecesOf(outputs, sizeOf(axes.slice(outputRank)));
       if (pieces > 1) {
         this.inPieces(kernel, step, pieces);
         return;
@@ -180,12 +188,12 @@ class Rewriter implements GpuPlan {
     this.push(...this.fit(kernel, step));
   }
 
-  /** A reduction followed by its epilogue as a kernel of its own. */
+  /** Adds a reduction, and its epilogue as a kernel of its own. */
   private separateEpilogue(kernel: LoopKernel, step: Applied): void {
     const { axes, outputRank, expressions, body, epilogue } = kernel;
     const { dtype } = expressions[body]!;
     const outer = axes.slice(0, outputRank);
-    const reduced = this.temporary(dtype, product(outer));
+    const reduced = this.temporary(dtype, sizeOf(outer));
     const plain = { ...kernel, dtype, epilogue: null };
     this.add(plain, { ...step, buffers: [reduced, ...step.buffers.slice(1)] });
     const after = overAxes(kernel, [...outer.keys()]);
@@ -200,8 +208,8 @@ class Rewriter implements GpuPlan {
   }
 
   /**
-   * A long reduction as one of pieces, then one over the pieces. Neighbouring threads read
-   * neighbouring elements: the pieces interleave.
+   * Adds a long reduction as two: each thread reduces a piece, then the pieces are reduced. The pieces
+   * interleave, so that neighbouring threads read neighbouring elements.
    */
   private inPieces(kernel: LoopKernel, step: Applied, wanted: number): void {
     const { axes, outputRank, expressions, body } = kernel;
@@ -211,7 +219,7 @@ class Rewriter implements GpuPlan {
     const split = splitAxis(kernel, axis, wanted);
     const from = split.axes.length - 1;
     const pieces = split.axes[from]!;
-    const partial = this.temporary(dtype, product(outer) * pieces);
+    const partial = this.temporary(dtype, sizeOf(outer) * pieces);
     const isFastest = stepsFaster(kernel, axis);
     const first = { ...split, dtype, outputRank: outputRank + 1, epilogue: null };
     this.push(
@@ -224,7 +232,7 @@ class Rewriter implements GpuPlan {
     );
     const strides = isFastest
       ? stridesOf([...outer, pieces])
-      : [...stridesOf(outer), product(outer)];
+      : [...stridesOf(outer), sizeOf(outer)];
     const load: Expression = {
       kind: "load",
       dtype,
@@ -242,16 +250,16 @@ class Rewriter implements GpuPlan {
   private scatter(kernel: ScatterKernel, step: Applied): void {
     const { size, axes } = kernel;
     const keys = keysOf(kernel);
-    const points = product((keys?.axes ?? []).map((axis) => axes[axis]!));
-    if (keys !== null && isWorthSorting(size, points))
+    const points = sizeOf((keys?.axes ?? []).map((axis) => axes[axis]!));
+    if (keys !== null && isWorthSorting(size, points, this.limits.longSearch))
       this.sortedScatter(kernel, step, keys, points);
     else this.searchingScatter(...this.fit(kernel, step));
   }
 
   /**
-   * A scatter that sorts its points by what the target looks up. Then those that hit an element are
-   * a run: log² points comparisons per point, and each point is read by whom it concerns, instead of
-   * outputs · points comparisons. The sort is stable, so points are added in order.
+   * Adds a scatter that sorts its points by the position they go to. All points of one position are then a
+   * run, and each element reads its own run only. That takes log²(points) comparisons per point in place of
+   * one per output. The sort is stable, so points are added in their order.
    */
   private sortedScatter(kernel: ScatterKernel, step: Applied, keys: Keys, length: number): void {
     const { size, lookups } = kernel;
@@ -274,10 +282,38 @@ class Rewriter implements GpuPlan {
     this.inPartials({ ...fitted, sorted }, all, pieces);
   }
 
+  /** Copies the elements that are replaced, unless they are in the output, and adds a kernel that replaces them. */
+  private write(kernel: ScatterKernel, step: Applied): void {
+    const { dtype, size, axes, lookups, expressions, target, required, body } = kernel;
+    const [output, base] = step.buffers as [number, number];
+    if (output !== base) {
+      const copy = withLoadedAccumulator(identity(dtype, [size]), 1, dtype);
+      this.push(copy, { ...step, buffers: [output, base], constants: [] });
+    }
+    if (axes.includes(0)) return;
+    const lookup = required[0]!;
+    const { index, size: count } = lookups[lookup]!;
+    const load = loadIn(expressions[index]!);
+    const isPlain = load?.index.strides.every((stride) => stride === 0);
+    const start = isPlain
+      ? step.buffers[load!.buffer]!
+      : this.store(kernel, step, index, [])[1].buffers.at(-1)!;
+    const at = isPlain ? load!.index.offset : 0;
+    const whole = { outputRank: axes.length, reduce: null, epilogue: null };
+    const loop: LoopKernel = { kind: "loop", dtype, axes, lookups, expressions, body, ...whole };
+    const [run, applied] = this.fit(...trim(loop, step), this.limits.inputs - 1);
+    const { buffers } = applied;
+    const stride = target.strides[axes.length + lookup]!;
+    this.push(
+      { ...run, kind: "write", start: buffers.length, at, stride, count },
+      { ...applied, buffers: [...buffers, start] },
+    );
+  }
+
   private searchingScatter(kernel: ScatterKernel, step: Applied): void {
     const { axes, size, target } = kernel;
     const searched = axes.map((extent, axis) => (target.strides[axis] ? 1 : extent));
-    const pieces = piecesOf(size, product(searched));
+    const pieces = piecesOf(size, sizeOf(searched));
     if (pieces === 1) {
       this.push(kernel, step);
       return;
@@ -290,7 +326,7 @@ class Rewriter implements GpuPlan {
     this.inPartials(apart, step, count);
   }
 
-  /** A scatter that computes so many partial sums of each element, and their sum. */
+  /** Adds a scatter that computes `count` partial sums of each element, and the sum of these. */
   private inPartials(kernel: GpuScatter, step: Applied, count: number): void {
     if (count === 1) {
       this.push(kernel, step);
@@ -305,7 +341,7 @@ class Rewriter implements GpuPlan {
     this.add(sum, { ...step, buffers: [output, partial], constants: [] });
   }
 
-  /** An expression stored by a kernel of its own, over some of the axes, and loaded where it was. */
+  /** Stores an expression by a kernel of its own, over the `kept` axes. The given kernel loads it instead. */
   private store<K extends PointKernel>(
     kernel: K,
     step: Applied,
@@ -315,7 +351,7 @@ class Rewriter implements GpuPlan {
     const { axes, lookups, expressions } = kernel;
     const { dtype } = expressions[number]!;
     const sizes = kept.map((axis) => axes[axis]!);
-    const temporary = this.temporary(dtype, product(sizes));
+    const temporary = this.temporary(dtype, sizeOf(sizes));
     const part: LoopKernel = {
       kind: "loop",
       dtype,
@@ -345,8 +381,8 @@ class Rewriter implements GpuPlan {
   }
 
   /**
-   * The kernel with at most as many buffers as may be bound: expressions that read more are
-   * preceded by kernels that store a part of them.
+   * The kernel with at most `inputs` buffers to read. Where an expression reads more, kernels before it
+   * store parts of it.
    */
   private fit<K extends PointKernel>(
     kernel: K,
@@ -355,7 +391,7 @@ class Rewriter implements GpuPlan {
   ): [K, Applied] {
     if (step.buffers.length - 1 <= inputs) return [kernel, step];
     let [fitted, applied]: [K, Applied] = [kernel, step];
-    /** Buffers behind each expression. */
+    /** The buffers that each expression reads, its operands' included. */
     const read: ReadonlySet<number>[] = [];
     const readBy = (numbers: readonly number[]): Set<number> =>
       new Set(numbers.flatMap((number) => [...read[number]!]));
@@ -365,8 +401,9 @@ class Rewriter implements GpuPlan {
       read[number] = new Set([applied.buffers.length - 1]);
     };
     for (const [number, e] of kernel.expressions.entries()) {
-      const operands = operandsOf(e, kernel);
-      const own = e.kind === "load" ? [e.buffer] : [];
+      const operands = dependenciesOf(e, kernel);
+      const load = loadIn(e);
+      const own = load ? [load.buffer] : [];
       while (readBy(operands).size + own.length > inputs) storeLargest(operands);
       read[number] = new Set([...own, ...readBy(operands)]);
     }
@@ -376,7 +413,7 @@ class Rewriter implements GpuPlan {
   }
 }
 
-/** The axes a stored expression needs: a loop kernel's output axes do where nothing reduced matters. */
+/** The axes over which an expression is stored: the output's, and the reduced ones if it depends on them. */
 function axesOf(kernel: PointKernel, number: number): readonly number[] {
   const axes = [...kernel.axes.keys()];
   if (kernel.kind === "scatter") return axes;
@@ -385,20 +422,20 @@ function axesOf(kernel: PointKernel, number: number): readonly number[] {
 }
 
 /**
- * Whether sorting the points of a scatter takes less work than comparing each with each output: a
- * sort makes log points passes, of as many comparisons per point.
+ * Whether sorting the points of a scatter takes less work than comparing each point with each output. The
+ * sort makes log(points) passes, with log(points) comparisons of each point.
  */
-function isWorthSorting(outputs: number, points: number): boolean {
+function isWorthSorting(outputs: number, points: number, longSearch = LONG_SEARCH): boolean {
   if (points < LEAST_SORTED || points > MOST_SORTED) return false;
-  return outputs >= Math.max(LONG_SEARCH / points, SORT_COST * Math.log2(points) ** 2);
+  return outputs >= Math.max(longSearch / points, SORT_COST * Math.log2(points) ** 2);
 }
 
 /**
- * How to split the sum of a product with too few tiles to keep a GPU busy; null: not at all.
- * The pieces are one axis of the sum cut evenly, so that each is a product like any other.
+ * How to split the sum of a product that has too few tiles to keep a GPU busy; null if it is not split.
+ * One axis of the sum is cut evenly, so that each piece is a product, too.
  */
 function splitOf({ batch, m, n, k }: MatmulKernel): { axis: number; pieces: number } | null {
-  const [batches, rows, columns, terms] = [batch, m, n, k].map(product) as [
+  const [batches, rows, columns, terms] = [batch, m, n, k].map(sizeOf) as [
     number,
     number,
     number,
@@ -417,7 +454,7 @@ function splitOf({ batch, m, n, k }: MatmulKernel): { axis: number; pieces: numb
   return best.pieces > 1 ? best : null;
 }
 
-/** Pieces to cut a sum of `terms` into so that enough threads have something to do. */
+/** Number of pieces to cut a sum of `terms` into, so that enough threads have work. */
 function piecesOf(outputs: number, terms: number): number {
   if (terms <= LONG || outputs >= BUSY) return 1;
   const wanted = Math.min(Math.sqrt(terms), (4 * BUSY) / Math.max(1, outputs));
@@ -430,12 +467,12 @@ function longest(sizes: readonly number[], from: number): number {
   return best;
 }
 
-/** Whether loads step through memory faster along a reduced axis than along the last output axis. */
+/** Whether a load's addresses are closer along a reduced axis than along the last output axis. */
 function stepsFaster({ expressions, outputRank }: LoopKernel, axis: number): boolean {
-  for (const e of expressions) {
-    if (e.kind !== "load" || !e.index.strides[axis]) continue;
-    const outer = e.index.strides[outputRank - 1] ?? 0;
-    if (outer === 0 || Math.abs(e.index.strides[axis]!) < Math.abs(outer)) return true;
-  }
-  return false;
+  return expressions.some((e) => {
+    const strides = loadIn(e)?.index.strides;
+    if (!strides?.[axis]) return false;
+    const outer = strides[outputRank - 1] ?? 0;
+    return outer === 0 || Math.abs(strides[axis]) < Math.abs(outer);
+  });
 }

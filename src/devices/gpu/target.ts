@@ -1,12 +1,12 @@
 /**
- * Where the points of a scatter go: which axes and lookups follow from an element's position.
+ * Where the points of a scatter go, read backwards: which axes and lookups an element's position determines.
  * @module
  */
 
 import type { Affine, Lookup, ScatterKernel } from "../../kernels/kernel.js";
 import { dependsOnAxes } from "./transform.js";
 
-/** A term of a target and the local that holds its digit. Terms number axes, then lookups. */
+/** A term of a target, and the local variable that holds its index. Axes are numbered first, then lookups. */
 export interface Digit {
   readonly term: number;
   readonly name: string;
@@ -14,7 +14,7 @@ export interface Digit {
   readonly size: number;
 }
 
-/** The terms of a target, largest stride first, where a position determines them; else null. */
+/** The terms of a target, largest stride first; null if a position does not determine their indices. */
 export function nestedDigits(
   { strides }: Affine,
   axes: readonly number[],
@@ -33,15 +33,15 @@ export function nestedDigits(
   return digits;
 }
 
-/** Points in the order of what a lookup finds at them. */
+/** What the points of a scatter can be sorted by. */
 export interface Keys {
-  /** The lookup, the only one of the target. */
+  /** The only lookup of the target. Points are sorted by what it finds. */
   readonly lookup: number;
-  /** The axes it depends on, which are those that a position does not determine. */
+  /** The axes that a position does not determine. The lookup depends on no others. */
   readonly axes: readonly number[];
 }
 
-/** What to sort the points of a scatter by; null where that does not lead from positions to points. */
+/** The keys of a scatter. null if a position and its run of keys do not determine which points go there. */
 export function keysOf(kernel: ScatterKernel): Keys | null {
   const { axes, target, lookups } = kernel;
   const digits = nestedDigits(target, axes, lookups);

@@ -1,34 +1,35 @@
 /**
- * Kernels changed without changing what they compute.
+ * Kernels in another form that compute the same.
  * @module
  */
 
 import type { DType } from "../../kernels/dtype.js";
-import { stridesOf } from "../../kernels/indexing.js";
+import {
+  dependenciesOf,
+  indicesOf,
+  lookupsIn,
+  mapIndices,
+  reachable,
+  renumber,
+} from "../../kernels/expressions.js";
 import type {
   Affine,
   Condition,
   Expression,
+  Kernel,
   Lookup,
   LoopKernel,
   MatmulKernel,
   MatmulOperand,
+  SortKernel,
 } from "../../kernels/kernel.js";
+import { sizeOf, stridesOf } from "../../kernels/layout.js";
 import type { Applied, PointKernel } from "./plan.js";
-
-export function product(sizes: readonly number[]): number {
-  return sizes.reduce((a, b) => a * b, 1);
-}
 
 /** Every affine index of a kernel, replaced. */
 function mapAffines<K extends PointKernel>(kernel: K, f: (affine: Affine) => Affine): K {
   const condition = ({ index, size }: Condition): Condition => ({ index: f(index), size });
-  const expressions = kernel.expressions.map((e): Expression => {
-    if (e.kind === "index") return { ...e, index: f(e.index) };
-    if (e.kind === "load")
-      return { ...e, index: f(e.index), conditions: e.conditions.map(condition) };
-    return e.kind === "guard" ? { ...e, conditions: e.conditions.map(condition) } : e;
-  });
+  const expressions = kernel.expressions.map((e) => mapIndices(e, f));
   const counted = kernel.counted ? { counted: kernel.counted.map(condition) } : {};
   const target = kernel.kind === "scatter" ? { target: f(kernel.target) } : {};
   return { ...kernel, expressions, ...counted, ...target };
@@ -61,7 +62,8 @@ export function splitAxis<K extends PointKernel>(kernel: K, axis: number, wanted
 export function moveAxis<K extends PointKernel>(kernel: K, from: number, to: number): K {
   const move = <T>(list: readonly T[]): T[] => {
     const moved = [...list];
-    moved.splice(to, 0, ...moved.splice(from, 1));
+    const [item] = moved.splice(from, 1);
+    moved.splice(to, 0, item!);
     return moved;
   };
   const rank = kernel.axes.length;
@@ -74,7 +76,7 @@ export function moveAxis<K extends PointKernel>(kernel: K, from: number, to: num
   };
 }
 
-/** The kernel over some of its axes; what depends on the others loses its meaning. */
+/** The kernel over the `kept` axes. Expressions that depend on another axis have no meaning any more. */
 export function overAxes<K extends PointKernel>(kernel: K, kept: readonly number[]): K {
   const rank = kernel.axes.length;
   if (kept.length === rank) return kernel;
@@ -85,7 +87,7 @@ export function overAxes<K extends PointKernel>(kernel: K, kept: readonly number
   return { ...plain, axes: kept.map((axis) => kernel.axes[axis]!) };
 }
 
-/** The reduction over a single axis; only its epilogue's expressions keep a meaning. */
+/** The reduction over one axis of `size`. Only the expressions of its epilogue keep their meaning. */
 export function overOneAxis(kernel: LoopKernel, size: number): LoopKernel {
   const { axes, outputRank } = kernel;
   const plain = mapAffines(kernel, ({ offset, strides }) => ({
@@ -132,7 +134,7 @@ export function productAsLoop(kernel: MatmulKernel): LoopKernel {
   };
 }
 
-/** A product whose sum is split: as many products of shorter sums as there are pieces of axis `axis`. */
+/** A product whose sum is split along an axis: a batch of `pieces` products with shorter sums. */
 export function inBatches(kernel: MatmulKernel, axis: number, pieces: number): MatmulKernel {
   const rest = kernel.k[axis]! / pieces;
   const operand = (one: MatmulOperand): MatmulOperand => ({
@@ -148,9 +150,30 @@ export function inBatches(kernel: MatmulKernel, axis: number, pieces: number): M
   };
 }
 
-/** What makes a product's elements from its sums. */
+/** The kernel that makes a product's elements of its sums. */
 export function epilogueOf({ epilogue, dtype, batch, m, n }: MatmulKernel): LoopKernel {
   return epilogue ?? identity(dtype, [...batch, ...m, ...n]);
+}
+
+/** Whether every element of a kernel's output is a sum over no points. */
+export function sumsNothing(kernel: Exclude<Kernel, SortKernel>): boolean {
+  if (kernel.kind === "matmul") return kernel.k.includes(0);
+  if (kernel.kind === "scatter") return kernel.axes.includes(0);
+  return kernel.reduce === "sum" && kernel.axes.slice(kernel.outputRank).includes(0);
+}
+
+/**
+ * What a kernel that sums nothing becomes: its epilogue, with an accumulator of 0. The 0 is an argument:
+ * from a literal, compilers would make 0·x = 0 even where x is NaN or ∞.
+ */
+export function epilogueOfNothing(kernel: Exclude<Kernel, SortKernel>): LoopKernel {
+  if (kernel.kind === "matmul") return epilogueOf(kernel);
+  const { kind, dtype, axes } = kernel;
+  if (kind === "scatter") return identity(dtype, [kernel.size]);
+  const { outputRank, epilogue } = kernel;
+  if (epilogue === null) return identity(dtype, axes.slice(0, outputRank));
+  const outer = overAxes(kernel, [...axes.keys()].slice(0, outputRank));
+  return { ...outer, reduce: null, body: epilogue, epilogue: null };
 }
 
 /** The epilogue that changes nothing. */
@@ -168,7 +191,7 @@ export function identity(dtype: DType, axes: readonly number[]): LoopKernel {
   };
 }
 
-/** An epilogue with the sum it follows, of the last axis of a buffer laid out as [size, …axes]. */
+/** The epilogue after a sum over the first axis of a buffer of shape [size, …axes]. */
 export function summing(
   kernel: LoopKernel,
   buffer: number,
@@ -177,7 +200,7 @@ export function summing(
 ): LoopKernel {
   const { axes, expressions, body } = overOneAxis(kernel, size);
   const outer = axes.slice(0, -1);
-  const strides = [...stridesOf(outer), product(outer)];
+  const strides = [...stridesOf(outer), sizeOf(outer)];
   const load: Expression = {
     kind: "load",
     dtype,
@@ -195,7 +218,7 @@ export function summing(
   };
 }
 
-/** An epilogue that finds the accumulator in a buffer. */
+/** The epilogue with its accumulator read from a buffer. */
 export function withLoadedAccumulator(
   kernel: LoopKernel,
   buffer: number,
@@ -209,28 +232,6 @@ export function withLoadedAccumulator(
   return { ...kernel, expressions };
 }
 
-function lookupsIn(affine: Affine, rank: number): number[] {
-  return affine.strides.flatMap((stride, i) => (stride !== 0 && i >= rank ? [i - rank] : []));
-}
-
-/** The expressions an expression is computed from. */
-export function operandsOf(e: Expression, { axes, lookups }: PointKernel): number[] {
-  const affines: Affine[] = [];
-  const numbers: number[] = [];
-  if (e.kind === "index" || e.kind === "load") affines.push(e.index);
-  if (e.kind === "load" || e.kind === "guard") {
-    affines.push(...e.conditions.map(({ index }) => index));
-  }
-  if (e.kind === "guard") {
-    numbers.push(e.inside, ...e.lookups.map((lookup) => lookups[lookup]!.index));
-  }
-  if (e.kind === "map") numbers.push(...e.inputs);
-  for (const affine of affines) {
-    for (const lookup of lookupsIn(affine, axes.length)) numbers.push(lookups[lookup]!.index);
-  }
-  return numbers;
-}
-
 /** Whether an expression depends on any of these axes. */
 export function dependsOnAxes(
   kernel: PointKernel,
@@ -239,13 +240,11 @@ export function dependsOnAxes(
 ): boolean {
   const e = kernel.expressions[number]!;
   const steps = ({ strides }: Affine): boolean => axes.some((axis) => strides[axis]);
-  if ((e.kind === "index" || e.kind === "load") && steps(e.index)) return true;
-  if ((e.kind === "load" || e.kind === "guard") && e.conditions.some(({ index }) => steps(index)))
-    return true;
-  return operandsOf(e, kernel).some((operand) => dependsOnAxes(kernel, operand, axes));
+  if (indicesOf(e).some(steps)) return true;
+  return dependenciesOf(e, kernel).some((needed) => dependsOnAxes(kernel, needed, axes));
 }
 
-/** What a kernel asks for: its body, epilogue, and the lookups of its target. */
+/** The expressions a kernel must compute: its body, its epilogue, and the lookups of its target. */
 export function rootsOf(kernel: PointKernel): number[] {
   if (kernel.kind === "loop") {
     const { reduce, body, epilogue } = kernel;
@@ -257,16 +256,12 @@ export function rootsOf(kernel: PointKernel): number[] {
   return [body, ...[...used].map((lookup) => lookups[lookup]!.index)];
 }
 
-/** The kernel without what it does not need, its buffers and constants numbered anew. */
+/** The kernel without unused expressions, buffers and constants. The others are numbered anew. */
 export function trim<K extends PointKernel>(kernel: K, step: Applied): [K, Applied] {
-  const needed = new Set<number>();
-  const visit = (number: number): void => {
-    if (needed.has(number)) return;
-    needed.add(number);
-    operandsOf(kernel.expressions[number]!, kernel).forEach(visit);
-  };
-  rootsOf(kernel).forEach(visit);
-  const numbers = new Map([...needed].sort((a, b) => a - b).map((number, i) => [number, i]));
+  const needed = reachable(rootsOf(kernel), (number) =>
+    dependenciesOf(kernel.expressions[number]!, kernel),
+  );
+  const numbers = new Map(needed.map((number, i) => [number, i]));
   const buffers = [step.buffers[0]!];
   const bufferNumbers = new Map<number, number>();
   const constants: number[] = [];
@@ -279,19 +274,14 @@ export function trim<K extends PointKernel>(kernel: K, step: Applied): [K, Appli
     }
     return found;
   };
-  const expressions = [...numbers.keys()].map((number): Expression => {
-    const e = kernel.expressions[number]!;
-    if (e.kind === "load") {
-      return { ...e, buffer: place(bufferNumbers, e.buffer, buffers, step.buffers[e.buffer]!) };
-    }
-    if (e.kind === "constant") {
-      return { ...e, slot: place(slots, e.slot, constants, step.constants[e.slot]!) };
-    }
-    if (e.kind === "map") return { ...e, inputs: e.inputs.map((input) => numbers.get(input)!) };
-    if (e.kind === "guard") return { ...e, inside: numbers.get(e.inside)! };
-    return e;
-  });
-  // Lookups keep their numbers, which strides refer to; those nobody needs look up nothing.
+  const expressions = needed.map((number) =>
+    renumber(kernel.expressions[number]!, {
+      expression: (of) => numbers.get(of)!,
+      buffer: (of) => place(bufferNumbers, of, buffers, step.buffers[of]!),
+      slot: (of) => place(slots, of, constants, step.constants[of]!),
+    }),
+  );
+  // Lookups keep their numbers, because strides refer to these. An unused lookup has no expression: −1.
   const lookups = kernel.lookups.map(({ index, size }) => ({
     index: numbers.get(index) ?? -1,
     size,

@@ -1,59 +1,58 @@
 /**
- * The interpreter: runs kernels one element at a time in float64 and rounds when it stores. Slow and
- * obvious: what it computes is what the other devices are held to.
+ * The interpreter: runs kernels one element at a time in float64 and rounds each float32 value, sums when
+ * they are complete. Slow and obvious: what it computes is what the other devices are held to.
  * @module
  */
 
-import { allocate, bytesPerElement, type DType, type TypedArray } from "../../kernels/dtype.js";
+import { allocate, type DType, type TypedArray } from "../../kernels/dtype.js";
 import type { Plan, Step } from "../../kernels/kernel.js";
+import { ResidentBuffer, type ResidentHome } from "../buffer.js";
 import type { Device, DeviceBuffer, DeviceMemory, Executable } from "../device.js";
 import { runKernel } from "./kernels.js";
 
-/** A buffer is a typed array. */
-class InterpreterBuffer implements DeviceBuffer {
-  values: TypedArray | null;
+/** A buffer holds a typed array. */
+type InterpreterBuffer = ResidentBuffer<TypedArray>;
 
-  constructor(
-    readonly dtype: DType,
-    readonly size: number,
-    readonly home: InterpreterDevice,
-    values: TypedArray,
-  ) {
-    this.values = values;
-    const bytes = size * bytesPerElement(dtype);
-    home.account(bytes, 1);
-    home.registry.register(this, bytes, this);
-  }
-
-  dispose(): void {
-    if (!this.values) return;
-    this.values = null;
-    this.home.registry.unregister(this);
-    this.home.account(-this.size * bytesPerElement(this.dtype), -1);
-  }
-}
-
-class InterpreterDevice implements Device {
+class InterpreterDevice implements Device, ResidentHome<TypedArray> {
   readonly name = "interpreter";
   readonly backend = "interpreter";
-  readonly cheap = 24;
+  readonly recomputeLimit = 24;
+  readonly canOverwrite = true;
   private bytes = 0;
   private buffers = 0;
-  readonly registry = new FinalizationRegistry<number>((bytes) => this.account(-bytes, -1));
+  private readonly gone = new FinalizationRegistry<number>((bytes) => this.account(-bytes, -1));
 
-  account(bytes: number, buffers: number): void {
+  private account(bytes: number, buffers: number): void {
     this.bytes += bytes;
     this.buffers += buffers;
   }
 
-  upload(values: TypedArray, dtype: DType): DeviceBuffer {
-    const own = allocate(dtype, values.length);
-    own.set(values);
-    return new InterpreterBuffer(dtype, values.length, this, own);
+  private bufferOf(values: TypedArray, dtype: DType): DeviceBuffer {
+    const buffer = new ResidentBuffer(dtype, values.length, this, values);
+    this.account(values.byteLength, 1);
+    this.gone.register(buffer, values.byteLength, buffer);
+    return buffer;
+  }
+
+  release(buffer: InterpreterBuffer, values: TypedArray): void {
+    this.gone.unregister(buffer);
+    this.account(-values.byteLength, -1);
+  }
+
+  create(dtype: DType, size: number): DeviceBuffer {
+    return this.bufferOf(allocate(dtype, size), dtype);
+  }
+
+  write(buffer: DeviceBuffer, from: number, values: TypedArray): void {
+    (buffer as InterpreterBuffer).held.set(values, from);
   }
 
   async download(buffer: DeviceBuffer): Promise<TypedArray> {
-    return valuesOf(buffer).slice();
+    return (buffer as InterpreterBuffer).held.slice();
+  }
+
+  peek(buffer: DeviceBuffer): TypedArray {
+    return (buffer as InterpreterBuffer).held;
   }
 
   memory(): DeviceMemory {
@@ -73,12 +72,14 @@ class InterpreterDevice implements Device {
       role === "input" ? null : allocate(dtype, size),
     );
     plan.inputs.forEach((buffer, i) => {
-      arrays[buffer] = valuesOf(inputs[i]!);
+      arrays[buffer] = (inputs[i] as InterpreterBuffer).held;
     });
     for (const step of plan.steps) runStep(step, arrays, constants);
     return plan.outputs.map((buffer) => {
-      const { dtype, size } = plan.buffers[buffer]!;
-      return new InterpreterBuffer(dtype, size, this, arrays[buffer]!);
+      const { dtype, role } = plan.buffers[buffer]!;
+      return role === "input"
+        ? inputs[plan.inputs.indexOf(buffer)]!
+        : this.bufferOf(arrays[buffer]!, dtype);
     });
   }
 }
@@ -93,12 +94,6 @@ function runStep(
     step.buffers.map((buffer) => arrays[buffer]!),
     step.constants.map((constant) => constants[constant]!),
   );
-}
-
-function valuesOf(buffer: DeviceBuffer): TypedArray {
-  const { values } = buffer as InterpreterBuffer;
-  if (!values) throw new Error("a tensor was used after dispose() gave its memory back");
-  return values;
 }
 
 /** Creates the interpreter. */

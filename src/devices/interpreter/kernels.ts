@@ -3,7 +3,7 @@
  * @module
  */
 
-import type { TypedArray } from "../../kernels/dtype.js";
+import { allocate, elementOf, type TypedArray } from "../../kernels/dtype.js";
 import type {
   Affine,
   Condition,
@@ -66,6 +66,9 @@ function program(
   constants: readonly number[],
 ): Program {
   const { expressions, lookups, axes } = kernel;
+  const functions = expressions.map((e) =>
+    e.kind === "map" ? scalarFunction(e.operation, e.dtype) : null,
+  );
   let index: readonly number[] = [];
   let accumulator = 0;
   // Values at this point, so that a shared expression is computed once.
@@ -89,10 +92,10 @@ function program(
       const found = at(condition.index);
       return found >= 0 && found < condition.size;
     });
-  const compute = (e: Expression): number => {
+  const compute = (e: Expression, number: number): number => {
     switch (e.kind) {
       case "constant":
-        return constants[e.slot]!;
+        return elementOf(e.dtype, constants[e.slot]!);
       case "index":
         return at(e.index);
       case "load":
@@ -103,11 +106,11 @@ function program(
         if (holds(e.conditions) && e.lookups.every(inRange)) return value(e.inside);
         return e.otherwise === "nan" ? Number.NaN : 0;
       case "map":
-        return scalarFunction(e.operation, e.dtype)(e.inputs.map(value));
+        return functions[number]!(e.inputs.map(value));
     }
   };
   const value = (number: number): number => {
-    known[number] ??= compute(expressions[number]!);
+    known[number] ??= compute(expressions[number]!, number);
     return known[number]!;
   };
   const moveTo = (point: readonly number[], reduced = 0): void => {
@@ -122,13 +125,13 @@ function runLoop(
   kernel: LoopKernel,
   buffers: readonly TypedArray[],
   constants: readonly number[],
-  product: Float64Array | null = null,
+  product: TypedArray | null = null,
 ): void {
   const { axes, outputRank, reduce, body, epilogue } = kernel;
   const { moveTo, value } = program(kernel, buffers, constants);
   const output = buffers[0]!;
   const reduced = axes.slice(outputRank);
-  const isInteger = kernel.expressions[body]!.dtype === "int32";
+  const { dtype } = kernel.expressions[body]!;
   forEachIndex(axes.slice(0, outputRank), (outer, position) => {
     let result = product === null ? 0 : product[position]!;
     if (reduce !== null) {
@@ -136,9 +139,10 @@ function runLoop(
       forEachIndex(reduced, (inner) => {
         moveTo([...outer, ...inner]);
         const x = value(body);
-        if (reduce === "sum") result = isInteger ? (result + x) | 0 : result + x;
+        if (reduce === "sum") result = dtype === "int32" ? (result + x) | 0 : result + x;
         else result = reduce === "max" ? Math.max(result, x) : Math.min(result, x);
       });
+      result = elementOf(dtype, result);
     }
     moveTo(outer, result);
     output[position] = epilogue !== null ? value(epilogue) : reduce !== null ? result : value(body);
@@ -153,7 +157,7 @@ function runMatmul(
   const { batch, m, n, k, left, right } = kernel;
   const along = (strides: readonly number[], index: readonly number[]): number =>
     index.reduce((sum, i, d) => sum + i * strides[d]!, 0);
-  const output = kernel.epilogue ? new Float64Array(buffers[0]!.length) : buffers[0]!;
+  const output = kernel.epilogue ? allocate(kernel.dtype, buffers[0]!.length) : buffers[0]!;
   const [a, b] = [buffers[left.buffer]!, buffers[right.buffer]!];
   let position = 0;
   forEachIndex(batch, (at) => {
@@ -172,7 +176,7 @@ function runMatmul(
       });
     });
   });
-  if (kernel.epilogue) runLoop(kernel.epilogue, buffers, constants, output as Float64Array);
+  if (kernel.epilogue) runLoop(kernel.epilogue, buffers, constants, output);
 }
 
 function runScatter(
@@ -181,10 +185,14 @@ function runScatter(
   constants: readonly number[],
 ): void {
   const { moveTo, value, at, inRange } = program(kernel, buffers, constants);
-  const output = buffers[0]!.fill(0);
+  const [output, base] = buffers as [TypedArray, TypedArray];
+  if (!kernel.replaces) output.fill(0);
+  else if (output !== base) output.set(base);
   forEachIndex(kernel.axes, (index) => {
     moveTo(index);
-    if (kernel.required.every(inRange)) output[at(kernel.target)]! += value(kernel.body);
+    if (!kernel.required.every(inRange)) return;
+    const place = at(kernel.target);
+    output[place] = (kernel.replaces ? 0 : output[place]!) + value(kernel.body);
   });
 }
 

@@ -1,9 +1,9 @@
 /**
- * Scalar functions in float64.
+ * Scalar functions: computed in float64, and results rounded to their dtype.
  * @module
  */
 
-import type { DType } from "../../kernels/dtype.js";
+import { type DType, elementOf } from "../../kernels/dtype.js";
 import type { ScalarOperation } from "../../kernels/kernel.js";
 
 type Scalar = (inputs: readonly number[]) => number;
@@ -30,6 +30,12 @@ function erf(x: number): number {
   return Math.sign(x) * (1 - scale / 2 / (magnitude + fraction));
 }
 
+/** The nearest integer, the even one of two. `Math.round` takes the upper one of two. */
+function roundHalfEven(x: number): number {
+  const upper = Math.round(x);
+  return upper - x === 0.5 && upper % 2 !== 0 ? upper - 1 : upper;
+}
+
 const FUNCTIONS: Readonly<Record<Exclude<ScalarOperation, "cast">, Scalar>> = {
   neg: ([x]) => -x!,
   exp: ([x]) => Math.exp(x!),
@@ -41,7 +47,11 @@ const FUNCTIONS: Readonly<Record<Exclude<ScalarOperation, "cast">, Scalar>> = {
   erf: ([x]) => erf(x!),
   abs: ([x]) => Math.abs(x!),
   sign: ([x]) => Math.sign(x!),
+  sin: ([x]) => Math.sin(x!),
+  cos: ([x]) => Math.cos(x!),
   floor: ([x]) => Math.floor(x!),
+  ceil: ([x]) => Math.ceil(x!),
+  round: ([x]) => roundHalfEven(x!),
   not: ([x]) => Number(x === 0),
   add: ([x, y]) => x! + y!,
   sub: ([x, y]) => x! - y!,
@@ -71,11 +81,16 @@ const CASTS: Readonly<Record<DType, Scalar>> = {
   bool: ([x]) => Number(x !== 0),
 };
 
-/** The function that computes an operation. Integer results wrap to 32 bits. */
+/** A product of integers, which float64 need not hold. */
+const multiplyIntegers: Scalar = ([x, y]) => Math.imul(x!, y!);
+
+/**
+ * The function that computes an operation. Every value is rounded to its dtype, stored or not: one that two
+ * kernels compute is the same number in both.
+ */
 export function scalarFunction(operation: ScalarOperation, dtype: DType): Scalar {
   if (operation === "cast") return CASTS[dtype];
+  if (operation === "mul" && dtype === "int32") return multiplyIntegers;
   const f = FUNCTIONS[operation];
-  if (dtype !== "int32") return f;
-  if (operation === "mul") return ([x, y]) => Math.imul(x!, y!);
-  return (inputs) => f(inputs) | 0;
+  return (inputs) => elementOf(dtype, f(inputs));
 }

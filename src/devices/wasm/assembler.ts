@@ -33,7 +33,7 @@ function unsigned(value: number): number[] {
 }
 
 /** Signed LEB128 of a 32-bit integer. */
-export function signed(value: number): number[] {
+function signed(value: number): number[] {
   const bytes: number[] = [];
   let rest = value | 0;
   for (;;) {
@@ -311,7 +311,7 @@ export const control = {
   ],
 } as const;
 
-/** Joins pairs first: no chain of operations is long, and what computes the terms overlaps. */
+/** Joins pairs, then pairs of pairs. No chain of operations is long, so the processor overlaps the terms. */
 export function inPairs(terms: readonly Code[], join: (x: Code, y: Code) => Code): Code {
   const half = terms.length >> 1;
   if (half === 0) return terms[0]!;
@@ -328,17 +328,23 @@ export interface Local {
   tee(value: Code): Code;
 }
 
+/** A variable for each of a function's parameters. */
+type LocalsOf<Types extends readonly ValueType[]> = { readonly [I in keyof Types]: Local };
+
 /** Builds one function: declares its locals and holds its body. */
-export class FunctionBuilder {
-  readonly parameters: readonly Local[];
+export class FunctionBuilder<
+  const ParameterTypes extends readonly ValueType[] = readonly ValueType[],
+> {
+  readonly parameters: LocalsOf<ParameterTypes>;
   body: Code = [];
   private readonly types: ValueType[] = [];
 
   constructor(
-    readonly parameterTypes: readonly ValueType[],
+    readonly parameterTypes: ParameterTypes,
     readonly results: readonly ValueType[] = [],
   ) {
-    this.parameters = parameterTypes.map((type, index) => makeLocal(type, index));
+    const locals: readonly Local[] = parameterTypes.map((type, index) => makeLocal(type, index));
+    this.parameters = locals as LocalsOf<ParameterTypes>;
   }
 
   /** Declares a local variable, initially zero. */
@@ -378,7 +384,7 @@ function sized(content: readonly number[]): number[] {
 }
 
 function vector(items: readonly (readonly number[])[]): number[] {
-  return unsigned(items.length).concat(...items);
+  return unsigned(items.length).concat(items.flat());
 }
 
 function section(id: number, content: readonly number[]): number[] {

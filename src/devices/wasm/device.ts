@@ -5,68 +5,30 @@
  */
 
 import { bytesPerElement, type DType, type TypedArray, viewAs } from "../../kernels/dtype.js";
-import type { MatmulKernel, Plan, PlanBuffer, Step } from "../../kernels/kernel.js";
+import type { Plan, PlanBuffer, Step } from "../../kernels/kernel.js";
 import { argsortRows } from "../argsort.js";
-import type { Device, DeviceBuffer, DeviceMemory, DeviceOptions, Executable } from "../device.js";
-import { assemble, type FunctionBuilder } from "./assembler.js";
-import { Heap, MAXIMUM_PAGES } from "./heap.js";
-import { buildLoop } from "./loops/generator.js";
-import { buildMatmul } from "./matmul/product.js";
-import { divide, type FunctionKernel, type Work } from "./program.js";
-import { availableThreads, type KernelFunction, type KernelModule, ThreadPool } from "./threads.js";
+import type { ResidentHome } from "../buffer.js";
+import {
+  type Device,
+  type DeviceBuffer,
+  type DeviceLimits,
+  type DeviceMemory,
+  type DeviceOptions,
+  type Executable,
+  InterruptedError,
+  overwrittenBy,
+} from "../device.js";
+import { PlanArguments } from "./arguments.js";
+import { Heap } from "./heap.js";
+import { type CompiledKernel, Kernels } from "./kernels.js";
+import { type Block, BufferMemory, KeptBlock, type WasmBuffer } from "./memory.js";
+import { Messages } from "./messages.js";
+import { availableThreads, ThreadPool } from "./threads.js";
 
-/** Compiled kernels kept; plans hold on to those they use. */
-const KERNELS_KEPT = 4096;
-
-/** Weight of a call ({@link Work.weight}) from which it is shared, and of a plan from which workers are woken. */
+/** Weight of a call ({@link Work.weight}) from which threads share it. */
 const SHARED_CALL = 16384;
+/** Weight of a plan's shared calls from which workers are woken for them. */
 const SHARED_PLAN = 65536;
-
-/** A kernel's function, its number by which the workers know it, and how threads divide it. */
-interface CompiledKernel {
-  readonly run: KernelFunction;
-  readonly number: number;
-  readonly module: OwnModule;
-  readonly work: Work;
-}
-
-/** A module and the workers that were told of it. */
-interface OwnModule extends KernelModule {
-  toldTo: ThreadPool | null;
-}
-
-/** A block of the heap. */
-class WasmBuffer implements DeviceBuffer {
-  private disposed = false;
-
-  constructor(
-    readonly dtype: DType,
-    readonly size: number,
-    readonly home: WasmDevice,
-    private readonly place: number,
-  ) {}
-
-  get address(): number {
-    if (this.disposed) throw new Error("a tensor was used after dispose() gave its memory back");
-    return this.place;
-  }
-
-  get bytes(): number {
-    return this.size * bytesPerElement(this.dtype);
-  }
-
-  dispose(): void {
-    if (this.disposed) return;
-    this.disposed = true;
-    this.home.releaseBuffer(this, this.place);
-  }
-}
-
-/** What the registry needs to free the block of a collected buffer. */
-interface Remains {
-  readonly address: number;
-  readonly bytes: number;
-}
 
 /** Creates the WebAssembly device. */
 export function createWasmDevice(): Device {
@@ -77,37 +39,27 @@ export function createWasmDevice(): Device {
 }
 
 /** @internal */
-export class WasmDevice implements Device {
+export class WasmDevice implements Device, ResidentHome<Block> {
   readonly name = "wasm";
   readonly backend = "wasm";
-  readonly cheap = 24;
+  readonly recomputeLimit = 24;
+  readonly canOverwrite = true;
   readonly spareBytes = 192e6;
-  private readonly heap = new Heap(typeof SharedArrayBuffer !== "undefined");
-  private readonly kernels = new Map<string, CompiledKernel>();
-  private kernelCount = 0;
-  private threads = 1;
-  private pool: ThreadPool | null = null;
-  /** What the workers are told next: modules to load and kernels to forget. */
-  private readonly unknown = new Set<OwnModule>();
-  private forgotten: number[] = [];
-  private news: Remains | null = null;
   /** For tests: every call that can be divided is, and workers take part in each. */
   sharesAll = false;
-  private readonly buffersGone = new FinalizationRegistry<Remains>((remains) => {
-    this.forget(remains);
+  private readonly heap = new Heap(typeof SharedArrayBuffer !== "undefined");
+  private readonly buffers = new BufferMemory(this.heap, this);
+  private readonly scratch = new KeptBlock(this.heap);
+  private readonly workspace = new KeptBlock(this.heap);
+  private readonly messages = new Messages(this.heap);
+  private readonly kernels = new Kernels(this.heap, (first, count) => {
+    if (this.pool) this.messages.forget(first, count);
   });
-  private readonly blocksGone = new FinalizationRegistry<Remains>(({ address, bytes }) => {
+  private readonly plansGone = new FinalizationRegistry<Block>(({ address, bytes }) => {
     this.heap.release(address, bytes);
   });
-  private readonly modulesGone = new FinalizationRegistry<{ first: number; count: number }>(
-    ({ first, count }) => {
-      if (this.pool) this.forgotten.push(first, count);
-    },
-  );
-  private bytes = 0;
-  private buffers = 0;
-  private scratch = { address: 0, bytes: 0 };
-  private workspace = { address: 0, bytes: 0 };
+  private threads = 1;
+  private pool: ThreadPool | null = null;
 
   configure({ threads = availableThreads() }: DeviceOptions): void {
     if (!Number.isInteger(threads) || threads < 1) {
@@ -124,18 +76,32 @@ export class WasmDevice implements Device {
     } else {
       this.pool?.stop();
       this.pool = null;
-      this.forgotten = [];
+      this.messages.forgetNothing();
     }
   }
 
-  upload(values: TypedArray, dtype: DType, what: string): DeviceBuffer {
-    const buffer = this.createBuffer(dtype, values.length, what);
-    this.view(buffer).set(values);
-    return buffer;
+  create(dtype: DType, size: number, what: string): DeviceBuffer {
+    return this.buffers.create(dtype, size, what);
+  }
+
+  write(buffer: DeviceBuffer, from: number, values: TypedArray): void {
+    this.buffers.view(buffer as WasmBuffer).set(values, from);
+  }
+
+  get limits(): DeviceLimits {
+    return { tensor: this.heap.most, total: this.heap.most };
   }
 
   async download(buffer: DeviceBuffer): Promise<TypedArray> {
-    return this.view(buffer as WasmBuffer).slice();
+    return this.buffers.view(buffer as WasmBuffer).slice();
+  }
+
+  peek(buffer: DeviceBuffer): TypedArray {
+    return this.buffers.view(buffer as WasmBuffer);
+  }
+
+  release(buffer: WasmBuffer, block: Block): void {
+    this.buffers.release(buffer, block);
   }
 
   /** Shares of calls that workers took; for tests. */
@@ -144,77 +110,21 @@ export class WasmDevice implements Device {
   }
 
   memory(): DeviceMemory {
-    const scratchBytes = this.scratch.bytes + this.workspace.bytes;
-    return { bytes: this.bytes, buffers: this.buffers, scratchBytes };
+    const { bytes, buffers } = this.buffers;
+    return { bytes, buffers, scratchBytes: this.scratch.bytes + this.workspace.bytes };
   }
 
   trim(): void {
-    for (const name of ["scratch", "workspace"] as const) this.give(name);
+    this.scratch.release();
+    this.workspace.release();
   }
 
   async prepare(plan: Plan): Promise<Executable> {
-    await this.compile(plan.steps);
+    const missing = this.kernels.missing(plan.steps, this.sharesAll ? 0 : SHARED_CALL / 4);
+    // Workers start while the kernels are compiled.
+    if (missing.some(({ work }) => work.weight >= SHARED_PLAN)) this.startThreads();
+    await this.kernels.compile(missing);
     return this.executable(plan);
-  }
-
-  releaseBuffer(buffer: WasmBuffer, address: number): void {
-    this.buffersGone.unregister(buffer);
-    this.forget({ address, bytes: buffer.bytes });
-  }
-
-  private forget({ address, bytes }: Remains): void {
-    this.heap.release(address, bytes);
-    this.bytes -= bytes;
-    this.buffers--;
-  }
-
-  private createBuffer(dtype: DType, size: number, what: string): WasmBuffer {
-    const bytes = size * bytesPerElement(dtype);
-    const address = this.heap.allocate(bytes, what);
-    const buffer = new WasmBuffer(dtype, size, this, address);
-    this.buffersGone.register(buffer, { address, bytes }, buffer);
-    this.bytes += bytes;
-    this.buffers++;
-    return buffer;
-  }
-
-  private view(buffer: WasmBuffer): TypedArray {
-    return viewAs(buffer.dtype, this.heap.memory.buffer, buffer.address, buffer.size);
-  }
-
-  /** Compiles the kernels that are not known yet, all in one module. */
-  private async compile(steps: readonly Step[]): Promise<void> {
-    if (this.kernels.size > KERNELS_KEPT) this.kernels.clear();
-    const missing = new Map<string, FunctionKernel>();
-    for (const { key, kernel } of steps) {
-      if (kernel.kind !== "sort" && !this.kernels.has(key)) missing.set(key, kernel);
-    }
-    if (missing.size === 0) return;
-    const works = [...missing.values()].map((kernel) =>
-      divide(kernel, this.sharesAll ? 0 : SHARED_CALL / 4),
-    );
-    // They start while the kernels are compiled.
-    if (works.some(({ weight }) => weight >= SHARED_PLAN)) this.startThreads();
-    const functions: FunctionBuilder[] = [];
-    const exports: Record<string, number> = {};
-    let count = 0;
-    for (const kernel of missing.values()) {
-      exports[`kernel${count++}`] = addKernel(kernel, functions);
-    }
-    const bytes = assemble({
-      memory: { shared: this.heap.shared, maximumPages: MAXIMUM_PAGES },
-      functions,
-      exports,
-    });
-    const { instance } = await WebAssembly.instantiate(bytes, {
-      env: { memory: this.heap.memory },
-    });
-    const module: OwnModule = { bytes, first: this.kernelCount, count, toldTo: null };
-    this.modulesGone.register(module, { first: module.first, count });
-    [...missing.keys()].forEach((key, i) => {
-      const run = instance.exports[`kernel${i}`] as KernelFunction;
-      this.kernels.set(key, { run, number: this.kernelCount++, module, work: works[i]! });
-    });
   }
 
   private startThreads(): ThreadPool | null {
@@ -224,30 +134,30 @@ export class WasmDevice implements Device {
 
   /** Steps resolved to functions, and a block of memory for their arguments. */
   private executable(plan: Plan): Executable {
-    const kernels = plan.steps.map(({ key }) => this.kernels.get(key) ?? null);
+    const kernels = plan.steps.map(({ key }) => this.kernels.get(key));
     const shared = this.worthSharing(kernels);
-    const workspaceBytes = Math.max(0, ...kernels.map((k) => k?.work.workspaceBytes ?? 0));
+    let workspaceBytes = 0;
+    for (const k of kernels) workspaceBytes = Math.max(workspaceBytes, k?.work.workspaceBytes ?? 0);
     const largest = largestTemporary(plan);
-    const layout = new ArgumentLayout(plan);
-    const block = this.heap.allocate(layout.bytes, "the arguments of a plan");
+    const overwritten = overwrittenBy(plan);
+    const block = new PlanArguments(plan, this.heap);
     const addresses = new Int32Array(plan.buffers.length);
     const executable: Executable = {
       run: (inputs, constants) => {
         const pool = shared.size > 0 ? this.helpers(shared) : null;
-        const threads = pool?.threads ?? 1;
-        this.reserve("scratch", plan.scratchBytes, largest);
-        this.reserve("workspace", workspaceBytes * threads, "packed matrices");
-        const outputs = this.createOutputs(plan);
+        this.scratch.reserve(plan.scratchBytes, largest);
+        this.workspace.reserve(workspaceBytes * (pool?.threads ?? 1), "packed matrices");
+        const outputs = this.createOutputs(plan, inputs as readonly WasmBuffer[]);
         plan.buffers.forEach(({ offset }, i) => {
           addresses[i] = this.scratch.address + offset;
         });
         plan.inputs.forEach((buffer, i) => {
-          addresses[buffer] = (inputs[i] as WasmBuffer).address;
+          addresses[buffer] = (inputs[i] as WasmBuffer).held.address;
         });
         plan.outputs.forEach((buffer, i) => {
-          addresses[buffer] = outputs[i]!.address;
+          addresses[buffer] = outputs[i]!.held.address;
         });
-        this.writeArguments(plan, block, addresses, constants);
+        block.write(addresses, constants);
         const workspace = this.workspace.address;
         try {
           kernels.forEach((kernel, i) => {
@@ -256,8 +166,7 @@ export class WasmDevice implements Device {
               return;
             }
             const { run, number, work } = kernel;
-            const buffers = block + layout.buffers[i]!;
-            const values = block + layout.constants[i]!;
+            const [buffers, values] = [block.buffers[i]!, block.constants[i]!];
             if (pool && shared.has(kernel)) {
               pool.share(
                 { kernel: number, buffers, constants: values, ...work, workspace, workspaceBytes },
@@ -266,14 +175,17 @@ export class WasmDevice implements Device {
             } else run(buffers, values, 0, work.items, workspace);
           });
         } catch (error) {
-          if (pool?.lost) this.abandon(outputs);
-          else for (const output of outputs) output.dispose();
-          throw error;
+          const lost = [...outputs, ...overwritten.map((i) => inputs[i] as WasmBuffer)];
+          if (pool?.lost) this.abandon(lost);
+          else for (const buffer of lost) buffer.dispose();
+          if (overwritten.length === 0) throw error;
+          throw new InterruptedError((error as Error).message, { cause: error });
         }
         return outputs;
       },
     };
-    this.blocksGone.register(executable, { address: block, bytes: layout.bytes });
+    const { address, bytes } = block;
+    this.plansGone.register(executable, { address, bytes });
     return executable;
   }
 
@@ -290,102 +202,37 @@ export class WasmDevice implements Device {
     const pool = this.startThreads();
     if (!pool || pool.threads === 1) return null;
     pool.wake();
-    for (const { module } of kernels) {
-      if (module.toldTo === pool) continue;
-      module.toldTo = pool;
-      this.unknown.add(module);
-    }
+    for (const { module } of kernels) this.messages.add(module, pool);
     if (this.sharesAll) {
       pool.waitsForHelp = true;
       pool.waitUntil(() => pool.isRead);
     }
-    if (!pool.isRead) return pool;
-    if (this.news) this.heap.release(this.news.address, this.news.bytes);
-    this.news = null;
-    if (this.unknown.size > 0) this.tell(pool);
+    this.messages.send(pool);
     return pool;
-  }
-
-  /** Writes the workers a message: its length, that of what to forget, both lists, and the modules' bytes. */
-  private tell(pool: ThreadPool): void {
-    const modules = [...this.unknown];
-    const words = this.forgotten.length + 4 * modules.length;
-    const bytes = modules.reduce((sum, module) => sum + module.bytes.length, 4 * (2 + words));
-    const address = this.heap.allocate(bytes, "the code of kernels");
-    this.news = { address, bytes };
-    const { buffer } = this.heap.memory;
-    let at = address + 4 * (2 + words);
-    const list = modules.flatMap(({ bytes, first, count }) => {
-      new Uint8Array(buffer, at, bytes.length).set(bytes);
-      at += bytes.length;
-      return [at - bytes.length, bytes.length, first, count];
-    });
-    new Int32Array(buffer, address, 2 + words).set([
-      words,
-      this.forgotten.length,
-      ...this.forgotten,
-      ...list,
-    ]);
-    this.unknown.clear();
-    this.forgotten = [];
-    pool.tell(address);
   }
 
   /** A worker that was given up may still write: what it knows of is never used again. */
   private abandon(outputs: readonly WasmBuffer[]): void {
-    for (const output of outputs) this.buffersGone.unregister(output);
-    this.scratch = { address: 0, bytes: 0 };
-    this.workspace = { address: 0, bytes: 0 };
-    this.news = null;
+    this.buffers.abandon(outputs);
+    this.scratch.abandon();
+    this.workspace.abandon();
+    this.messages.abandon();
   }
 
-  private createOutputs(plan: Plan): WasmBuffer[] {
-    const outputs: WasmBuffer[] = [];
+  private createOutputs(plan: Plan, inputs: readonly WasmBuffer[]): WasmBuffer[] {
+    const created: WasmBuffer[] = [];
     try {
-      for (const number of plan.outputs) {
-        const { dtype, size, name = `a ${dtype} tensor` } = plan.buffers[number]!;
-        outputs.push(this.createBuffer(dtype, size, name));
-      }
+      return plan.outputs.map((number) => {
+        const { dtype, size, role, name = `a ${dtype} tensor` } = plan.buffers[number]!;
+        if (role === "input") return inputs[plan.inputs.indexOf(number)]!;
+        const output = this.buffers.create(dtype, size, name);
+        created.push(output);
+        return output;
+      });
     } catch (error) {
-      for (const output of outputs) output.dispose();
+      for (const output of created) output.dispose();
       throw error;
     }
-    return outputs;
-  }
-
-  /** Writes each step's constants and buffer addresses where its function expects them. */
-  private writeArguments(
-    plan: Plan,
-    block: number,
-    addresses: Int32Array,
-    constants: Float64Array,
-  ): void {
-    const { buffer } = this.heap.memory;
-    const doubles = new Float64Array(buffer);
-    const words = new Int32Array(buffer);
-    let at = block / 8;
-    for (const step of plan.steps) {
-      for (const constant of step.constants) doubles[at++] = constants[constant]!;
-    }
-    at *= 2;
-    for (const step of plan.steps) {
-      for (const number of step.buffers) words[at++] = addresses[number]!;
-    }
-  }
-
-  /** Makes sure that a block kept for all plans is large enough. */
-  private reserve(name: "scratch" | "workspace", bytes: number, what: string): void {
-    if (this[name].bytes >= bytes) return;
-    this.give(name);
-    const address = this.heap.allocate(bytes, what);
-    this[name] = { address, bytes };
-  }
-
-  /** Gives such a block back. */
-  private give(name: "scratch" | "workspace"): void {
-    const { address, bytes } = this[name];
-    if (bytes > 0) this.heap.release(address, bytes);
-    this[name] = { address: 0, bytes: 0 };
   }
 
   private sort(step: Step, addresses: Int32Array): void {
@@ -406,50 +253,10 @@ export class WasmDevice implements Device {
   }
 }
 
-/** Offsets, in a plan's block of arguments, of each step's constants and buffer addresses. */
-class ArgumentLayout {
-  readonly constants: readonly number[];
-  readonly buffers: readonly number[];
-  readonly bytes: number;
-
-  constructor({ steps }: Plan) {
-    let end = 0;
-    const place = (bytes: number): number => {
-      const at = end;
-      end += bytes;
-      return at;
-    };
-    // Constants first: they are 8 bytes each.
-    this.constants = steps.map(({ constants }) => place(8 * constants.length));
-    this.buffers = steps.map(({ buffers }) => place(4 * buffers.length));
-    this.bytes = end;
-  }
-}
-
 /** The temporaries of a plan, in words. */
 function largestTemporary({ buffers }: Plan): string {
   const bytesOf = ({ size, dtype }: PlanBuffer): number => size * bytesPerElement(dtype);
   const temporaries = buffers.filter(({ role }) => role === "temporary");
   temporaries.sort((a, b) => bytesOf(b) - bytesOf(a));
   return `the memory for intermediate results, the largest of them ${temporaries[0]?.name},`;
-}
-
-/** Adds a kernel's functions to a module and returns the index of its entry. */
-function addKernel(kernel: FunctionKernel, functions: FunctionBuilder[]): number {
-  if (kernel.kind !== "matmul") return functions.push(buildLoop(kernel)) - 1;
-  const epilogue =
-    kernel.epilogue === null
-      ? null
-      : functions.push(buildLoop(kernel.epilogue, rowAxes(kernel))) - 1;
-  const product = buildMatmul(kernel, { functionBase: functions.length, epilogue });
-  functions.push(...product.functions);
-  return product.entry;
-}
-
-/** Leading axes of a product's epilogue that make up its rows. */
-function rowAxes({ batch, m, epilogue }: MatmulKernel): number {
-  const rows = [...batch, ...m].reduce((product, size) => product * size, 1);
-  let count = 0;
-  for (let product = 1; product < rows; count++) product *= epilogue!.axes[count]!;
-  return count;
 }

@@ -12,9 +12,12 @@ const PAGE = 65536;
 /** Pages a 32-bit memory can have: 4 GiB. */
 export const MAXIMUM_PAGES = 65536;
 const INITIAL_PAGES = 64;
-/** Below 256 MiB a memory without threads is better. */
+/**
+ * A memory that threads share may grow to at least this (256 MiB). If the platform grants less, a larger
+ * memory without threads is worth more.
+ */
 const LEAST_MAXIMUM_PAGES = 4096;
-/** Kept free at both ends: a vector may be loaded that reaches over the edge of a buffer. */
+/** Bytes kept free at both ends, because a vector that is loaded may reach beyond the edge of a buffer. */
 const MARGIN = 1024;
 
 interface Block {
@@ -32,8 +35,8 @@ function formatBytes(bytes: number): string {
 }
 
 /**
- * A memory as large as the platform grants. Some reserve the maximum of a memory that threads share
- * at once; where even a small one is refused, threads cannot share any.
+ * A memory as large as the platform grants. Some platforms reserve the whole maximum of a memory that
+ * threads share. If even a small maximum is refused, the memory is one that threads cannot share.
  */
 function createMemory(shared: boolean): { memory: WebAssembly.Memory; maximum: number } {
   for (let maximum = MAXIMUM_PAGES; ; maximum /= 2) {
@@ -61,7 +64,12 @@ export class Heap {
     this.free.push({ address: MARGIN, bytes: INITIAL_PAGES * PAGE - 2 * MARGIN });
   }
 
-  /** Whether threads can share the memory: not where the platform refused to. */
+  /** Most bytes there can be. */
+  get most(): number {
+    return this.maximumPages * PAGE;
+  }
+
+  /** Whether threads can share the memory. The platform may have refused that. */
   get shared(): boolean {
     return !(this.memory.buffer instanceof ArrayBuffer);
   }
@@ -84,7 +92,7 @@ export class Heap {
     return address;
   }
 
-  /** Gives a block back; `bytes` as it was asked for. */
+  /** Gives a block back. `bytes` is what {@link Heap.allocate} was asked for. */
   release(address: number, bytes: number): void {
     this.insert({ address, bytes: Math.max(ALIGNMENT, roundUp(bytes, ALIGNMENT)) });
   }
@@ -123,11 +131,11 @@ export class Heap {
 
   private grow(bytes: number, what: string): void {
     const held = this.memory.buffer.byteLength;
-    // What is free at the end is the beginning of the new block.
+    // The new block starts with the free block at the end, if there is one.
     const last = this.free.at(-1);
     const reaches = last !== undefined && last.address + last.bytes === held - MARGIN;
     const least = Math.ceil((bytes - (reaches ? last.bytes : 0)) / PAGE);
-    // A quarter more than there is, so that growing is rare.
+    // Grow by at least a quarter, so that growing is rare.
     const wanted = Math.max(least, Math.ceil(held / PAGE / 4));
     for (const pages of [Math.min(wanted, this.maximumPages - held / PAGE), least]) {
       try {
@@ -143,7 +151,7 @@ export class Heap {
     }
     throw new OutOfMemoryError(
       `out of memory: ${what} needs ${formatBytes(bytes)}; the wasm device holds ` +
-        `${formatBytes(held)} and can have ${formatBytes(this.maximumPages * PAGE)} in all`,
+        `${formatBytes(held)} and can have ${formatBytes(this.most)} in all`,
     );
   }
 }

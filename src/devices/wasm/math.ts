@@ -20,7 +20,7 @@ export type MathOperation = Extract<
 >;
 
 /** Stores a value in a local variable and returns the code that pushes it. */
-type Keep = (value: Code) => Code;
+export type Keep = (value: Code) => Code;
 
 /** Lane instructions and coefficients of one floating-point format. */
 interface Format {
@@ -141,7 +141,12 @@ const singleInDouble: Format = {
  * Σ coefficients[i] · x^i by Horner's rule over x², with pairs of neighbouring powers as its
  * coefficients (Estrin): as many instructions as over x, in half as long a chain.
  */
-function polynomial(format: Format, keep: Keep, coefficients: readonly number[], x: Code): Code {
+export function polynomial(
+  format: Pick<Format, "float" | "constant">,
+  keep: Keep,
+  coefficients: readonly number[],
+  x: Code,
+): Code {
   const { float, constant } = format;
   const square = keep(float.mul(x, x));
   const pairs: Code[] = [];
@@ -158,7 +163,7 @@ function clamp(format: Format, x: Code, low: number, high: number): Code {
   return float.pmax(float.pmin(x, constant(high)), constant(low));
 }
 
-/** Sets the sign of `x` on a value that is non-negative or, unless it is 0, has that sign. */
+/** Gives a value the sign of `x`. The value is non-negative or has that sign already. */
 function withSignOf(format: Format, x: Code, value: Code): Code {
   return v128.or(value, v128.and(x, format.constant(-0)));
 }
@@ -347,8 +352,8 @@ const FUNCTIONS: Record<MathOperation, (format: Format, keep: Keep, x: Code) => 
   erf,
 };
 
-/** Runs `body` with a `keep` whose assignments precede the result. */
-function withLocals(f: FunctionBuilder, body: (keep: Keep) => Code): Code {
+/** Runs `body`. What it keeps is stored in locals before the result is computed. */
+export function withLocals(f: FunctionBuilder, body: (keep: Keep) => Code): Code {
   const assignments: Code[] = [];
   const result = body((value) => {
     const local = f.local("v128");
@@ -372,8 +377,8 @@ export function emitUnary(
 }
 
 /**
- * The same logarithm of finite normal numbers above 0, in two thirds of the instructions. Sets bits of
- * `rare` where a lane of `x` is none of them, and its result is not to be used.
+ * The logarithm of finite normal numbers above 0, the same as that of {@link emitUnary}, in two thirds of
+ * the instructions. Sets bits of `rare` in lanes where `x` is no such number: their results are wrong.
  */
 export function emitLogOfNormal(f: FunctionBuilder, lanes: FloatLanes, x: Code, rare: Local): Code {
   const format = FORMATS[lanes];
@@ -386,6 +391,17 @@ export function emitLogOfNormal(f: FunctionBuilder, lanes: FloatLanes, x: Code, 
 
 const LOW_HALVES = [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23];
 const HIGH_HALF = [8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15];
+
+/** A function of float64 lanes applied to float32 vectors, two lanes at a time. Vectors are local variables. */
+export function halvesInDouble(body: (...halves: Code[]) => Code, ...vectors: Code[]): Code {
+  const half = (select: (v: Code) => Code): Code =>
+    f32x4.demoteF64x2Zero(body(...vectors.map((v) => f64x2.promoteLowF32x4(select(v)))));
+  return v128.shuffle(
+    LOW_HALVES,
+    half((v) => v),
+    half((v) => v128.shuffle(HIGH_HALF, v, v)),
+  );
+}
 
 /**
  * Code that leaves `x`^`y` of every pair of lanes. An error of log x is multiplied by y log x, up
@@ -400,21 +416,10 @@ export function emitPow(f: FunctionBuilder, lanes: FloatLanes, x: Code, y: Code)
       const magnitude = powOfMagnitude(double, keep, keep(f64x2.abs(base)), power);
       return powSigns(double, keep, base, power, magnitude);
     }
-    const absolute = keep(f32x4.abs(base));
-    const half = (a: Code, b: Code) =>
-      f32x4.demoteF64x2Zero(
-        powOfMagnitude(
-          singleInDouble,
-          keep,
-          keep(f64x2.promoteLowF32x4(a)),
-          f64x2.promoteLowF32x4(b),
-        ),
-      );
-    const high = (v: Code) => v128.shuffle(HIGH_HALF, v, v);
-    const magnitude = v128.shuffle(
-      LOW_HALVES,
-      half(absolute, power),
-      half(high(absolute), high(power)),
+    const magnitude = halvesInDouble(
+      (a, b) => powOfMagnitude(singleInDouble, keep, keep(a), b!),
+      keep(f32x4.abs(base)),
+      power,
     );
     return powSigns(single, keep, base, power, magnitude);
   });

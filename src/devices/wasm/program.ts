@@ -1,18 +1,35 @@
 /**
- * How the steps of a plan are divided among threads.
+ * How kernels are computed, decided once for each, and how threads divide the work.
  * @module
  */
 
-import type { Kernel, SortKernel } from "../../kernels/kernel.js";
-import { loopGrain, loopWorkItems } from "./loops/schedule.js";
-import { matmulWorkItems, matmulWorkspaceBytes, packsAnew } from "./matmul/schedule.js";
+import type { LoopKernel, MatmulKernel, ScatterKernel } from "../../kernels/kernel.js";
+import { sizeOf } from "../../kernels/layout.js";
+import { loopItems, type Traversal, traversalOf } from "./loops/traversal.js";
+import {
+  type Blocking,
+  blockingOf,
+  packsAnew,
+  workItemsOf,
+  workspaceBytesOf,
+} from "./matmul/blocking.js";
 
-/** Shares of a product at most: few where each packs the same operand anew. */
+/** Shares of a product, at most. */
 const SHARES = 32;
+/** Shares of a product, at most, if each packs an operand that the others pack as well. */
 const PACKED_SHARES = 8;
 
-/** A kernel that is compiled to a function. */
-export type FunctionKernel = Exclude<Kernel, SortKernel>;
+/** A kernel that becomes a function, and how it is computed. */
+export type FunctionKernel =
+  | { readonly kernel: LoopKernel | ScatterKernel; readonly traversal: Traversal }
+  | { readonly kernel: MatmulKernel; readonly blocking: Blocking };
+
+/** Decides how a kernel is computed. */
+export function decide(kernel: LoopKernel | ScatterKernel | MatmulKernel): FunctionKernel {
+  return kernel.kind === "matmul"
+    ? { kernel, blocking: blockingOf(kernel) }
+    : { kernel, traversal: traversalOf(kernel) };
+}
 
 /** The work of a kernel, as threads divide it. */
 export interface Work {
@@ -30,27 +47,47 @@ export interface Work {
   readonly workspaceBytes: number;
 }
 
-const product = (sizes: readonly number[]): number => sizes.reduce((all, size) => all * size, 1);
-
 /** Divides the work of a kernel into shares of at least some weight. */
-export function divide(kernel: FunctionKernel, leastShare: number): Work {
-  const work = (weight: number, items: number, grain: number, least: number): Work => ({
+export function divide(decided: FunctionKernel, leastShare: number): Work {
+  const { weight, items, grain, shares, workspaceBytes } =
+    "blocking" in decided
+      ? workOfProduct(decided.kernel, decided.blocking)
+      : workOfLoop(decided.kernel, decided.traversal);
+  return {
     weight: items > grain ? weight : 0,
     items,
     grain,
-    least: Math.max(1, least, (items * leastShare) / weight),
-    workspaceBytes:
-      kernel.kind === "matmul" ? Math.ceil(matmulWorkspaceBytes(kernel) / 64) * 64 : 0,
-  });
-  if (kernel.kind !== "matmul") {
-    const weight = (product(kernel.axes) * Math.max(4, kernel.expressions.length)) / 4;
-    return work(weight, loopWorkItems(kernel), loopGrain(kernel), 1);
-  }
-  const { batch, m, n, k } = kernel;
-  const items = matmulWorkItems(kernel);
-  // Panels are packed for each share and matrix: whole matrices where there are many.
-  const matrices = product(batch);
-  const grain = items % matrices === 0 && matrices >= PACKED_SHARES ? items / matrices : 1;
-  const shares = packsAnew(kernel) ? PACKED_SHARES : SHARES;
-  return work(product([...batch, ...m, ...n, ...k]) / 16, items, grain, items / shares);
+    least: Math.max(1, items / shares, (items * leastShare) / weight),
+    workspaceBytes: Math.ceil(workspaceBytes / 64) * 64,
+  };
+}
+
+/** Work that is not divided yet; `shares` is how many there may be. */
+interface Whole extends Omit<Work, "least"> {
+  readonly shares: number;
+}
+
+function workOfLoop(kernel: LoopKernel | ScatterKernel, traversal: Traversal): Whole {
+  const items = loopItems(kernel, traversal);
+  return {
+    weight: (sizeOf(kernel.axes) * Math.max(4, kernel.expressions.length)) / 4,
+    items,
+    // Without rows, items are the elements of vectors.
+    grain: traversal.rows.length === 0 ? 16 : 1,
+    shares: items,
+    workspaceBytes: 0,
+  };
+}
+
+function workOfProduct({ batch, m, n, k }: MatmulKernel, blocking: Blocking): Whole {
+  const items = workItemsOf(blocking);
+  // Each share packs panels of each matrix it touches. If there are many matrices, a share takes whole ones.
+  const matrices = sizeOf(batch);
+  return {
+    weight: sizeOf([...batch, ...m, ...n, ...k]) / 16,
+    items,
+    grain: items % matrices === 0 && matrices >= PACKED_SHARES ? items / matrices : 1,
+    shares: packsAnew(blocking) ? PACKED_SHARES : SHARES,
+    workspaceBytes: workspaceBytesOf(blocking),
+  };
 }

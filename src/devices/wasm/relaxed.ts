@@ -1,6 +1,6 @@
 /**
- * Multiplication and addition in one instruction, where the engine has WebAssembly's relaxed SIMD:
- * Node 22, Chromium 114 and what followed them, and Node 20 with `--experimental-wasm-relaxed-simd`.
+ * Multiplication and addition in one instruction, if the engine has WebAssembly's relaxed SIMD: Node from
+ * 22 on, Chromium from 114 on, and Node 20 with `--experimental-wasm-relaxed-simd`.
  * @module
  */
 
@@ -17,8 +17,8 @@ function supportsRelaxedSimd(): boolean {
 }
 
 /**
- * a · b + c by lanes: rounded once where the engine and the processor can, else after each step. The
- * same on all threads of a machine.
+ * a · b + c by lanes. It is rounded once if the engine and the processor can, else after each step. All
+ * threads of a machine do the same.
  */
 export function multiplyAdd(lanes: typeof f32x4 | typeof f64x2, a: Code, b: Code, c: Code): Code {
   isSupported ??= supportsRelaxedSimd();

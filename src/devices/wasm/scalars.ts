@@ -7,10 +7,11 @@
  * @module
  */
 
-import type { DType } from "../../kernels/dtype.js";
+import { bytesPerElement, type DType, type FloatDType, isFloating } from "../../kernels/dtype.js";
 import type { ScalarOperation } from "../../kernels/kernel.js";
 import { type Code, type FunctionBuilder, f32x4, f64x2, i32x4, i64x2, v128 } from "./assembler.js";
 import { emitPow, emitUnary } from "./math.js";
+import { emitSine } from "./sine.js";
 
 /** Lanes 0 and 2 of 32 bits, as a mask of 64-bit lanes becomes one of 32-bit lanes. */
 const LOW_HALVES = [0, 1, 2, 3, 8, 9, 10, 11, 0, 1, 2, 3, 8, 9, 10, 11];
@@ -19,18 +20,56 @@ const narrow = (mask: Code): Code => v128.shuffle(LOW_HALVES, mask, v128.constI3
 
 /** A mask of 32-bit lanes as wide as the dtype's lanes. */
 export function widenMask(mask: Code, dtype: DType): Code {
-  return dtype === "float64" ? i64x2.extendLowI32x4S(mask) : mask;
+  return bytesPerElement(dtype) === 8 ? i64x2.extendLowI32x4S(mask) : mask;
 }
 
 /** A constant in every lane of a dtype. */
 export function splatConstant(value: number, dtype: DType): Code {
-  if (dtype === "float32") return v128.constF32(value);
-  if (dtype === "float64") return v128.constF64(value);
-  return v128.constI32(dtype === "bool" ? -Number(value !== 0) : value);
+  switch (dtype) {
+    case "float32":
+      return v128.constF32(value);
+    case "float64":
+      return v128.constF64(value);
+    case "int32":
+      return v128.constI32(value);
+    case "bool":
+      return v128.constI32(-Number(value !== 0));
+  }
 }
 
 /** The arithmetic both float formats have under the same names. */
-const FLOATS = { float32: f32x4, float64: f64x2 } as const;
+export const FLOATS = { float32: f32x4, float64: f64x2 } as const;
+
+/** The name of each float format in the instruction set. */
+export const FORMATS = { float32: "f32", float64: "f64" } as const;
+
+/** Code for a cast: to a dtype, from another. */
+const CASTS: Readonly<Record<DType, Readonly<Record<DType, (x: Code) => Code>>>> = {
+  bool: {
+    bool: (x) => x,
+    int32: (x) => i32x4.ne(x, v128.constI32(0)),
+    float32: (x) => f32x4.ne(x, v128.constF32(0)),
+    float64: (x) => narrow(f64x2.ne(x, v128.constF64(0))),
+  },
+  int32: {
+    bool: (x) => v128.and(x, v128.constI32(1)),
+    int32: (x) => x,
+    float32: i32x4.truncSatF32x4S,
+    float64: i32x4.truncSatF64x2SZero,
+  },
+  float32: {
+    bool: (x) => v128.and(x, v128.constF32(1)),
+    int32: f32x4.convertI32x4S,
+    float32: (x) => x,
+    float64: f32x4.demoteF64x2Zero,
+  },
+  float64: {
+    bool: (x) => v128.and(widenMask(x, "float64"), v128.constF64(1)),
+    int32: f64x2.convertLowI32x4S,
+    float32: f64x2.promoteLowF32x4,
+    float64: (x) => x,
+  },
+};
 
 /** Code for an operation. Operands must be local variables, since they may be used twice. */
 export function emitOperation(
@@ -41,22 +80,25 @@ export function emitOperation(
   from: DType,
 ): Code {
   const [x, y, z] = operands as [Code, Code, Code];
-  if (operation === "cast") return emitCast(x, from, result);
+  if (operation === "cast") return CASTS[result][from](x);
   if (operation === "where") return v128.bitselect(y, z, widenMask(x, result));
   if (operation === "and") return v128.and(x, y);
   if (operation === "or") return v128.or(x, y);
   if (operation === "not") return v128.not(x);
-  if (from === "float32" || from === "float64") {
+  if (isFloating(from)) {
     const code = emitFloat(f, operation, from, x, y);
-    return result === "bool" && from === "float64" ? narrow(code) : code;
+    return result === "bool" && bytesPerElement(from) === 8 ? narrow(code) : code;
   }
   return emitInteger(operation, x, y);
 }
 
+/** The operations on numbers; the others look at bits alone. */
+type Arithmetic = Exclude<ScalarOperation, "cast" | "where" | "and" | "or" | "not">;
+
 function emitFloat(
   f: FunctionBuilder,
-  operation: Exclude<ScalarOperation, "cast" | "where" | "and" | "or" | "not">,
-  dtype: "float32" | "float64",
+  operation: Arithmetic,
+  dtype: FloatDType,
   x: Code,
   y: Code,
 ): Code {
@@ -89,6 +131,13 @@ function emitFloat(
       return lanes.sqrt(x);
     case "floor":
       return lanes.floor(x);
+    case "ceil":
+      return lanes.ceil(x);
+    case "round":
+      return lanes.nearest(x);
+    case "sin":
+    case "cos":
+      return emitSine(f, FORMATS[dtype], operation === "sin" ? 0 : 1, x);
     case "sign": {
       // 1 with x's sign bit where x is not 0 and not NaN, else x itself
       const one = v128.or(v128.and(x, constant(-0)), constant(1));
@@ -96,13 +145,13 @@ function emitFloat(
       return v128.bitselect(one, x, ordered);
     }
     case "pow":
-      return emitPow(f, dtype === "float32" ? "f32" : "f64", x, y);
+      return emitPow(f, FORMATS[dtype], x, y);
     default:
-      return emitUnary(f, operation, dtype === "float32" ? "f32" : "f64", x);
+      return emitUnary(f, operation, FORMATS[dtype], x);
   }
 }
 
-function emitInteger(operation: ScalarOperation, x: Code, y: Code): Code {
+function emitInteger(operation: Arithmetic, x: Code, y: Code): Code {
   switch (operation) {
     case "add":
       return i32x4.add(x, y);
@@ -127,29 +176,21 @@ function emitInteger(operation: ScalarOperation, x: Code, y: Code): Code {
     case "sign":
       // (x > 0) is −1 or 0 as a mask
       return i32x4.sub(i32x4.ltS(x, v128.constI32(0)), i32x4.gtS(x, v128.constI32(0)));
-    default:
+    // Operations turn integers into floats before they ask for these.
+    case "div":
+    case "pow":
+    case "floor":
+    case "ceil":
+    case "round":
+    case "sqrt":
+    case "exp":
+    case "expm1":
+    case "log":
+    case "log1p":
+    case "tanh":
+    case "erf":
+    case "sin":
+    case "cos":
       throw new Error(`${operation} is not defined for integers`);
-  }
-}
-
-function emitCast(x: Code, from: DType, to: DType): Code {
-  if (from === to) return x;
-  switch (to) {
-    case "bool":
-      if (from === "float32") return f32x4.ne(x, v128.constF32(0));
-      if (from === "float64") return narrow(f64x2.ne(x, v128.constF64(0)));
-      return i32x4.ne(x, v128.constI32(0));
-    case "int32":
-      if (from === "float32") return i32x4.truncSatF32x4S(x);
-      if (from === "float64") return i32x4.truncSatF64x2SZero(x);
-      return v128.and(x, v128.constI32(1));
-    case "float32":
-      if (from === "float64") return f32x4.demoteF64x2Zero(x);
-      if (from === "int32") return f32x4.convertI32x4S(x);
-      return v128.and(x, v128.constF32(1));
-    case "float64":
-      if (from === "float32") return f64x2.promoteLowF32x4(x);
-      if (from === "int32") return f64x2.convertLowI32x4S(x);
-      return v128.and(widenMask(x, "float64"), v128.constF64(1));
   }
 }

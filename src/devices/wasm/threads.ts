@@ -1,15 +1,15 @@
 /**
- * Worker threads that share the device's memory. The caller opens one kernel call at a time; whoever
- * is awake, the caller included, takes shares of it until nothing is left, and the caller then waits
- * only for workers that are inside the call. A worker that is asleep, late or dead costs nothing.
+ * Worker threads that share the device's memory. The caller opens one kernel call at a time. Every thread
+ * that is awake takes shares of it until nothing is left, the caller included. The caller then waits for
+ * the workers inside the call and for no others: a worker that is asleep, late or dead costs nothing.
  *
  * The workers' code is a string: it needs no file of its own, so it works from every bundle.
  * @module
  */
 
 /**
- * Int32 fields of the control block; those that several threads write often stand on cache lines of
- * their own. `STATE` is odd while a call is open, and changes whenever there is something to look at.
+ * Int32 fields of the control block. Fields that several threads write often have cache lines of their
+ * own. `STATE` is odd while a call is open, and changes when workers have something to look at.
  */
 const STATE = 0;
 /** Workers inside the open call. */
@@ -19,9 +19,11 @@ const NEXT = 32;
 /** Workers that sleep until the state changes. */
 const SLEEPING = 48;
 const FAILED = 49;
-/** Number of the latest message about kernels, its address, and how often a worker read one. */
+/** Messages about kernels so far. */
 const NEWS = 50;
+/** Address of the latest message. */
 const NEWS_ADDRESS = 51;
+/** How many messages were read, summed over all workers. */
 const READ = 52;
 /** Shares taken by workers, ever. */
 const HELPED = 53;
@@ -32,19 +34,20 @@ const CALL = 56;
 const CONTROL_LENGTH = 64;
 
 /**
- * A share is the part of what is left that each thread would get, divided by this: the last ones are small,
- * so that a thread that is slowed down does not keep the others waiting.
+ * A share is this fraction (1/n) of an equal part of what is left. Later shares are smaller, so that a
+ * thread that is slowed down does not keep the others waiting.
  */
 const DIVISIONS = 2;
 
-/** Milliseconds for which a worker with nothing to do stays awake: a pause inside a plan, or between two. */
+/** Milliseconds that a worker with nothing to do stays awake. Pauses within a plan and between two are shorter. */
 const AWAKE = 0.2;
-/** Milliseconds after which the caller sleeps while it waits for a worker's last share. */
+/** Milliseconds that the caller waits awake for a worker's last share. */
 const CALLER_AWAKE = 0.2;
-/** Milliseconds the caller waits for a worker's share, or this often the time it worked on its own ones. */
+/** Milliseconds after which the caller gives a worker up, at least. */
 const PATIENCE = 30_000;
+/** The caller waits at least this many times as long as it worked on its own shares. */
 const PATIENCE_FACTOR = 10;
-/** Milliseconds between two looks, at most: if it was more, the whole process was stopped. */
+/** Milliseconds between two looks count as at most this many, since a longer pause means that the whole process was stopped. */
 const LONGEST_LOOK = 100;
 
 /** A compiled kernel: runs items `begin … end`. */
@@ -128,7 +131,7 @@ const start = ({ memory, control, thread }) => {
       if (state & 1) {
         Atomics.add(control, ${ACTIVE}, 1);
         entered = true;
-        // From here on a call that is open stays what it is.
+        // The open call cannot change from here on: the caller waits for this worker.
         if (Atomics.load(control, ${STATE}) === state) help();
       }
     } catch (error) {
@@ -182,7 +185,7 @@ export function availableThreads(): number {
     : 1;
 }
 
-/** Set where a page may not start workers: the browser complains of each that is tried. */
+/** Whether the page may not start workers. It is remembered because the browser reports each attempt as an error. */
 let isForbidden = false;
 
 /** The calling thread and its workers. If one of them fails, the caller is alone from then on. */
@@ -221,7 +224,7 @@ export class ThreadPool {
     return this.hasFailed ? 1 : this.control[THREADS]!;
   }
 
-  /** At most as many as were started; the others sleep. */
+  /** How many threads take part, at most as many as were started. The others sleep. */
   set threads(threads: number) {
     this.control[THREADS] = threads;
   }
@@ -279,7 +282,7 @@ export class ThreadPool {
 
   /** Wakes the workers ahead of a call. */
   wake(): void {
-    // Closed as before, but another state.
+    // No call is open before or after. The state changes, and that wakes the workers.
     if (Atomics.load(this.control, SLEEPING) > 0) this.advance(2);
   }
 

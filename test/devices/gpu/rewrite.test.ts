@@ -104,6 +104,14 @@ describe("scatters", () => {
     }
   });
 
+  it("how long a search may be is a limit", async () => {
+    const gradient = () => embeddingGradient(32, 32, [1024]);
+    const sorted = await rewritten({ ...WEBGPU, longSearch: 2 ** 20 }, gradient());
+    expect(kindsOf(sorted)).toContain("merge");
+    const searched = await rewritten({ ...WEBGPU, longSearch: 2 ** 20 + 1 }, gradient());
+    expect(kindsOf(searched)).not.toContain("merge");
+  });
+
   it("positions that differ from row to row are searched", async () => {
     const x = values([300, 4000]);
     const taken = pg.takeAlongAxis(x, stored([300, 64]), 1);

@@ -4,6 +4,7 @@
 
 import { beforeAll, describe, expect, it } from "vitest";
 import { runKernel } from "../../../src/devices/interpreter/kernels.js";
+import * as pg from "../../../src/index.js";
 import { setDevice, type Tensor, tensor } from "../../../src/index.js";
 import type { Affine, LoopKernel } from "../../../src/kernels/kernel.js";
 import { erfReference } from "../wasm/erfReference.js";
@@ -128,6 +129,7 @@ describe("products, scatters, sorts", () => {
     runKernel(
       {
         kind: "scatter",
+        replaces: false,
         dtype: "float32",
         size: 3,
         axes: [4],
@@ -151,6 +153,26 @@ describe("products, scatters, sorts", () => {
     const rows = Float32Array.of(2, 1, 2, 1, Number.NaN, Number.POSITIVE_INFINITY, Number.NaN, -1);
     runKernel({ kind: "sort", dtype: "float32", rows: 2, length: 4 }, [output, rows], []);
     expect([...output]).toEqual([1, 3, 0, 2, 3, 1, 0, 2]);
+  });
+});
+
+describe("float32 values", () => {
+  beforeAll(() => setDevice("interpreter"));
+
+  it("are the same numbers where they are used at once as where they were stored", async () => {
+    const x = (): Tensor => tensor([0.3, -0.7, 1.2, 0.9, -1.1]);
+    for (const f of [
+      (t: Tensor) => t.mul(t),
+      (t: Tensor) => t.div(0.7).exp(),
+      (t: Tensor) => t.add(0.1),
+      (t: Tensor) => t.sum().mul(t),
+      (t: Tensor) => pg.matmul(t, t).mul(0.1).add(t),
+      (t: Tensor) => pg.full([5], 0.1).sub(t),
+    ]) {
+      const stored = tensor(await f(x()).data());
+      expect(await f(x()).sub(stored).array()).toEqual([0, 0, 0, 0, 0]);
+      expect(await pg.equal(f(x()), f(x()).max()).sum().item()).toBe(1);
+    }
   });
 });
 

@@ -14,6 +14,7 @@ import {
   type FloatLanes,
   type MathOperation,
 } from "../../../src/devices/wasm/math.js";
+import { emitSine } from "../../../src/devices/wasm/sine.js";
 import { erfReference } from "./erfReference.js";
 
 /** Bytes of an operand's region; the results follow two operands. */
@@ -198,6 +199,40 @@ describe.each(OPERATIONS)("%s", (operation) => {
     const got = map(xs);
     expect(map(xs.slice(1))).toEqual(got.slice(1));
     expect(map(xs.map(() => xs[700]!))).toEqual(xs.map(() => got[700]));
+  });
+});
+
+describe.each(["f32", "f64"] as const)("sine and cosine in %s lanes", (lanes) => {
+  const sin = compile(lanes, (f, x) => emitSine(f, lanes, 0, x));
+  const cos = compile(lanes, (f, x) => emitSine(f, lanes, 1, x));
+  const { round } = FORMATS[lanes];
+
+  it("are within 1 ulp below 2³¹, also next to their zeros", () => {
+    const zeros = Array.from({ length: 20_000 }, (_, n) => round((n * 71 + 1) * (Math.PI / 2)));
+    const neighbours = zeros.flatMap((x) => [x, x + unitInLastPlace(x, lanes), -x]);
+    const xs = [...everyExponent(lanes, 64), ...uniform(lanes, -1e4, 1e4, 50_000), ...neighbours];
+    const within = xs.filter((x) => Math.abs(x) < 2 ** 31);
+    for (const [f, reference] of [
+      [sin, Math.sin],
+      [cos, Math.cos],
+    ] as const) {
+      const error = worst(within, f(within), reference, lanes);
+      expect(error.ulps, JSON.stringify(error)).toBeLessThanOrEqual(1);
+    }
+  });
+
+  it("are NaN from 2³¹ on, and of what is no number", () => {
+    const xs = [2 ** 31, -(2 ** 31), 1e30, Infinity, -Infinity, NaN];
+    for (const f of [sin, cos]) expect(f(xs)).toEqual(xs.map(() => NaN));
+  });
+
+  it("are odd and even, with the sign of zero", () => {
+    const xs = uniform(lanes, 0, 100, 10_001);
+    const opposite = xs.map((x) => -x);
+    expect(sin(opposite)).toEqual(sin(xs).map((y) => -y));
+    expect(cos(opposite)).toEqual(cos(xs));
+    expect(Object.is(sin([-0])[0], -0)).toBe(true);
+    expect(cos([0])[0]).toBe(1);
   });
 });
 

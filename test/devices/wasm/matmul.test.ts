@@ -12,12 +12,13 @@ import {
   i32,
   type Local,
 } from "../../../src/devices/wasm/assembler.js";
-import { buildMatmul } from "../../../src/devices/wasm/matmul/product.js";
 import {
-  matmulWorkItems,
-  matmulWorkspaceBytes,
-  type Tile,
-} from "../../../src/devices/wasm/matmul/schedule.js";
+  blockingOf,
+  type RegisterTile,
+  workItemsOf,
+  workspaceBytesOf,
+} from "../../../src/devices/wasm/matmul/blocking.js";
+import { buildMatmul } from "../../../src/devices/wasm/matmul/product.js";
 import type { LoopKernel, MatmulKernel, MatmulOperand } from "../../../src/kernels/kernel.js";
 
 const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1);
@@ -79,7 +80,7 @@ interface Run {
 }
 
 /** Runs a kernel over random operands that fill exactly the addresses its strides reach. */
-function run(kernel: MatmulKernel, splits: readonly number[] = [1], tile?: Tile): Run {
+function run(kernel: MatmulKernel, splits: readonly number[] = [1], tile?: RegisterTile): Run {
   const size = kernel.dtype === "float64" ? 8 : 4;
   const ArrayType = kernel.dtype === "float64" ? Float64Array : Float32Array;
   const random = generator(product([...kernel.m, ...kernel.n, ...kernel.k]) + 1);
@@ -112,7 +113,8 @@ function run(kernel: MatmulKernel, splits: readonly number[] = [1], tile?: Tile)
   };
 
   const outputLength = B * M * N;
-  const workspaceBytes = matmulWorkspaceBytes(kernel, tile);
+  const blocking = blockingOf(kernel, tile);
+  const workspaceBytes = workspaceBytesOf(blocking);
   const guard = 64;
   const align = (address: number): number => Math.ceil(address / 16) * 16;
   const leftAt = 1024;
@@ -137,11 +139,7 @@ function run(kernel: MatmulKernel, splits: readonly number[] = [1], tile?: Tile)
 
   const functions: FunctionBuilder[] = [];
   const epilogue = kernel.epilogue ? functions.push(epilogueFunction(N, kernel.dtype)) - 1 : null;
-  const code = buildMatmul(kernel, {
-    functionBase: functions.length,
-    epilogue,
-    ...(tile && { tile }),
-  });
+  const code = buildMatmul(blocking, { functionBase: functions.length, epilogue });
   functions.push(...code.functions);
   const bytes = assemble({
     memory: { shared: false, maximumPages: pages },
@@ -155,7 +153,7 @@ function run(kernel: MatmulKernel, splits: readonly number[] = [1], tile?: Tile)
   table[kernel.left.buffer] = leftAt;
   table[kernel.right.buffer] = rightAt;
 
-  const items = matmulWorkItems(kernel, tile);
+  const items = workItemsOf(blocking);
   const tail = new Uint8Array(memory.buffer);
   let strayWrites = 0;
   const outputs = splits.map((parts) => {
@@ -200,7 +198,11 @@ function run(kernel: MatmulKernel, splits: readonly number[] = [1], tile?: Tile)
   return { outputs, expected, scale, strayWrites, moduleBytes: bytes.length };
 }
 
-function check(kernel: MatmulKernel, splits: readonly number[] = [1, 2, 5], tile?: Tile): Run {
+function check(
+  kernel: MatmulKernel,
+  splits: readonly number[] = [1, 2, 5],
+  tile?: RegisterTile,
+): Run {
   const result = run(kernel, splits, tile);
   const epsilon = kernel.dtype === "float64" ? 2e-15 : 1e-6;
   const [first] = result.outputs;
@@ -520,7 +522,7 @@ describe("matmul code", () => {
       { m: 3, n: 0, k: 3 },
       { batch: 0, m: 3, n: 3, k: 3 },
     ])
-      expect(matmulWorkItems(kernelOf(shape))).toBe(0);
+      expect(workItemsOf(blockingOf(kernelOf(shape)))).toBe(0);
   });
 
   it("stays small", () => {

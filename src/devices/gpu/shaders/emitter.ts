@@ -1,19 +1,20 @@
 /**
- * Expressions as statements: each is computed once, where what it depends on is known.
+ * Expressions as statements. Each is computed once, as far out of the loops as what it depends on allows.
  *
  * Every buffer holds float32: integers and booleans as numbers, exact to 2²⁴.
  * @module
  */
 
+import { dependenciesOf, indicesOf } from "../../../kernels/expressions.js";
 import type { Affine, Condition, Expression, ScalarOperation } from "../../../kernels/kernel.js";
 import { LARGEST_INTEGER } from "../elements.js";
 import type { Shader, Special } from "./shader.js";
 import { type Body, integer, isOpen, type Loop, type Threads } from "./statements.js";
 
-/** Where a value is computed: before the loop, in it, in it for points that count, or after it. */
+/** Where a value is computed: before the loop, in it, in it only for points that count, or after it. */
 type Place = "before" | "inside" | "counted" | "after";
 
-/** Writes the statements that compute expressions, each once, where what it depends on is known. */
+/** Collects the statements that compute expressions, by the place they belong to. */
 export class Emitter {
   private readonly statements: Record<Place, string[]> = {
     before: [],
@@ -29,7 +30,7 @@ export class Emitter {
   private readonly read = new Set<number>();
   private readonly constants = new Set<number>();
   private readonly specials = new Set<Special>();
-  /** Index expression of each axis; lookups follow. */
+  /** The source of each axis's index. */
   private readonly indices = new Map<number, string>();
   private readonly reducedAxes: ReadonlySet<number>;
   private innermost: Place = "inside";
@@ -57,10 +58,10 @@ export class Emitter {
   }
 
   add(place: Place, statements: readonly string[]): void {
-    this.statements[place].push(...statements);
+    for (const statement of statements) this.statements[place].push(statement);
   }
 
-  /** From now on what the loop computes is computed for points that count. */
+  /** If points are conditional, what the loop computes from now on is computed for points that count only. */
   countFrom(isConditional: boolean): void {
     if (isConditional) this.innermost = "counted";
   }
@@ -117,7 +118,7 @@ export class Emitter {
       if (index === undefined) return;
       const sign = stride < 0 ? "- " : terms.length > 0 ? "+ " : "";
       const magnitude = Math.abs(stride);
-      // An expression may not begin with a sign: gpu.js would see a float.
+      // An expression must not begin with a sign: gpu.js would take it for a float.
       if (stride < 0 && terms.length === 0) terms.push("0");
       terms.push(`${sign}${index}${magnitude === 1 ? "" : ` * ${magnitude}`}`);
     });
@@ -126,7 +127,7 @@ export class Emitter {
     return `(${terms.join(" ")})`;
   }
 
-  /** Whether `0 ≤ index < size`; a side that cannot fail is left out. */
+  /** The condition `0 ≤ index < size`, without a side that always holds. */
   condition({ index, size }: Condition): string {
     const [least, most] = this.range(index);
     const at = this.affine(index);
@@ -136,7 +137,7 @@ export class Emitter {
     return sides.length === 0 ? "true" : sides.join(" && ");
   }
 
-  /** The integer local that holds a lookup as it was found. */
+  /** The integer local that holds what a lookup found, in range or not. */
   lookup(number: number): string {
     let name = this.lookupNames.get(number);
     if (name === undefined) {
@@ -158,7 +159,7 @@ export class Emitter {
     this.statements[place === "inside" ? this.innermost : place].push(statement);
   }
 
-  /** A lookup as it may be used in an address. */
+  /** The local that holds what a lookup found, clamped to its range, for addresses. */
   private clamped(number: number): string {
     let name = this.clampedNames.get(number);
     if (name === undefined) {
@@ -193,25 +194,12 @@ export class Emitter {
 
   private findPlace(e: Expression): Place {
     if (e.kind === "accumulator") return this.isReduction() ? "after" : "before";
-    const places: Place[] = [];
-    const visit = ({ strides }: Affine): void => {
-      strides.forEach((stride, i) => {
-        if (stride === 0) return;
-        const { axes, lookups } = this.kernel;
-        if (i >= axes.length) places.push(this.place(lookups[i - axes.length]!.index));
-        else if (this.reducedAxes.has(i)) places.push("inside");
-      });
-    };
-    if (e.kind === "index" || e.kind === "load") visit(e.index);
-    if (e.kind === "load" || e.kind === "guard") for (const { index } of e.conditions) visit(index);
-    if (e.kind === "map") places.push(...e.inputs.map((input) => this.place(input)));
-    if (e.kind === "guard") {
-      places.push(this.place(e.inside));
-      places.push(...e.lookups.map((lookup) => this.place(this.kernel.lookups[lookup]!.index)));
-    }
-    return (
-      places.find((place) => place === "after") ?? places.find((p) => p === "inside") ?? "before"
+    const places = dependenciesOf(e, this.kernel).map((number) => this.place(number));
+    if (places.includes("after")) return "after";
+    const turns = indicesOf(e).some(({ strides }) =>
+      strides.some((stride, axis) => stride !== 0 && this.reducedAxes.has(axis)),
     );
+    return turns || places.includes("inside") ? "inside" : "before";
   }
 
   private compute(e: Expression): string {
@@ -227,7 +215,7 @@ export class Emitter {
         }
         return this.call("toFloat", this.affine(e.index));
       case "load":
-        // Where a condition fails any element will do, and an address out of range gives one.
+        // Where a condition fails the value is not used: an address out of range is safe and gives any element.
         return this.element(e.buffer, this.affine(e.index));
       case "accumulator":
         // The reduced value, or a product's element, which is given as an argument.
@@ -281,8 +269,16 @@ export class Emitter {
         return `Math.abs(${x})`;
       case "sign":
         return this.call("signOf", x);
+      case "sin":
+        return this.call("sine", x, "0.0", invalid());
+      case "cos":
+        return this.call("sine", x, "1.0", invalid());
       case "floor":
         return `Math.floor(${x})`;
+      case "ceil":
+        return `Math.ceil(${x})`;
+      case "round":
+        return this.call("nearest", x);
       case "not":
         return truth(`${x} === 0.0`);
       case "add":
@@ -310,7 +306,7 @@ export class Emitter {
       case "or":
         return `(${x} === 0.0 && ${y} === 0.0) ? 0.0 : 1.0`;
       case "where":
-        // NaN is true, and compilers get `!==` wrong for it: conditions ask what is zero.
+        // NaN counts as true, but shader compilers treat `NaN !== 0` as false: compare with `===`.
         return `(${x} === 0.0) ? ${z} : ${y}`;
       case "cast":
         if (dtype === "int32") return this.call("truncated", x);

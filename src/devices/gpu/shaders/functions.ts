@@ -55,7 +55,28 @@ const ERF: readonly number[] = (() => {
 /** erfc(x) eˣ² in powers of t = 1/(1 + .3275911 x), to 1.5e-7: Abramowitz and Stegun 7.1.26. */
 const ERFC = [0, 0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429];
 
-/** Functions by name. Those with an upper-case letter in the field's own name keep it. */
+/** `sin(r) / r` in powers of r². */
+const SINE = [1, -1 / 6, 1 / 120, -1 / 5040, 1 / 362880];
+/** `cos r` in powers of r². */
+const COSINE = [1, -1 / 2, 1 / 24, -1 / 720, 1 / 40320, -1 / 3628800];
+/** Pieces whose sum is π/2. The products of the first three with integers up to 2¹⁷ are exact, and those of five up to 2¹³. */
+const HALF_PI = [
+  1.5625, 0.0081787109375, 0.00011730194091796875, 3.1385570764541626e-7, 6.070877134334296e-11,
+  6.223371969669989e-14,
+];
+/** Up to this |x| the multiple of π/2 is at most 2¹⁷. */
+const LARGEST_ANGLE = "200000";
+/**
+ * Statements that leave x − n π/2 in `r`. What the last differences round away is added at the end.
+ * Compilers may regroup sums; minimum and maximum, which change nothing here, keep them from it.
+ */
+const SUBTRACT_HALF_PI = HALF_PI.map((piece, i) => {
+  const difference = `Math.max(Math.min(r - n * ${piece}, 4096), -4096)`;
+  if (i < 3) return `r = ${difference};`;
+  return `next = ${difference}; lost += (r - next) - n * ${piece}; r = next;`;
+}).join("\n");
+
+/** Functions by name. */
 export const FUNCTIONS: ReadonlyMap<string, ShaderFunction> = new Map([
   declare(
     "Number",
@@ -159,6 +180,39 @@ export const FUNCTIONS: ReadonlyMap<string, ShaderFunction> = new Map([
     if (x >= 0 || x < 0) { } else { r = x; }
     if (y >= 0 || y < 0) { } else { r = y; }
     if (y === 0) { r = 1; }
+    return r;`,
+  ),
+  // sin(x + quarters · π/2), where x = n π/2 + r: ± sin r or ± cos r.
+  declare(
+    "Number",
+    "sine",
+    ["x", "quarters", "invalid"],
+    `let r = invalid;
+    if (x > -${LARGEST_ANGLE} && x < ${LARGEST_ANGLE}) {
+      const n = Math.floor(x * ${2 / Math.PI} + 0.5);
+      let next = 0.5;
+      let lost = 0.5;
+      lost = 0;
+      r = x;
+      ${SUBTRACT_HALF_PI}
+      r = Math.max(Math.min(r + lost, 1), -1);
+      const z = r * r;
+      const quadrant = n + quarters - 4 * Math.floor((n + quarters) * 0.25);
+      r = r * ${polynomial("z", SINE)};
+      if (quadrant === 1 || quadrant === 3) { r = ${polynomial("z", COSINE)}; }
+      if (quadrant >= 2) { r = -r; }
+    }
+    return r;`,
+  ),
+  // The nearest integer, the even one of two.
+  declare(
+    "Number",
+    "nearest",
+    ["x"],
+    `let r = Math.floor(x);
+    const above = x - r;
+    if (above === 0.5) { r = 2 * Math.floor(0.5 * r + 0.5); }
+    if (above > 0.5) { r = r + 1; }
     return r;`,
   ),
   declare(

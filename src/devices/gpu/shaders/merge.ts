@@ -9,8 +9,8 @@ import { integer, layOut } from "./statements.js";
 
 /**
  * The source of one pass of a stable merge sort of each row. Buffer 1 holds the values, buffer 2 the
- * positions the pass before found (the first pass reads none). An element of the output is found by
- * searching how many of the `d` elements before it come from the first run of its pair.
+ * positions that the pass before found; the first pass has no buffer 2. Of the `d` elements before one of the
+ * output, a bisection finds how many come from the first run of its pair.
  */
 export function mergeShader({ rows, length, width }: MergePass): Shader {
   const threads = layOut([
@@ -33,7 +33,7 @@ export function mergeShader({ rows, length, width }: MergePass): Shader {
     integer("second", `clamped(first + ${width}, ${length + 1})`),
     integer("end", `clamped(first + ${2 * width}, ${length + 1})`),
     integer("d", "place - first"),
-    // `low` elements of the first run are surely among the d; `high` at most.
+    // At least `low` and at most `high` elements of the first run are among the d.
     integer("low", `clamped(d - (end - second), ${length + 1})`),
     integer("high", "second - first"),
     "if (high > d) { high = d; }",

@@ -1,19 +1,19 @@
 /**
- * Scatter-add without atomic operations: a thread searches the points that hit its element.
+ * Scatter-add without atomic operations: each thread searches the points that go to its element.
  * @module
  */
 
+import { sizeOf } from "../../../kernels/layout.js";
 import type { GpuScatter, SortedPoints } from "../plan.js";
 import { type Digit, nestedDigits } from "../target.js";
-import { product } from "../transform.js";
 import { Emitter } from "./emitter.js";
 import type { Shader } from "./shader.js";
 import { countedBlock, integer, isOpen, type Loop, layOut, nest } from "./statements.js";
 
 /**
- * The source of a scatter: each output element sums the points that hit it, in order. Axes and
- * lookups whose strides nest (like digits) follow from the element's position; only the other axes
- * are searched, or only a run of their sorted points.
+ * The source of a scatter. Each output element sums the points that go to it, in order. If the strides of
+ * axes and lookups nest, like digits of a number, the element's position determines their indices. Then only
+ * the other axes are searched or, if points are sorted, one run of them.
  */
 export function scatterShader(kernel: GpuScatter): Shader {
   const { axes, size, lookups, target, required, body, sorted, counted = [] } = kernel;
@@ -64,7 +64,7 @@ export function scatterShader(kernel: GpuScatter): Shader {
   );
 }
 
-/** Statements that find the digits of a position, and `hit`: whether any point can go there. */
+/** Statements that find the digits of a position, and `hit`: 1 if a point can go there, else 0. */
 function digitsOf(
   digits: readonly Digit[],
   offset: number,
@@ -85,7 +85,7 @@ function digitsOf(
   return statements;
 }
 
-/** A loop over the points of the run that the element's digit names. */
+/** A loop over the run of points whose lookup found the element's digit. */
 function alongRun(
   { order, starts, pieces }: SortedPoints,
   digit: string,
@@ -97,7 +97,7 @@ function alongRun(
   const indices: string[] = [];
   let rest = "point";
   searched.forEach(({ axis }, i) => {
-    const inner = product(searched.slice(i + 1).map(({ size }) => size));
+    const inner = sizeOf(searched.slice(i + 1).map(({ size }) => size));
     if (inner === 1) indices.push(integer(`i${axis}`, rest));
     else {
       indices.push(integer(`i${axis}`, emitter.call("quotient", rest, `${inner}`)));

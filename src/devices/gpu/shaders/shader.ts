@@ -3,7 +3,7 @@
  * @module
  */
 
-import { refuseFloat64 } from "../elements.js";
+import { checkDType } from "../elements.js";
 import type { GpuJsInstance, RunnableKernel } from "../gpujs.js";
 import type { GpuKernel } from "../plan.js";
 import { epilogueOf } from "../transform.js";
@@ -17,7 +17,7 @@ import { startsShader } from "./starts.js";
 export interface Shader {
   /** Statements of the kernel function. */
   readonly body: string;
-  /** Arguments: buffers that are read, then scalars: constants by slot, then {@link SPECIAL} ones. */
+  /** Arguments in order: the buffers that are read, constants by slot, and special numbers. */
   readonly buffers: readonly number[];
   readonly constants: readonly number[];
   readonly special: readonly Special[];
@@ -27,24 +27,20 @@ export interface Shader {
   readonly threads: readonly number[];
 }
 
-/** Numbers no literal can express, and the element of a product that an epilogue takes. */
+/** Arguments that are no constants of the plan: ∞ and NaN, which have no literals, and an epilogue's sum. */
 export type Special = "infinite" | "invalid" | "accumulator";
 
-/** A shader with its scalar arguments in order: numbers, or constants of the kernel. */
+/** A shader with its scalar arguments in order. Each is a number or a constant of the kernel. */
 export interface CompiledShader extends Shader {
   readonly scalars: readonly (number | { readonly slot: number })[];
 }
 
 const SPECIAL = { infinite: Number.POSITIVE_INFINITY, invalid: Number.NaN, accumulator: 0 };
 
-/** The shader of a kernel; of a product, that of its epilogue, which takes the product's element. */
+/** The shader of a kernel. That of a product is its epilogue, with the product's element as an argument. */
 export function shaderOf(kernel: GpuKernel): CompiledShader {
-  if (kernel.dtype === "float64") refuseFloat64("a tensor of this computation");
-  if ("expressions" in kernel) {
-    for (const { dtype } of kernel.expressions) {
-      if (dtype === "float64") refuseFloat64("a tensor of this computation");
-    }
-  }
+  const used = "expressions" in kernel ? [kernel, ...kernel.expressions] : [kernel];
+  for (const { dtype } of used) checkDType(dtype, "a tensor of this computation");
   const shader = sourceOf(kernel);
   const scalars = [
     ...shader.constants.map((slot) => ({ slot })),
@@ -56,6 +52,10 @@ export function shaderOf(kernel: GpuKernel): CompiledShader {
 function sourceOf(kernel: GpuKernel): Shader {
   if (kernel.kind === "loop") return loopShader(kernel);
   if (kernel.kind === "scatter") return scatterShader(kernel);
+  if (kernel.kind === "write") {
+    const shader = loopShader({ ...kernel, kind: "loop" });
+    return { ...shader, buffers: [...shader.buffers, kernel.start] };
+  }
   if (kernel.kind === "merge") return mergeShader(kernel);
   if (kernel.kind === "starts") return startsShader(kernel);
   const shader = loopShader(epilogueOf(kernel));
@@ -80,7 +80,7 @@ export function createShader<Kernel>(
     dynamicArguments: true,
     functions: functions.map((name) => FUNCTIONS.get(name)!),
     argumentTypes: names.map((name) => (/^b\d+$/.test(name) ? "Input" : "Float")),
-    // gpu.js cuts loops short whose bounds are no literals.
+    // gpu.js ends a loop whose bound is not a literal after `loopMaxIterations` turns.
     loopMaxIterations: 2 ** 30,
   });
 }

@@ -13,7 +13,7 @@ export function startsShader({ length, count }: RunStarts): Shader {
     integer("wanted", "this.thread.x"),
     integer("low", "0"),
     integer("high", `${length}`),
-    // Of n + 1 places 2ᵏ > n remain one after k steps.
+    // A bisection of n + 1 places takes k steps, where 2ᵏ > n.
     `for (let step = 0; step < ${Math.floor(Math.log2(length)) + 1}; step++) {`,
     "if (low < high) {",
     integer("middle", "quotient(low + high, 2)"),

@@ -1,24 +1,25 @@
 /**
  * Statements of gpu.js source, and loops as thread axes.
  *
- * Indices are integers throughout, which gpu.js keeps only for expressions of thread positions, literal
- * loops and locals that are incremented once; hence the `let i = 0; i++;` before an assignment.
+ * Indices must be integers. gpu.js keeps integers only in expressions of thread positions, in loops with
+ * literal bounds, and in locals that are incremented; hence the `let i = 0; i++;` before an assignment.
  * @module
  */
 
+import { indicesOf } from "../../../kernels/expressions.js";
 import type { Affine, Condition, Expression, Lookup } from "../../../kernels/kernel.js";
 
-/** Most threads along one axis where several axes are used. */
+/** Most threads along x, y and z where several axes are used. */
 const MOST_THREADS = [524_280, 524_280, 65_535] as const;
 
 /**
- * Points computed per turn of an innermost loop: counting takes as long as a term of a sum does, and
- * reads that do not wait for each other overlap.
+ * Points that an unrolled loop computes per turn. Counting takes as long as a term of a sum, and the reads of
+ * several points overlap.
  */
 const UNROLLED = 4;
-/** Loops of fewer turns stay as they are, … */
+/** Least turns of a loop that is unrolled. */
 const SHORTEST_UNROLLED = 16;
-/** … and those of more statements than a product's, whose copies take long to compile. */
+/** Most statements in a loop that is unrolled: those of a product. Copies of more take long to compile. */
 const MOST_UNROLLED = 4;
 
 /** A loop: one axis of the kernel, or adjacent ones that every index treats as one. */
@@ -39,12 +40,12 @@ export function integer(name: string, value: string): string {
   return `let ${name} = 0; ${name}++; ${name} = ${value};`;
 }
 
-/** A condition that is not known to hold. */
+/** Whether a condition must be tested when the kernel runs. */
 export function isOpen(condition: string): boolean {
   return condition !== "true";
 }
 
-/** The statements within loops; the innermost computes several points a turn, if it is long enough. */
+/** The statements within loops. The innermost loop is unrolled if it is long enough. */
 export function nest(loops: readonly Loop[], statements: readonly string[]): string[] {
   const [loop, ...inner] = loops;
   if (!loop) return [...statements];
@@ -53,12 +54,12 @@ export function nest(loops: readonly Loop[], statements: readonly string[]): str
   return isUnrolled ? unrolled(loop, statements) : forEach(loop, nest(inner, statements));
 }
 
-/** A loop, from its turn `first` on. */
+/** A loop that starts with turn `first`. */
 function forEach({ size, axis }: Loop, statements: readonly string[], first = 0): string[] {
   return [`for (let i${axis} = ${first}; i${axis} < ${size}; i${axis}++) {`, ...statements, "}"];
 }
 
-/** A loop that does the work of {@link UNROLLED} turns in one, in their order. */
+/** A loop that does {@link UNROLLED} turns at once, in their order. */
 function unrolled(loop: Loop, statements: readonly string[]): string[] {
   const { size, axis } = loop;
   const turns = Math.floor(size / UNROLLED);
@@ -88,17 +89,10 @@ export function countedBlock(
 
 /** Every index a kernel computes. */
 export function affinesOf({ expressions }: Body, conditions: readonly Condition[]): Affine[] {
-  const affines = conditions.map(({ index }) => index);
-  for (const e of expressions) {
-    if (e.kind === "index" || e.kind === "load") affines.push(e.index);
-    if (e.kind === "load" || e.kind === "guard") {
-      affines.push(...e.conditions.map(({ index }) => index));
-    }
-  }
-  return affines;
+  return [...conditions.map(({ index }) => index), ...expressions.flatMap((e) => indicesOf(e))];
 }
 
-/** Axes `begin … end` as loops; neighbours that every index steps through as through one are merged. */
+/** Axes `begin … end` as loops. Neighbours merge if every index treats them as one axis. */
 export function mergeAxes(
   axes: readonly number[],
   begin: number,
@@ -128,7 +122,10 @@ export interface Threads {
   readonly index: readonly string[];
 }
 
-/** Up to three loops are thread axes; more share the last one, or a single one where that is too long. */
+/**
+ * Loops as thread axes. The last two loops get axes of their own and the others share the third. If an axis
+ * becomes too long, all loops share one.
+ */
 export function layOut(loops: readonly Loop[]): Threads {
   const sizes = loops.map(({ size }) => size);
   if (sizes.length === 0) return { extents: [1], statements: [], index: [] };

@@ -6,19 +6,28 @@
 
 import type { DType, TypedArray } from "../../../kernels/dtype.js";
 import type { Plan } from "../../../kernels/kernel.js";
-import type { Device, DeviceBuffer, DeviceMemory, Executable } from "../../device.js";
-import { outOfMemory, ResidentBuffer } from "../buffer.js";
-import { constantsCheck, fromFloats, toFloats } from "../elements.js";
+import { ResidentBuffer } from "../../buffer.js";
+import {
+  type Device,
+  type DeviceBuffer,
+  type DeviceLimits,
+  type DeviceMemory,
+  type Executable,
+  InterruptedError,
+} from "../../device.js";
+import { checkDType, constantsCheck, fromFloats, toFloats } from "../elements.js";
 import type { GlKernel, GpuJs, GpuJsInstance, RunnableKernel } from "../gpujs.js";
-import { CHEAP, type GpuStep } from "../plan.js";
+import { outOfMemory } from "../outOfMemory.js";
+import { type GpuStep, RECOMPUTE_LIMIT } from "../plan.js";
 import { rewrite } from "../rewrite.js";
 import { createShader, type Shader, shaderOf } from "../shaders/shader.js";
-import { downloadTexture, FloatTexture, uploadTexture } from "./texture.js";
+import { createTexture, downloadTexture, FloatTexture, writeTexture } from "./texture.js";
+import { RunWriter } from "./write.js";
 
-/** Textures a kernel may read: what every WebGL2 has is 16; fewer keep shaders short. */
+/** Textures a kernel may read. Every WebGL2 allows 16; with fewer, shaders are shorter. */
 const INPUTS = 7;
 const OUT_OF_MEMORY = 0x0505;
-/** Compiled kernels kept; the least recently used goes first. */
+/** Compiled kernels that are kept. Beyond that the least recently used is destroyed. */
 const KERNELS_KEPT = 512;
 
 type WebGl2Buffer = ResidentBuffer<FloatTexture>;
@@ -29,14 +38,14 @@ export function createWebGl2Device(gpujs: GpuJs): Device {
     throw new Error("there is none outside browsers");
   }
   if (!gpujs.GPU.isWebGL2Supported) throw new Error("this browser has none");
-  // Nothing is drawn on the canvas.
+  // WebGL2 wants a canvas. The device never draws on it.
   const canvas =
     typeof document === "undefined"
       ? new OffscreenCanvas(1, 1)
       : Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
   const gl = canvas.getContext("webgl2", { alpha: false, depth: false, antialias: false });
   if (!gl) throw new Error("this browser has no context left");
-  // gpu.js asks for it with the first kernel; textures are read before.
+  // gpu.js enables the extension with its first kernel. Tensors may be read before that.
   if (!gl.getExtension("EXT_color_buffer_float")) throw new Error("it computes no float32 here");
   return new WebGl2Device(gpujs, gl as WebGL2RenderingContext);
 }
@@ -44,12 +53,13 @@ export function createWebGl2Device(gpujs: GpuJs): Device {
 class WebGl2Device implements Device {
   readonly name = "gpu";
   readonly backend = "webgl2";
-  readonly cheap = CHEAP;
+  readonly recomputeLimit = RECOMPUTE_LIMIT;
   private readonly instance: GpuJsInstance<GlKernel>;
   private readonly kernels = new Map<string, RunnableKernel<GlKernel>>();
-  /** Texels along a side of a texture, at most. */
+  private writer: RunWriter | null = null;
+  /** Most texels along a side of a texture. */
   private readonly side: number;
-  /** Elements of a tensor, at most: gpu.js finds a texture for so many, but not for each number beyond. */
+  /** Most elements of a tensor: gpu.js finds a texture's shape for every number up to this, not beyond. */
   private readonly largest: number;
   private bytes = 0;
   private buffers = 0;
@@ -62,7 +72,7 @@ class WebGl2Device implements Device {
     gpujs: GpuJs,
     private readonly gl: WebGL2RenderingContext,
   ) {
-    // gpu.js would make the canvas, and so its drawing buffer, as large as the largest texture.
+    // A stand-in for the canvas: gpu.js would make it, and its drawing buffer, as large as the largest texture.
     const canvas = { width: 1, height: 1 };
     this.instance = new gpujs.GPU({ mode: "webgl2", context: gl, canvas });
     this.side = gl.getParameter(gl.MAX_TEXTURE_SIZE);
@@ -77,25 +87,35 @@ class WebGl2Device implements Device {
     );
   }
 
-  upload(values: TypedArray, dtype: DType, what: string): DeviceBuffer {
+  get limits(): DeviceLimits {
+    return { tensor: 4 * this.largest, total: Number.POSITIVE_INFINITY };
+  }
+
+  create(dtype: DType, size: number, what: string): DeviceBuffer {
     this.check();
-    this.checkSize(values.length, what);
-    const floats = values.length === 0 ? new Float32Array(1) : toFloats(values, dtype, what);
-    const texture = uploadTexture(this.gl, floats);
+    checkDType(dtype, what);
+    this.checkSize(size, what);
+    const texture = createTexture(this.gl, Math.max(1, size));
     try {
       this.checkErrors(what);
     } catch (error) {
       texture.delete();
       throw error;
     }
-    return this.own(dtype, values.length, texture);
+    return this.own(dtype, size, texture);
+  }
+
+  write(buffer: DeviceBuffer, from: number, values: TypedArray, what: string): void {
+    this.check();
+    writeTexture((buffer as WebGl2Buffer).held, from, toFloats(values, buffer.dtype, what));
+    this.checkErrors(what);
   }
 
   async download(buffer: DeviceBuffer): Promise<TypedArray> {
     this.check();
     const floats = downloadTexture((buffer as WebGl2Buffer).held, buffer.size);
     this.checkErrors("a copy of a tensor");
-    // A context whose process has ended takes commands without an error until it hears of it.
+    // After the GPU process has ended, a context reports no errors until it is told. Its reads give nothing.
     if (floats === null) {
       this.isLost = true;
       throw this.failure;
@@ -135,31 +155,51 @@ class WebGl2Device implements Device {
       plan.inputs.forEach((number, i) => {
         textures.set(number, (inputs[i] as WebGl2Buffer).held);
       });
+      // Textures of inputs. A result in an input's place makes a texture of its own shape, and that one goes.
       const given = new Set(plan.inputs);
+      let isInterrupted = false;
+      // No kernel makes a tensor without elements; one texel stands for it where it is read.
+      const textureOf = (number: number): FloatTexture => {
+        const texture = textures.get(number) ?? createTexture(this.gl, 1);
+        textures.set(number, texture);
+        return texture;
+      };
       try {
         calls.forEach(({ step, shader, scalars, key }, time) => {
-          const read = shader.buffers.map((number) => textures.get(step.buffers[number]!)!);
+          const read = shader.buffers.map((number) => textureOf(step.buffers[number]!));
           const numbers = scalars.map((scalar) =>
             typeof scalar === "number" ? scalar : constants[step.constants[scalar.slot]!]!,
           );
           const [output] = step.buffers as [number, ...number[]];
-          textures.set(output, this.call(step, this.kernel(shader, key), [...read, ...numbers]));
+          const draw = () => this.call(step, this.kernel(shader, key), [...read, ...numbers]);
+          isInterrupted ||= given.has(output);
+          if (step.kernel.kind === "write") {
+            const elements = draw();
+            this.writer ??= new RunWriter(this.gl);
+            this.writer.write(textureOf(output), elements, read.at(-1)!, step.kernel);
+            elements.delete();
+          } else {
+            if (given.delete(output)) {
+              textures.delete(output);
+              inputs[plan.inputs.indexOf(output)]!.dispose();
+            }
+            textures.set(output, draw());
+          }
           for (const buffer of ends[time]!) {
-            textures.get(buffer)!.delete();
+            textures.get(buffer)?.delete();
             textures.delete(buffer);
           }
         });
         this.checkErrors(`the ${plan.outputs.length} results of a computation`);
       } catch (error) {
         for (const [number, texture] of textures) if (!given.has(number)) texture.delete();
-        throw error;
+        if (!isInterrupted) throw error;
+        throw new InterruptedError((error as Error).message, { cause: error });
       }
       return plan.outputs.map((number) => {
+        if (given.has(number)) return inputs[plan.inputs.indexOf(number)]!;
         const { dtype, size } = plan.buffers[number]!;
-        const texture = textures.get(number);
-        return texture
-          ? this.own(dtype, size, texture)
-          : this.upload(new Float32Array(0), dtype, "an empty tensor");
+        return this.own(dtype, size, textureOf(number));
       });
     };
     return { run };
@@ -183,11 +223,11 @@ class WebGl2Device implements Device {
     );
   }
 
-  /** WebGL2 tells of errors when asked, and would go on with zeros. */
+  /** Throws the errors of earlier commands. WebGL2 reports them only when asked, and computes on with zeros. */
   private checkErrors(what: string): void {
     this.check();
     const codes = new Set<number>();
-    // What follows an allocation that failed is an error, too.
+    // Commands after a failed allocation report errors as well, so all are collected.
     for (let code = this.gl.getError(); code !== 0 && !codes.has(code); code = this.gl.getError()) {
       codes.add(code);
     }
@@ -199,8 +239,8 @@ class WebGl2Device implements Device {
   }
 
   /**
-   * Runs a kernel and takes the texture from it. The kernel would keep it until its next run, and its
-   * framebuffer even after that it was deleted.
+   * Runs a kernel and takes its texture. gpu.js would hold the texture until the kernel's next run, and the
+   * framebuffer would hold it even after it was deleted.
    */
   private call(
     { operations }: Pick<GpuStep, "operations">,
@@ -209,7 +249,7 @@ class WebGl2Device implements Device {
   ): FloatTexture {
     const { gl } = this;
     try {
-      // The first run makes the texture when it compiles the kernel.
+      // A kernel makes its texture when it is compiled, in its first run. Later runs need a new one.
       if (run.kernel.built) run.kernel._setupOutputTexture();
       run(...inputs);
     } catch (error) {
@@ -240,8 +280,8 @@ class WebGl2Device implements Device {
   }
 
   /**
-   * gpu.js gives two thread axes a texture as wide and as high as they are long. Where that is too
-   * much, a third one has it fold the elements.
+   * For two thread axes gpu.js makes a texture as wide and as high as they are long. If that exceeds a
+   * texture's sides, a third axis is added, with which gpu.js folds the elements.
    */
   private fold(shader: Shader): Shader {
     if (shader.threads.length !== 2) return shader;

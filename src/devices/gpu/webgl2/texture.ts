@@ -28,9 +28,8 @@ export class FloatTexture {
   }
 }
 
-/** A texture of the given elements, as square as may be. */
-export function uploadTexture(gl: WebGL2RenderingContext, elements: Float32Array): FloatTexture {
-  const { length } = elements;
+/** A texture for so many elements, nearly square. */
+export function createTexture(gl: WebGL2RenderingContext, length: number): FloatTexture {
   const width = Math.ceil(Math.sqrt(length));
   const height = Math.ceil(length / width);
   const texture = gl.createTexture();
@@ -38,26 +37,40 @@ export function uploadTexture(gl: WebGL2RenderingContext, elements: Float32Array
   gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
   gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
   gl.texStorage2D(gl.TEXTURE_2D, 1, gl.R32F, width, height);
-  const write = (row: number, columns: number, rows: number): void =>
+  return new FloatTexture(gl, texture, Int32Array.of(width, height));
+}
+
+/** Writes elements to a texture, from one of its own on: what is left of a row, whole rows, a part of the next. */
+export function writeTexture(
+  { context: gl, texture, size }: FloatTexture,
+  from: number,
+  elements: Float32Array,
+): void {
+  const width = size[0]!;
+  gl.bindTexture(gl.TEXTURE_2D, texture);
+  for (let done = 0; done < elements.length; ) {
+    const column = (from + done) % width;
+    const row = (from + done - column) / width;
+    const left = elements.length - done;
+    const columns = column > 0 || left < width ? Math.min(width - column, left) : width;
+    const rows = columns < width ? 1 : Math.floor(left / width);
     gl.texSubImage2D(
       gl.TEXTURE_2D,
       0,
-      0,
+      column,
       row,
       columns,
       rows,
       gl.RED,
       gl.FLOAT,
       elements,
-      row * width,
+      done,
     );
-  // The last row may not be full.
-  write(0, width, height - 1);
-  write(height - 1, length - width * (height - 1), 1);
-  return new FloatTexture(gl, texture, Int32Array.of(width, height));
+    done += columns * rows;
+  }
 }
 
-/** The first elements of a texture, so many; null where nothing was read. */
+/** The first `length` elements of a texture; null if the GPU gave nothing. */
 export function downloadTexture(
   { context: gl, texture, size }: FloatTexture,
   length: number,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ResidentBuffer } from "../buffer.js";
+import type { ResidentBuffer } from "../../buffer.js";
 
 /** A GPU buffer with a number that bind groups are found by. */
 export interface Block {
@@ -16,7 +16,7 @@ export interface Block {
 /** A tensor's elements in a block. */
 export type WebGpuBuffer = ResidentBuffer<Block>;
 
-/** Bytes of a buffer of so many elements: an empty one cannot be bound. */
+/** Bytes of a buffer for this many elements: at least 16, because an empty buffer cannot be bound. */
 export function sizeInBytes(elements: number): number {
   return Math.max(16, 4 * elements);
 }

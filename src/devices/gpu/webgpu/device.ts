@@ -1,47 +1,52 @@
 /**
- * The GPU device on WebGPU. gpu.js compiles the kernels; buffers, bind groups and commands are
- * handled here: elements stay on the GPU, a plan is submitted as a whole, and what was made for one
- * run is used again by the next.
+ * The GPU device on WebGPU. gpu.js compiles the kernels. This file handles buffers, bind groups and
+ * commands: elements stay on the GPU, a plan is submitted as a whole, and the next run uses what was made
+ * for this one.
  * @module
  */
 /// <reference types="@webgpu/types" />
 
 import type { DType, TypedArray } from "../../../kernels/dtype.js";
 import type { Plan } from "../../../kernels/kernel.js";
-import type { Device, DeviceBuffer, DeviceMemory, Executable } from "../../device.js";
-import { outOfMemory, ResidentBuffer } from "../buffer.js";
-import { fromFloats, toFloats } from "../elements.js";
+import { ResidentBuffer } from "../../buffer.js";
+import type { Device, DeviceBuffer, DeviceLimits, DeviceMemory, Executable } from "../../device.js";
+import { checkDType, fromFloats, toFloats } from "../elements.js";
 import type { GpuJs, GpuJsInstance, GpuJsKernel } from "../gpujs.js";
-import { CHEAP, type GpuStep } from "../plan.js";
+import { outOfMemory } from "../outOfMemory.js";
+import { type GpuStep, RECOMPUTE_LIMIT } from "../plan.js";
 import { rewrite } from "../rewrite.js";
 import { type CompiledShader, createShader, shaderOf } from "../shaders/shader.js";
 import { type Block, sizeInBytes, type WebGpuBuffer } from "./buffer.js";
 import { WebGpuExecutable } from "./executable.js";
 import { installTiledProduct, tiledProduct } from "./matmul.js";
 import { type Slot, slotKey } from "./slots.js";
+import { installWrite } from "./write.js";
 
-/** WebGPU's constants, which are globals in browsers only. */
+/** Buffer usages. Browsers have them as the global `GPUBufferUsage`, Node does not. */
 const STORAGE = 0x80;
 const COPY_SOURCE = 0x4;
 const COPY_TARGET = 0x8;
 const MAP_READ = 0x1;
 
-/** Compiled kernels kept; plans hold on to those they use. */
+/** The device forgets its compiled kernels when it has this many. Plans keep those they use. */
 const KERNELS_KEPT = 4096;
-/** Every so many submissions the device looks how far the GPU is, … */
+/** Submissions in a batch. After each batch the device asks the GPU to say when it has finished it. */
 const BATCH = 8;
-/** … and waits if it is more than so many of these behind. */
+/** Batches that may be unfinished. With more the device waits, so that commands do not pile up. */
 const BATCHES_BEHIND = 8;
 /**
- * Tensors held beyond those that the last collection of garbage left, at most. Small ones are costly
- * too; and a loop that leaves its tensors to garbage collection comes back to the same blocks, and to
- * the bind groups that hold them, after each.
+ * Tensors that may be made after a garbage collection before the device asks for the next one. Small tensors
+ * count because each costs a bind group. After a collection, a loop uses the same blocks and their bind
+ * groups again.
  */
 const MOST_BUFFERS = 1024;
-/** Buffers to read through are kept up to so many bytes, and so many of each size. */
+/** Largest staging buffer that is kept, in bytes. */
 const STAGING_BYTES = 65_536;
+/** How many are kept of each size. */
 const STAGING_KEPT = 16;
-/** Bytes of freed buffers kept for later ones, if more is not in use. */
+/** Bytes that may be written before the device waits: the GPU's driver holds a copy of them until then. */
+const WRITTEN_BYTES = 32e6;
+/** Bytes of freed blocks that are kept. If tensors hold more than that, as many bytes as they hold are kept. */
 const KEPT_BYTES = 64e6;
 
 /** A kernel with its pipeline. */
@@ -49,7 +54,7 @@ export interface Pipeline {
   readonly shader: CompiledShader;
   readonly kernel: GpuJsKernel;
   readonly groups: readonly number[];
-  /** Threads and the width of a row of workgroups, the head of the uniform block. */
+  /** The first words of the uniform block: threads along x, y and z, then workgroups in a row. */
   readonly head: readonly number[];
 }
 
@@ -67,16 +72,16 @@ export async function createWebGpuDevice(gpujs: GpuJs): Promise<Device> {
 export class WebGpuDevice implements Device {
   readonly name = "gpu";
   readonly backend = "webgpu";
-  readonly cheap = CHEAP;
+  readonly recomputeLimit = RECOMPUTE_LIMIT;
   readonly mostBuffers = MOST_BUFFERS;
   private instance: GpuJsInstance<GpuJsKernel>;
   private readonly pipelines = new Map<string, Promise<Pipeline>>();
   private broken: Error | null = null;
   private readonly free = new Map<number, Block[]>();
   private readonly slots = new Map<string, Block>();
-  /** Counts how often the slots were given back to the GPU. */
+  /** How often the slots' blocks were given back to the GPU. Plans that hold older blocks must fetch new ones. */
   generation = 0;
-  /** Small buffers that elements are read through, by their sizes: powers of two. */
+  /** Staging buffers that elements are read through, by size: a power of two. */
   private readonly staging = new Map<number, GPUBuffer[]>();
   private freeBytes = 0;
   private slotBytes = 0;
@@ -85,10 +90,12 @@ export class WebGpuDevice implements Device {
   private buffers = 0;
   private blockCount = 0;
   private submissions = 0;
-  /** Settles when the fate of the last submission is known. */
+  /** Bytes written since the device last waited for them. */
+  private written = 0;
+  /** Settles when the GPU process has accepted or refused the last submission. */
   private issued: Promise<void> = Promise.resolve();
   private readonly batches: Promise<unknown>[] = [];
-  /** Bytes of a buffer, at most. */
+  /** Most bytes a buffer may have. */
   readonly largest: number;
   private readonly gone = new FinalizationRegistry<Block>((block) => this.reclaim(block));
 
@@ -111,27 +118,50 @@ export class WebGpuDevice implements Device {
     return this.broken;
   }
 
-  async upload(values: TypedArray, dtype: DType, what: string): Promise<DeviceBuffer> {
+  get limits(): DeviceLimits {
+    return { tensor: this.largest, total: Number.POSITIVE_INFINITY };
+  }
+
+  async create(dtype: DType, size: number, what: string): Promise<DeviceBuffer> {
     this.check();
+    checkDType(dtype, what);
+    const [block] = await this.allocate([{ bytes: sizeInBytes(size), what }]);
+    return this.own(dtype, size, block!);
+  }
+
+  async write(buffer: DeviceBuffer, from: number, values: TypedArray, what: string): Promise<void> {
+    this.check();
+    const { dtype } = buffer;
     const floats = toFloats(values, dtype, what);
-    const [block] = await this.allocate([{ bytes: sizeInBytes(floats.length), what }]);
-    this.gpu.queue.writeBuffer(block!.buffer, 0, floats);
-    return this.own(dtype, values.length, block!);
+    this.gpu.queue.writeBuffer((buffer as WebGpuBuffer).held.buffer, 4 * from, floats);
+    this.written += floats.byteLength;
+    if (this.written < WRITTEN_BYTES) return;
+    this.written = 0;
+    await this.gpu.queue.onSubmittedWorkDone().catch(() => {});
+    this.check();
   }
 
   async download(buffer: DeviceBuffer): Promise<TypedArray> {
     this.check();
     const { dtype, size } = buffer;
     const bytes = sizeInBytes(size);
-    const staging = await this.takeStaging(bytes);
-    try {
+    const source = (buffer as WebGpuBuffer).held.buffer;
+    const copyInto = (target: GPUBuffer): void => {
       const encoder = this.gpu.createCommandEncoder();
-      encoder.copyBufferToBuffer((buffer as WebGpuBuffer).held.buffer, 0, staging, 0, bytes);
+      encoder.copyBufferToBuffer(source, 0, target, 0, bytes);
       this.gpu.queue.submit([encoder.finish()]);
+    };
+    const length = bytes > STAGING_BYTES ? bytes : 2 ** Math.ceil(Math.log2(bytes));
+    let staging = this.staging.get(length)?.pop();
+    if (staging) {
+      this.stagingBytes -= length;
+      copyInto(staging);
+    } else staging = await this.newStaging(length, copyInto);
+    try {
       await staging.mapAsync(MAP_READ);
     } catch (error) {
       staging.destroy();
-      // The reason arrives as an event of its own.
+      // If the device was lost, an event of its own brings the reason.
       await this.gpu.queue.onSubmittedWorkDone().catch(() => {});
       this.check();
       throw new Error(`a tensor could not be read from the GPU: ${(error as Error).message}`);
@@ -143,19 +173,27 @@ export class WebGpuDevice implements Device {
     return fromFloats(floats, dtype);
   }
 
-  private async takeStaging(bytes: number): Promise<GPUBuffer> {
-    const size = bytes > STAGING_BYTES ? bytes : 2 ** Math.ceil(Math.log2(bytes));
-    const kept = this.staging.get(size)?.pop();
-    if (kept) {
-      this.stagingBytes -= size;
-      return kept;
+  /** A new staging buffer, and at once the command that fills it. */
+  private async newStaging(
+    size: number,
+    copyInto: (target: GPUBuffer) => void,
+  ): Promise<GPUBuffer> {
+    // Where there is no memory for the buffer, the copy is refused as well. That breaks nothing.
+    this.gpu.pushErrorScope("validation");
+    const making = this.made(() => {
+      const created = this.gpu.createBuffer({ size, usage: MAP_READ | COPY_TARGET });
+      copyInto(created);
+      return created;
+    });
+    const refusal = this.gpu.popErrorScope().catch(() => null);
+    const [staging, missing] = await making;
+    if (missing) {
+      staging.destroy();
+      throw outOfMemory(`to read ${size} bytes`);
     }
-    const [buffer, error] = await this.create(() =>
-      this.gpu.createBuffer({ size, usage: MAP_READ | COPY_TARGET }),
-    );
-    if (!error) return buffer;
-    buffer.destroy();
-    throw outOfMemory(`to read ${bytes} bytes`);
+    const refused = await refusal;
+    if (refused) this.refused(refused);
+    return staging;
   }
 
   private keepStaging(buffer: GPUBuffer): void {
@@ -169,14 +207,14 @@ export class WebGpuDevice implements Device {
     this.stagingBytes += size;
   }
 
-  /** Creates buffers; the error is that of running out of memory. */
-  private async create<T>(make: () => T): Promise<[created: T, error: GPUError | null]> {
+  /** Creates buffers. The error is not null if the GPU had no memory for them. */
+  private async made<T>(make: () => T): Promise<[created: T, error: GPUError | null]> {
     this.gpu.pushErrorScope("out-of-memory");
     const created = make();
     try {
       return [created, await this.gpu.popErrorScope()];
     } catch (error) {
-      // The device was lost; why arrives as an event of its own.
+      // The device was lost. An event of its own brings the reason.
       await this.gpu.lost;
       this.check();
       throw error;
@@ -184,8 +222,8 @@ export class WebGpuDevice implements Device {
   }
 
   /**
-   * Issues commands. Whether the GPU takes them is known when the scope's result comes back, and
-   * with it the fate of all that was issued before.
+   * Issues commands. Whether the GPU accepts them is known when the error scope gives its result. By then
+   * it is known of all earlier commands, too.
    */
   issue(commands: () => void): void {
     this.gpu.pushErrorScope("validation");
@@ -217,7 +255,7 @@ export class WebGpuDevice implements Device {
     const inputs = this.gpu.limits.maxStorageBuffersPerShaderStage - 1;
     const rewritten = rewrite(plan, { inputs, products: true });
     const pipelines = await Promise.all(rewritten.steps.map((step) => this.pipeline(step)));
-    const [executable, error] = await this.create(
+    const [executable, error] = await this.made(
       () => new WebGpuExecutable(this, this.gpu, plan, rewritten, pipelines),
     );
     if (!error) return executable;
@@ -229,7 +267,7 @@ export class WebGpuDevice implements Device {
     if (this.broken) throw this.broken;
   }
 
-  /** Takes blocks, from freed ones where sizes agree. All or none. */
+  /** Takes a block for each request: a freed one of the same size, or a new one. Takes all or none. */
   async allocate(requests: readonly { bytes: number; what: string }[]): Promise<Block[]> {
     for (const { bytes, what } of requests) {
       if (bytes > this.largest) {
@@ -243,11 +281,11 @@ export class WebGpuDevice implements Device {
     for (const block of taken) if (block) this.freeBytes -= block.bytes;
     if (taken.every((block) => block !== null)) return taken;
     const usage = STORAGE | COPY_SOURCE | COPY_TARGET;
-    const [blocks, error] = await this.create(() =>
+    const [blocks, error] = await this.made(() =>
       taken.map((block, i): Block => {
         const { bytes } = requests[i]!;
-        const made = () => this.gpu.createBuffer({ size: bytes, usage });
-        return block ?? { buffer: made(), id: this.blockCount++, bytes };
+        const buffer = () => this.gpu.createBuffer({ size: bytes, usage });
+        return block ?? { buffer: buffer(), id: this.blockCount++, bytes };
       }),
     );
     if (!error) return blocks;
@@ -273,7 +311,7 @@ export class WebGpuDevice implements Device {
     this.reclaim(block);
   }
 
-  /** Makes sure that there are blocks for the slots. */
+  /** Allocates a block for each slot that has none. */
   async reserve(slots: readonly Slot[]): Promise<void> {
     const missing = slots.filter((slot) => !this.slots.has(slotKey(slot)));
     if (missing.length === 0) return;
@@ -289,7 +327,7 @@ export class WebGpuDevice implements Device {
     return this.slots.get(slotKey(slot))!;
   }
 
-  /** Notes a submission, and waits while the GPU is too far behind. */
+  /** Counts a submission. Waits while more than {@link BATCHES_BEHIND} batches are unfinished. */
   async submitted(): Promise<void> {
     if (++this.submissions % BATCH !== 0) return;
     this.batches.push(this.gpu.queue.onSubmittedWorkDone().catch(() => {}));
@@ -307,7 +345,7 @@ export class WebGpuDevice implements Device {
     this.generation++;
   }
 
-  /** What was to be computed may be in use already: nothing on this device can be relied on. */
+  /** Gives the device up: later commands may already use the result of the one that was refused. */
   private refused({ message }: GPUError): void {
     // gpu.js may have another device by now.
     if (this.broken) return;
@@ -328,21 +366,21 @@ export class WebGpuDevice implements Device {
     this.keep(block);
   }
 
-  /** Keeps a block that nobody uses, for later or until memory runs out. */
+  /** Keeps a freed block for later allocations, until memory runs out. */
   keep(block: Block): void {
     const most = Math.max(KEPT_BYTES, this.bytes);
     if (block.bytes > most) {
       block.buffer.destroy();
       return;
     }
-    // The one with the lowest number is taken first, so that a loop comes back to the same blocks in
-    // the same order, and to the bind groups that hold them.
+    // Lists end with the lowest number, which is taken first. So a loop uses the same blocks in the same
+    // order in each turn, and finds its bind groups again.
     const list = this.free.get(block.bytes) ?? [];
     let at = list.length;
     while (at > 0 && list[at - 1]!.id < block.id) at--;
     list.splice(at, 0, block);
     this.freeBytes += block.bytes;
-    // Sizes in the order of use: what is too much is taken from those not used for longest.
+    // The map lists sizes by last use. If too much is kept, blocks of the size unused for longest go first.
     this.free.delete(block.bytes);
     this.free.set(block.bytes, list);
     for (const [bytes, unused] of this.free) {
@@ -357,7 +395,9 @@ export class WebGpuDevice implements Device {
 
   private pipeline(step: GpuStep): Promise<Pipeline> {
     const shader = shaderOf(step.kernel);
-    const key = JSON.stringify([shader, step.kernel.kind === "matmul" ? step.kernel : null]);
+    const { kernel } = step;
+    const hasEntryPoint = kernel.kind === "matmul" || kernel.kind === "write";
+    const key = JSON.stringify([shader, hasEntryPoint ? kernel : null]);
     let pipeline = this.pipelines.get(key);
     if (!pipeline) {
       if (this.pipelines.size >= KERNELS_KEPT) {
@@ -374,11 +414,11 @@ export class WebGpuDevice implements Device {
   private async build(shader: CompiledShader, { kernel, operations }: GpuStep): Promise<Pipeline> {
     const run = createShader(this.instance, shader);
     const own = run.kernel;
-    // Outputs and uniforms come from here.
+    // The executable provides outputs and uniforms.
     own._ensureOutputBuffer = () => {};
     if (kernel.kind === "matmul") {
       installTiledProduct(own, tiledProduct(kernel, shader.threads, this.gpu.limits));
-    }
+    } else if (kernel.kind === "write") installWrite(own, kernel);
     try {
       const one = this.gpujs.input(new Float32Array(1), [1]);
       await run.build(...shader.buffers.map(() => one), ...shader.scalars.map(() => 0));

@@ -1,6 +1,6 @@
 /// <reference types="@webgpu/types" />
 /**
- * A plan made ready for WebGPU: what was made for one run is used again by the next.
+ * A plan made ready for WebGPU. Its pipelines, uniform blocks and bind groups serve every run.
  * @module
  */
 
@@ -16,22 +16,22 @@ const UNIFORM = 0x40;
 const COPY_TARGET = 0x8;
 
 /**
- * Bind groups kept per plan: of each kernel one for each set of buffers it was run with. A loop that
- * leaves its tensors to garbage collection has as many sets as it makes tensors until then.
+ * Bind groups kept per plan. Each kernel has one for each set of buffers it has run with. A loop whose
+ * tensors wait for garbage collection uses new buffers in each turn until the collection.
  */
 const BIND_GROUPS_KEPT = 8192;
 
-/** A kernel of a plan. */
+/** A kernel of a plan, ready to be dispatched. */
 interface Command {
   readonly pipeline: Pipeline;
-  /** Plan buffers by binding: what is read, then the output. */
+  /** Plan buffers in the order of bindings: those read, then the output. */
   readonly buffers: readonly number[];
   readonly uniformOffset: number;
   /** The operations it computes. */
   readonly label: string;
-  /** By the numbers of the blocks bound. */
+  /** Keys are the numbers of the blocks that are bound. */
   readonly bindGroups: Map<string, BoundBlocks>;
-  /** The one used last. */
+  /** The bind group of the last run: usually the next run needs it again. */
   bound: BoundBlocks | null;
 }
 
@@ -54,9 +54,9 @@ export class WebGpuExecutable implements Executable {
   private readonly checkConstants: (constants: Float64Array) => void;
   private isWritten = false;
   private bindGroupCount = 0;
-  /** The block of each temporary, … */
+  /** The block of each temporary. */
   private temporaries: readonly (Block | null)[] = [];
-  /** … as of this generation of the device's. */
+  /** The device's generation when these blocks were fetched. In a later one they are no longer valid. */
   private generation = -1;
 
   constructor(
@@ -103,11 +103,13 @@ export class WebGpuExecutable implements Executable {
     const { device, plan } = this;
     device.check();
     this.checkConstants(constants);
-    const requests = plan.outputs.map((number) => {
+    const created = plan.outputs.filter((number) => plan.buffers[number]!.role === "output");
+    const requests = created.map((number) => {
       const { dtype, size, name } = plan.buffers[number]!;
       return { bytes: sizeInBytes(size), what: name ?? `a ${dtype} tensor of ${size} elements` };
     });
-    const outputs = await device.allocate(requests);
+    const allocated = await device.allocate(requests);
+    const outputs = new Map(created.map((number, i) => [number, allocated[i]!]));
     try {
       while (this.generation !== device.generation) {
         const { generation } = device;
@@ -116,15 +118,16 @@ export class WebGpuExecutable implements Executable {
         this.temporaries = this.places.map((slot) => (slot ? device.slot(slot) : null));
         this.generation = generation;
       }
-      // From here to the submission nothing is awaited: no block can change hands.
+      // Nothing is awaited from here to the submission, so that no block gets another owner meanwhile.
       this.submit(inputs, outputs, constants);
     } catch (error) {
-      for (const block of outputs) device.keep(block);
+      for (const block of allocated) device.keep(block);
       throw error;
     }
-    const results = plan.outputs.map((number, i) => {
+    const results = plan.outputs.map((number) => {
       const { dtype, size } = plan.buffers[number]!;
-      return device.own(dtype, size, outputs[i]!);
+      const block = outputs.get(number);
+      return block ? device.own(dtype, size, block) : inputs[plan.inputs.indexOf(number)]!;
     });
     await device.submitted();
     return results;
@@ -132,7 +135,7 @@ export class WebGpuExecutable implements Executable {
 
   private submit(
     inputs: readonly DeviceBuffer[],
-    outputs: readonly Block[],
+    outputs: ReadonlyMap<number, Block>,
     constants: Float64Array,
   ): void {
     const { device, gpu, plan } = this;
@@ -140,9 +143,7 @@ export class WebGpuExecutable implements Executable {
     plan.inputs.forEach((number, i) => {
       blocks[number] = (inputs[i] as WebGpuBuffer).held;
     });
-    plan.outputs.forEach((number, i) => {
-      blocks[number] = outputs[i]!;
-    });
+    for (const [number, block] of outputs) blocks[number] = block;
     if (this.commands.length === 0) return;
     device.issue(() => {
       this.writeUniforms(constants);

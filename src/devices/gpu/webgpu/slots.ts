@@ -5,15 +5,15 @@
 
 import type { GpuPlan } from "../plan.js";
 
-/** Where a temporary lives: blocks of a size are numbered and shared by all plans. */
+/** The place of a temporary: the `number`-th block of a size. All plans share these blocks. */
 export interface Slot {
   readonly bytes: number;
   readonly number: number;
 }
 
 /**
- * Temporaries come in few sizes, so that plans can share them: quarters of a power of two, and the
- * largest a buffer may have.
+ * Size of the slot for a temporary. Sizes are rounded up to a quarter of a power of two, at most to the largest
+ * buffer, so that there are few and plans share their slots.
  */
 function slotBytes(elements: number, largest: number): number {
   const bytes = Math.max(256, 4 * elements);
@@ -27,7 +27,8 @@ export function slotKey({ bytes, number }: Slot): string {
 }
 
 /**
- * Slots of the temporaries; those not alive together share one. A kernel never writes what it reads.
+ * A slot for each temporary. Temporaries that are not alive together share one. A kernel never writes to a slot
+ * that it reads.
  * @param largest Bytes of a buffer, at most.
  */
 export function assignSlots({ buffers, steps }: GpuPlan, largest: number): (Slot | null)[] {

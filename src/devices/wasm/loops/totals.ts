@@ -1,23 +1,15 @@
 /**
- * What a reduction builds up, in vectors.
+ * The vectors in which a reduction builds up its result: totals, and partial results on the way to them.
  * @module
  */
 
-import type { DType } from "../../../kernels/dtype.js";
+import { type DType, isFloating } from "../../../kernels/dtype.js";
 import type { LoopKernel } from "../../../kernels/kernel.js";
-import {
-  type Code,
-  type FunctionBuilder,
-  f32x4,
-  f64x2,
-  inPairs,
-  type Local,
-  v128,
-} from "../assembler.js";
-import { emitOperation, splatConstant } from "../scalars.js";
+import { type Code, type FunctionBuilder, inPairs, type Local, v128 } from "../assembler.js";
+import { emitOperation, FLOATS, splatConstant } from "../scalars.js";
 
 /** How elements are reduced. */
-export interface Reduction {
+export interface LaneReduction {
   readonly reduce: NonNullable<LoopKernel["reduce"]>;
   readonly dtype: DType;
 }
@@ -29,44 +21,45 @@ export interface Total {
   add(x: Code): Code;
 }
 
-/** What the innermost loop builds up, to be added to a total now and then. */
+/** The result of the innermost loop so far, which is added to a total now and then. */
 export interface Partial {
   readonly value: Code;
   clear(): Code;
   add(...xs: readonly Local[]): Code;
 }
 
-function isFloat(dtype: DType): dtype is "float32" | "float64" {
-  return dtype === "float32" || dtype === "float64";
-}
-
-/** What changes nothing. */
-function identity({ reduce, dtype }: Reduction): Code {
+/** The start of a reduction: the element that changes nothing. */
+function identity({ reduce, dtype }: LaneReduction): Code {
   if (reduce === "sum") return splatConstant(0, dtype);
-  const most = dtype === "int32" ? 2147483647 : Number.POSITIVE_INFINITY;
-  const least = dtype === "int32" ? -2147483648 : Number.NEGATIVE_INFINITY;
+  const most = isFloating(dtype) ? Number.POSITIVE_INFINITY : 2147483647;
+  const least = isFloating(dtype) ? Number.NEGATIVE_INFINITY : -2147483648;
   return splatConstant(reduce === "max" ? least : most, dtype);
 }
 
-/** Two partial results as one. Adding and the extremes use each operand once: it may be any code. */
-export function combine(f: FunctionBuilder, { reduce, dtype }: Reduction, x: Code, y: Code): Code {
+/** Combines two partial results. Each operand is used once, so it may be any code. */
+export function combine(
+  f: FunctionBuilder,
+  { reduce, dtype }: LaneReduction,
+  x: Code,
+  y: Code,
+): Code {
   const operation = { sum: "add", max: "maximum", min: "minimum" } as const;
   return emitOperation(f, operation[reduce], dtype, [x, y], dtype);
 }
 
 /** A total. Float sums carry their rounding error along (Kahan). */
-export function createTotal(f: FunctionBuilder, reduction: Reduction): Total {
+export function createTotal(f: FunctionBuilder, reduction: LaneReduction): Total {
   const { reduce, dtype } = reduction;
   const value = f.local("v128");
   const start = value.set(identity(reduction));
-  if (reduce !== "sum" || !isFloat(dtype)) {
+  if (reduce !== "sum" || !isFloating(dtype)) {
     return {
       value,
       clear: () => start,
       add: (x) => value.set(combine(f, reduction, value.get, x)),
     };
   }
-  const { add, sub, eq } = dtype === "float64" ? f64x2 : f32x4;
+  const { add, sub, eq } = FLOATS[dtype];
   const [excess, term, next] = [f.local("v128"), f.local("v128"), f.local("v128")];
   return {
     value,
@@ -83,14 +76,14 @@ export function createTotal(f: FunctionBuilder, reduction: Reduction): Total {
 }
 
 /**
- * A partial result. The largest and smallest numbers are found by an instruction that ignores NaN, with a
- * mask of the lanes that had one beside it: that which heeds NaN is several.
+ * A partial result. A maximum or minimum is found by an instruction that ignores NaN, beside a mask of the
+ * lanes that had one. The instruction that heeds NaN takes several of the processor's.
  */
-export function createPartial(f: FunctionBuilder, reduction: Reduction): Partial {
+export function createPartial(f: FunctionBuilder, reduction: LaneReduction): Partial {
   const { reduce, dtype } = reduction;
   const value = f.local("v128");
   const start = value.set(identity(reduction));
-  if (reduce === "sum" || !isFloat(dtype)) {
+  if (reduce === "sum" || !isFloating(dtype)) {
     return {
       value: value.get,
       clear: () => start,
@@ -103,11 +96,11 @@ export function createPartial(f: FunctionBuilder, reduction: Reduction): Partial
       },
     };
   }
-  const { pmax, pmin, ne } = dtype === "float64" ? f64x2 : f32x4;
+  const { pmax, pmin, ne } = FLOATS[dtype];
   const extreme = reduce === "max" ? pmax : pmin;
   const isNan = f.local("v128");
   return {
-    // All bits set are a NaN.
+    // A lane with all bits set is a NaN.
     value: v128.or(value.get, isNan.get),
     clear: () => [start, isNan.set(splatConstant(0, dtype))],
     add: (...xs) =>

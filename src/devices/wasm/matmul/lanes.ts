@@ -3,6 +3,7 @@
  * @module
  */
 
+import type { FloatDType } from "../../../kernels/dtype.js";
 import { type Code, f32, f32x4, f64, f64x2, type Local, v128 } from "../assembler.js";
 import { multiplyAdd } from "../relaxed.js";
 
@@ -32,7 +33,7 @@ const SHUFFLE = {
   high64: [8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31],
 } as const;
 
-export const FLOAT32: Scalar = {
+const FLOAT32: Scalar = {
   size: 4,
   lanes: 4,
   zero: v128.constF32(0),
@@ -61,7 +62,7 @@ export const FLOAT32: Scalar = {
   },
 };
 
-export const FLOAT64: Scalar = {
+const FLOAT64: Scalar = {
   size: 8,
   lanes: 2,
   zero: v128.constF64(0),
@@ -84,6 +85,9 @@ export const FLOAT64: Scalar = {
     ];
   },
 };
+
+/** The element types of products. */
+export const SCALARS: Readonly<Record<FloatDType, Scalar>> = { float32: FLOAT32, float64: FLOAT64 };
 
 /** Loads the first `count` lanes of a vector, reading no memory beyond them. */
 export function loadLanes(

@@ -4,32 +4,25 @@
  * @module
  */
 
+import { range } from "../../../kernels/layout.js";
 import { type Code, control, FunctionBuilder, i32, type Local, v128 } from "../assembler.js";
-import { increment, offsetOf, range } from "./code.js";
+import { type Blocking, roundUp, uniformStride } from "./blocking.js";
+import { increment, offsetOf } from "./code.js";
 import { loadLanes, storeLanes } from "./lanes.js";
-import { roundUp, type Schedule, uniformStride } from "./schedule.js";
 
 /**
  * `(left, row, right, output, rows, kc, accumulate)`: one panel of columns for `rows` rows.
  * `output[i, j] (+)= Σ_k left[i, k] · right[k, j]`, tile after tile.
  */
-export function panelFunction(schedule: Schedule, width: number): FunctionBuilder {
-  const { scalar, m, n, k, kc, rows, leftRow, leftStep, packLeft, packRight } = schedule;
+export function panelFunction(blocking: Blocking, width: number): FunctionBuilder {
+  const { scalar, m, n, k, kc, rows, leftRow, leftStep, packLeft, packRight } = blocking;
   const builder = new FunctionBuilder(["i32", "i32", "i32", "i32", "i32", "i32", "i32"]);
-  const [left, row, right, output, count, depth, accumulate] = builder.parameters as [
-    Local,
-    Local,
-    Local,
-    Local,
-    Local,
-    Local,
-    Local,
-  ];
+  const [left, row, right, output, count, depth, accumulate] = builder.parameters;
   const vectors = range(Math.ceil(width / scalar.lanes));
   const lanesOf = (j: number): number => Math.min(scalar.lanes, width - j * scalar.lanes);
   const rightStep = packRight
     ? roundUp(width, scalar.lanes) * scalar.size
-    : (uniformStride(schedule.right.inner) ?? 0);
+    : (uniformStride(blocking.right.inner) ?? 0);
   const [p, q, step] = [builder.local("i32"), builder.local("i32"), builder.local("i32")];
   const a = builder.local("v128");
   const b = vectors.map(() => builder.local("v128"));
@@ -37,10 +30,10 @@ export function panelFunction(schedule: Schedule, width: number): FunctionBuilde
   const each = (height: number, body: (sum: Local, i: number, j: number) => Code): Code =>
     sums.slice(0, height).map((line, i) => line.map((sum, j) => body(sum, i, j)));
 
-  const rowByRow = !packLeft && schedule.left.outer.length > 1;
+  const rowByRow = !packLeft && blocking.left.outer.length > 1;
   const tileOf = (height: number): Code => [
     each(height, (sum) => sum.set(scalar.zero)),
-    p.set(rowByRow ? i32.add(left.get, offsetOf(schedule.left.outer, row)) : left.get),
+    p.set(rowByRow ? i32.add(left.get, offsetOf(blocking.left.outer, row)) : left.get),
     q.set(right.get),
     step.set(depth.get),
     control.loop([

@@ -1,8 +1,9 @@
 /**
- * Products of a vector and a matrix, which read the matrix once, in the order it lies in.
+ * Products of a vector and a matrix. They read the matrix once, in the order of its elements in memory.
  * @module
  */
 
+import { range } from "../../../kernels/layout.js";
 import {
   type Code,
   control,
@@ -14,24 +15,18 @@ import {
   type Local,
   v128,
 } from "../assembler.js";
-import { increment, offsetOf, range, scaled } from "./code.js";
+import { type Blocking, uniformStride } from "./blocking.js";
+import { increment, offsetOf, scaled } from "./code.js";
 import { loadLanes, storeLanes } from "./lanes.js";
-import { type Schedule, uniformStride } from "./schedule.js";
 
-/** Rows of the matrix that are read at a time: each is a stream of memory. */
+/** Rows of the matrix that are read at a time, each as a stream of memory. */
 const STREAMS = 8;
 
 /** `(matrix, vector, output, begin, end)`: `output[i] = Σ_k matrix[i, k] · vector[k]`, both contiguous along k. */
-export function dotFunction({ scalar, left, k }: Schedule): FunctionBuilder {
+export function dotFunction({ scalar, left, k }: Blocking): FunctionBuilder {
   const { size, lanes } = scalar;
   const builder = new FunctionBuilder(["i32", "i32", "i32", "i32", "i32"]);
-  const [matrix, vector, output, row, end] = builder.parameters as [
-    Local,
-    Local,
-    Local,
-    Local,
-    Local,
-  ];
+  const [matrix, vector, output, row, end] = builder.parameters;
   const [position, step, q] = [builder.local("i32"), builder.local("i32"), builder.local("i32")];
   const b = builder.local("v128");
   const type = size === 8 ? "f64" : "f32";
@@ -103,12 +98,12 @@ export function dotFunction({ scalar, left, k }: Schedule): FunctionBuilder {
 
 /**
  * `(vector, matrix, output, count)`: `output[j] = Σ_k vector[k] · matrix[k, j]` for `count` columns, each row
- * contiguous. Some rows at a time, all columns of them before the next: memory is read as it lies.
+ * contiguous. Takes some rows at a time and all their columns before the next rows, so that memory is read in order.
  */
-export function rowFunction({ scalar, left, right, n, k }: Schedule): FunctionBuilder {
+export function rowFunction({ scalar, left, right, n, k }: Blocking): FunctionBuilder {
   const { size, lanes } = scalar;
   const builder = new FunctionBuilder(["i32", "i32", "i32", "i32"]);
-  const [vector, matrix, output, count] = builder.parameters as [Local, Local, Local, Local];
+  const [vector, matrix, output, count] = builder.parameters;
   const [step, p, q, end] = [
     builder.local("i32"),
     builder.local("i32"),

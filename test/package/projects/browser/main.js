@@ -1,4 +1,5 @@
-import { dpoLoss, grad, tensor } from "prefgrad";
+import { dpoLoss, grad } from "prefgrad";
+import { Tensor, tensor } from "prefgrad/core";
 
 async function main() {
   const beta = 0.5;
@@ -12,7 +13,9 @@ async function main() {
     if (!(Math.abs(actual - expected) < 1e-6)) throw new Error(`${actual} is not ${expected}`);
   };
 
-  const loss = await lossOf(tensor([-1])).item();
+  const lazyLoss = lossOf(tensor([-1]));
+  if (!(lazyLoss instanceof Tensor)) throw new Error("the bundle has two kinds of tensors");
+  const loss = await lazyLoss.item();
   const [slope] = await grad(lossOf)(tensor([-1])).data();
   near(loss, Math.log1p(Math.exp(-beta * 2)));
   near(slope, -beta / (1 + Math.exp(beta * 2)));

@@ -1,0 +1,84 @@
+/**
+ * How far things are: a line that changes on a terminal, elsewhere a line now and then.
+ * @module
+ */
+
+import type { LoadProgress } from "../models/checkpoint.js";
+import type { LogRow } from "../training/fitState.js";
+import type { RunObserver } from "../training/run.js";
+import { duration } from "./text.js";
+
+/** A line that says how far loading is, and is gone at its end. What is no terminal is left alone. */
+export function loadingLine(stream: NodeJS.WriteStream): LoadProgress {
+  let shown = -1;
+  return ({ bytes, of }) => {
+    if (!stream.isTTY) return;
+    const percent = Math.floor((100 * bytes) / of);
+    if (percent === shown) return;
+    shown = percent;
+    stream.write(bytes === of ? "\r\x1b[K" : `\rloading ${percent} %`);
+  };
+}
+
+/** Cells of the bar. */
+const BAR = 24;
+/** Metrics that a line has room for. */
+const SHOWN = ["loss", "rewards/margins", "rewards/accuracies", "spo/gap", "grad_norm"];
+
+/** Shows how a run goes. */
+export function runProgress(stream: NodeJS.WriteStream): RunObserver & { stop(): void } {
+  const isBar = stream.isTTY === true && !process.env.NO_COLOR;
+  let begun = { time: 0, step: 0 };
+  let steps = 0;
+  let figures = "";
+  const write = (line: string): void => {
+    stream.write(isBar ? `\r\x1b[K${line}\n` : `${line}\n`);
+  };
+  const show = (done: number, of: number, rest: string): void => {
+    if (!isBar) return;
+    const cells = Math.round((BAR * done) / of);
+    const bar = "█".repeat(cells) + "░".repeat(BAR - cells);
+    const width = (stream.columns ?? 80) - 1;
+    stream.write(`\r\x1b[K${`${bar} ${done}/${of}  ${rest}`.slice(0, width)}`);
+  };
+  return {
+    stop() {
+      if (isBar) stream.write("\r\x1b[K");
+    },
+    notice: write,
+    references: (done, rows) => show(done, rows, "reference"),
+    floor: (done, of) => show(done, of, "v*"),
+    start(plan) {
+      steps = plan.steps;
+      begun = { time: performance.now(), step: plan.step };
+      const { batchSize, gradientAccumulationSteps } = plan.settings;
+      const rows = batchSize * gradientAccumulationSteps;
+      const from = plan.step > 0 ? `, from step ${plan.step} on` : "";
+      write(`${steps} steps of ${rows} rows, ${plan.stepsPerEpoch} an epoch${from}`);
+    },
+    step({ step }) {
+      const each = (performance.now() - begun.time) / 1000 / (step - begun.step);
+      const rate = each > 1 ? `${each.toFixed(1)} s a step` : `${(1 / each).toFixed(1)} steps/s`;
+      show(step, steps, `${rate}  ${duration(each * (steps - step))} left  ${figures}`);
+    },
+    log(row) {
+      figures = figuresText(row, "");
+      if (!isBar) write(`step ${row.step}/${steps}  ${figures}`);
+    },
+    evaluation(row, best) {
+      write(`step ${row.step}/${steps}  ${figuresText(row, "eval_")}${best ? "  (best)" : ""}`);
+    },
+    badStep({ step, loss, gradNorm, rows }) {
+      write(
+        `step ${step} is not applied: loss ${loss}, norm ${gradNorm}, rows ${rows.slice(0, 8).join(", ")}`,
+      );
+    },
+  };
+}
+
+function figuresText(row: LogRow, prefix: string): string {
+  return SHOWN.flatMap((name) => {
+    const value = row[prefix + name];
+    return value === undefined ? [] : [`${prefix}${name} ${Number(value.toPrecision(4))}`];
+  }).join("  ");
+}

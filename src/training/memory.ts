@@ -1,0 +1,37 @@
+/**
+ * How much memory a step of training takes, about; less where blocks are fused.
+ * @module
+ */
+
+import type { DecoderConfig } from "../models/decoder.js";
+
+/** What a step's memory depends on. */
+export interface StepSize {
+  /** Numbers that are trained, and that are not. */
+  readonly trained: number;
+  readonly frozen: number;
+  /** Bytes of a number. */
+  readonly bytes: number;
+  /** Tokens of the longest micro-batch, and of its longest sequence. */
+  readonly tokens: number;
+  readonly length: number;
+  /** Whether blocks are computed again for their gradients. */
+  readonly checkpointing: boolean;
+}
+
+/** Rows of logits that are held at a time. */
+const CHUNK = 1024;
+
+/**
+ * Bytes of parameters, gradients and moments, and of what the backward pass needs of a micro-batch: of each token and block
+ * some twelve vectors of the model's width, four of the feed-forward's, and the attention weights (with checkpointing of one
+ * block, and of the others a vector); of a chunk of predictions the logits three times.
+ */
+export function stepMemory(config: DecoderConfig, size: StepSize): number {
+  const { trained, frozen, bytes, tokens, length, checkpointing } = size;
+  const { width, feedForward, heads, layers, vocabularySize } = config;
+  const block = 12 * width + 4 * feedForward.width + 2 * heads * length;
+  const token = checkpointing ? layers.length * width + block : layers.length * block;
+  const logits = 3 * Math.min(CHUNK, tokens) * vocabularySize;
+  return bytes * (4 * trained + frozen + tokens * token + logits);
+}

@@ -1,0 +1,338 @@
+/**
+ * A run from rows to a directory with its result: what `align` and `sft` have in common.
+ * @module
+ */
+
+import type { PreferenceRow, Rows, TextRow, UnpairedRow } from "../data/rows.js";
+import { rowsOf } from "../data/rows.js";
+import type { DataSummary } from "../data/summary.js";
+import { fingerprint } from "../files/fingerprint.js";
+import type { DirectoryTreeTarget } from "../files/outputTree.js";
+import { bytesPerElement } from "../kernels/dtype.js";
+import { type DecoderParameters, decoder } from "../models/decoder.js";
+import type { LoadedModel } from "../models/loadModel.js";
+import { initLora, type LoraAdapter } from "../models/lora.js";
+import { realize } from "../tensor/evaluate.js";
+import { adamwFor } from "./adamwFor.js";
+import { answersTo, firstPrompts } from "./answers.js";
+import { fit } from "./fit.js";
+import type { AnyObjective } from "./fitOptions.js";
+import type { FitState } from "./fitState.js";
+import { heldOut } from "./heldOut.js";
+import { batchesOf, treeContents } from "./keptNumbers.js";
+import { stepMemory } from "./memory.js";
+import { modelCard } from "./modelCard.js";
+import type { FitObserver } from "./observer.js";
+import { groupByLength, type Order, randomOrder, sequentialOrder } from "./order.js";
+import { openRunDirectory } from "./runDirectory.js";
+import { readRun, removeResults, writeAnswers, writeTexts } from "./runFiles.js";
+import type { TrainingSettings } from "./settings/options.js";
+import { adapterOf, sizeOfTree, type Trainee, wholeModel } from "./trainee.js";
+import { VERSION } from "./version.js";
+
+/** A row of any kind. */
+export type AnyRow = PreferenceRow | UnpairedRow | TextRow;
+
+/** Rows to train on: what a reader of data gave, or rows alone. */
+export type GivenRows<Row> =
+  | { readonly rows: Rows<Row>; readonly summary: DataSummary }
+  | Rows<Row>
+  | readonly Row[];
+
+/** What is known before the first step. */
+export interface RunFacts {
+  /** Numbers that are trained, and that are not. */
+  readonly trained: number;
+  readonly frozen: number;
+  readonly rows: number;
+  /** Rows that are held out. */
+  readonly heldOut: number;
+  /** Of the longest row, prompt and longest completion together. */
+  readonly longest: number;
+  /** Bytes that a step takes, about. */
+  readonly memory: number;
+  /** What reading the rows found; null where they came without it. */
+  readonly summary: DataSummary | null;
+}
+
+/** Who hears of a run, besides what {@link FitObserver} tells. */
+export interface RunObserver extends FitObserver {
+  /** Before anything is computed. */
+  facts?(facts: RunFacts): void;
+  /** The reference model has done so many rows. */
+  references?(done: number, rows: number): void;
+  /** So many steps of the fine-tuning that finds SPO's v* are made. */
+  floor?(done: number, steps: number): void;
+  /** Something a person should know, in a sentence. */
+  notice?(text: string): void;
+}
+
+/** What every run takes. */
+export interface RunOptions {
+  /** The model, as {@link loadModel} gives it. It stays as it is. */
+  readonly lm: LoadedModel;
+  /** An adapter to go on from; the model's own parameters then stay. */
+  readonly adapter?: LoraAdapter;
+  /** The run's directory: a path (Node), which is made, or a handle of a browser's directory. */
+  readonly output: DirectoryTreeTarget;
+  /** A directory for what other runs can use again, the reference's log-probabilities. Default: none. */
+  readonly cache?: DirectoryTreeTarget;
+  /** Stops the run after the step it is in; `resume` goes on. */
+  readonly signal?: { readonly aborted: boolean };
+  readonly observer?: RunObserver;
+}
+
+/** The names of {@link RunOptions}. */
+export const RUN_OPTIONS = ["lm", "adapter", "output", "cache", "signal", "observer"] as const;
+
+/** What a run came to. */
+export interface RunResult {
+  /** The model's parameters, an adapter's corrections beside them: what `generate` takes. */
+  readonly parameters: DecoderParameters;
+  /** The adapter that was trained; null where the model itself was. */
+  readonly adapter: LoraAdapter | null;
+  readonly state: FitState;
+  /** False if the signal stopped it. */
+  readonly done: boolean;
+}
+
+/** A signal stopped a run before its first step. */
+export class Stopped extends Error {
+  override readonly name = "Stopped";
+  constructor() {
+    super("stopped before the first step; nothing was trained");
+  }
+}
+
+/** What a kind of run makes of rows and of what is trained. */
+export interface RunKind<Row extends AnyRow, Trained extends Row> {
+  readonly command: "align" | "sft";
+  readonly settings: TrainingSettings<"align"> | TrainingSettings<"sft">;
+  /** Of `settings`, as `settings.json` has it. */
+  readonly loss: unknown;
+  readonly learningRate: number;
+  readonly order: "random" | "sequential";
+  /** Rows with what the objective needs, and the objective. */
+  prepare<P>(
+    trainee: Trainee<P>,
+    rows: Rows<Row>,
+    held: Rows<Row> | null,
+    first: boolean,
+  ): Promise<{
+    readonly rows: Rows<Trained>;
+    readonly held: Rows<Trained> | null;
+    readonly objective: AnyObjective<P, Trained>;
+  }>;
+}
+
+/** Runs. */
+export function trainRun<Row extends AnyRow, Trained extends Row>(
+  kind: RunKind<Row, Trained>,
+  options: RunOptions,
+  given: GivenRows<Row>,
+  evaluated: GivenRows<Row> | undefined,
+): Promise<RunResult> {
+  const { settings } = kind;
+  const { gradientCheckpointing: checkpointing } = settings;
+  const model = checkpointing ? decoder(options.lm.config, { checkpointing }) : options.lm.model;
+  const lm = { ...options.lm, model };
+  const { loraRank: rank, loraAlpha: alpha, loraTargets: targets, seed } = settings;
+  const { loraDropout: dropout, loraRankStabilized: rankStabilized } = settings;
+  const adapter =
+    options.adapter ??
+    (settings.lora ? initLora(lm, { rank, alpha, targets, dropout, rankStabilized, seed }) : null);
+  return adapter
+    ? trained(kind, options, adapterOf(lm, adapter, seed), given, evaluated)
+    : trained(kind, options, wholeModel(lm, settings.saveDtype), given, evaluated);
+}
+
+async function trained<P, Row extends AnyRow, Trained extends Row>(
+  kind: RunKind<Row, Trained>,
+  options: RunOptions,
+  trainee: Trainee<P>,
+  given: GivenRows<Row>,
+  evaluated: GivenRows<Row> | undefined,
+): Promise<RunResult> {
+  const { lm, output, signal, observer = {} } = options;
+  const { settings, command } = kind;
+  const { policy } = trainee;
+  const all = rowsIn(given);
+  const split = evaluated
+    ? { train: all, heldOut: rowsIn(evaluated) }
+    : heldOut(all, settings.evalShare, settings.seed);
+  const { lengths, tokens } = await lengthsOf(split.train);
+  observer.facts?.({
+    ...sizesOf(lm, trainee),
+    rows: split.train.length,
+    heldOut: split.heldOut?.length ?? 0,
+    longest: largest(lengths),
+    memory: memoryOf(lm, trainee, settings, largest(lengths), tokens),
+    summary: "summary" in given ? given.summary : null,
+  });
+  const { resume, overwrite, keep, saveEvery, ...numbers } = settings;
+  const directory = await openRunDirectory<P>(output, {
+    settings: {
+      command,
+      version: VERSION,
+      ...numbers,
+      loss: kind.loss,
+      learningRate: kind.learningRate,
+      order: kind.order,
+      model: {
+        source: lm.source,
+        weights: await fingerprint(treeContents(trainee.whole(policy.parameters))),
+      },
+      rows: await rowsPrint(split.train),
+      heldOut: split.heldOut && (await rowsPrint(split.heldOut)),
+    },
+    resume,
+    overwrite,
+    keep,
+    weights: trainee.weights(output),
+  });
+  for (const notice of directory.notices) observer.notice?.(notice);
+  const isNew = directory.from === undefined;
+  const { rows, held, objective } = await kind.prepare(trainee, split.train, split.heldOut, isNew);
+  const prompts = split.heldOut ? await firstPrompts(split.heldOut) : [];
+  const answers = async (parameters: P) =>
+    answersTo(lm, await realize(trainee.whole(parameters)), prompts);
+  const before = await answers(policy.parameters);
+  if (signal?.aborted && isNew) throw new Stopped();
+  if (overwrite) await removeResults(output);
+
+  const { state, parameters, done } = await fit({
+    parameters: policy.parameters,
+    objective,
+    data: rows,
+    evaluation: held
+      ? { data: held, batchSize: settings.evalBatchSize, onStart: true, ...everyOf(settings) }
+      : undefined,
+    optimizer: (learningRate) =>
+      adamwFor(policy.parameters, {
+        learningRate,
+        weightDecay: settings.weightDecay,
+        beta1: settings.adamBeta1,
+        beta2: settings.adamBeta2,
+        epsilon: settings.adamEpsilon,
+      }),
+    learningRate: kind.learningRate,
+    lrSchedulerType: settings.lrSchedulerType,
+    warmupSteps: settings.warmupSteps,
+    batchSize: settings.batchSize,
+    gradientAccumulationSteps: settings.gradientAccumulationSteps,
+    epochs: settings.epochs,
+    maxSteps: settings.maxSteps,
+    seed: settings.seed,
+    order: orderOf(kind, lengths),
+    maxGradNorm: settings.maxGradNorm,
+    logEvery: settings.logEvery,
+    saveEvery,
+    maxBadSteps: settings.maxBadSteps,
+    from: directory.from as FitState<P> | undefined,
+    signal,
+    observer: [directory, observer],
+  });
+  const whole = await realize(trainee.whole(parameters));
+  const result = { parameters: whole, adapter: trainee.adapter(parameters), state, done };
+  if (!done) return result;
+  await trainee.write(output, parameters);
+  const after = await answers(parameters);
+  const { tokenizer } = lm;
+  await writeAnswers(
+    output,
+    prompts.map((ids, i) => ({
+      prompt: tokenizer!.decode(ids, { skipSpecialTokens: true }),
+      before: before[i]!,
+      after: after[i]!,
+    })),
+  );
+  const record = await readRun(output, typeof output === "string" ? output : command);
+  const { runReport } = await import("./report/report.js");
+  await writeTexts(output, {
+    "README.md": modelCard(lm, record, result.adapter !== null),
+    "report.html": runReport([record]),
+  });
+  return result;
+}
+
+/** A reader's rows, or those that were given. */
+function rowsIn<Row>(given: GivenRows<Row>): Rows<Row> {
+  if ("rows" in given) return given.rows;
+  return "read" in given ? given : rowsOf(given);
+}
+
+const everyOf = ({ evalEvery }: { readonly evalEvery?: number | undefined }) =>
+  evalEvery === undefined ? {} : { every: evalEvery };
+
+function orderOf<Row extends AnyRow, Trained extends Row>(
+  { settings, order }: RunKind<Row, Trained>,
+  lengths: Uint32Array,
+): Order | "random" | "sequential" {
+  const { dataSeed = settings.seed, batchSize, gradientAccumulationSteps } = settings;
+  if (settings.groupByLength) {
+    const rowsPerStep = batchSize * gradientAccumulationSteps;
+    return groupByLength(lengths, { rowsPerStep, seed: dataSeed });
+  }
+  const { length } = lengths;
+  return order === "random" ? randomOrder(length, dataSeed) : sequentialOrder(length);
+}
+
+/** Of each row its longest text's tokens, and those that are computed. */
+async function lengthsOf(rows: Rows<AnyRow>) {
+  const [lengths, tokens] = [new Uint32Array(rows.length), new Uint32Array(rows.length)];
+  let i = 0;
+  for await (const piece of batchesOf(rows, 256)) {
+    for (const row of piece) {
+      lengths[i] = lengthOf(row);
+      tokens[i++] = tokensOf(row);
+    }
+  }
+  return { lengths, tokens };
+}
+
+function lengthOf(row: AnyRow): number {
+  if ("ids" in row) return row.ids.length;
+  const completions = "chosenIds" in row ? [row.chosenIds, row.rejectedIds] : [row.completionIds];
+  return row.promptIds.length + completions.reduce((most, ids) => Math.max(most, ids.length), 0);
+}
+
+const largest = (values: Uint32Array): number =>
+  values.reduce((most, own) => Math.max(most, own), 0);
+
+function sizesOf<P>(lm: LoadedModel, { trained: own, adapter, policy }: Trainee<P>) {
+  return { trained: own, frozen: adapter(policy.parameters) ? sizeOfTree(lm.parameters) : 0 };
+}
+
+/** Tokens of a row that are computed: its prompt once. */
+function tokensOf(row: AnyRow): number {
+  if ("ids" in row) return row.ids.length;
+  const own = "chosenIds" in row ? [row.chosenIds, row.rejectedIds] : [row.completionIds];
+  const other = "mismatchedIds" in row ? row.promptIds.length + row.mismatchedIds.length : 0;
+  return own.reduce((sum, ids) => sum + ids.length, row.promptIds.length + other);
+}
+
+/** Of the longest micro-batch there can be. */
+function memoryOf<P>(
+  lm: LoadedModel,
+  trainee: Trainee<P>,
+  { batchSize, gradientCheckpointing: checkpointing }: RunKind<AnyRow, AnyRow>["settings"],
+  length: number,
+  all: Uint32Array,
+): number {
+  const most = Uint32Array.from(all).sort().slice(-batchSize);
+  const tokens = most.reduce((sum, own) => sum + own, 0);
+  const bytes = bytesPerElement(lm.parameters.finalNorm.weight.dtype);
+  return stepMemory(lm.config, { ...sizesOf(lm, trainee), bytes, tokens, length, checkpointing });
+}
+
+/** What tells rows from others: their tokens. */
+async function rowsPrint(rows: Rows<AnyRow>): Promise<string> {
+  return fingerprint(pieces());
+  async function* pieces(): AsyncGenerator<Uint8Array> {
+    const plain = (_: string, value: unknown) =>
+      ArrayBuffer.isView(value) ? Array.from(value as Uint32Array) : value;
+    for await (const piece of batchesOf(rows, 256)) {
+      yield new TextEncoder().encode(JSON.stringify(piece, plain));
+    }
+  }
+}

@@ -1,0 +1,10 @@
+/**
+ * Elementwise operations on WebGPU in Node.
+ */
+
+import { describeOperations } from "../conformance/describeDevice.js";
+import { describeWebGpu } from "./webgpu.js";
+
+describeWebGpu((device, runSuite) =>
+  describeOperations(device, runSuite, "elementwise operations"),
+);

@@ -1,0 +1,10 @@
+/**
+ * Reductions, order and indexing on WebGPU in Node.
+ */
+
+import { describeOperations } from "../conformance/describeDevice.js";
+import { describeWebGpu } from "./webgpu.js";
+
+describeWebGpu((device, runSuite) =>
+  describeOperations(device, runSuite, "reductions and indexing"),
+);

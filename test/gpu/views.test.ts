@@ -1,0 +1,8 @@
+/**
+ * Operations on views on WebGPU in Node.
+ */
+
+import { describeOperations } from "../conformance/describeDevice.js";
+import { describeWebGpu } from "./webgpu.js";
+
+describeWebGpu((device, runSuite) => describeOperations(device, runSuite, "operations on views"));

@@ -1,0 +1,256 @@
+/**
+ * Runs from rows to a directory: what they leave, what they go on with, and what they refuse.
+ */
+
+import { existsSync, readFileSync } from "node:fs";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  type AlignOptions,
+  align,
+  type LoadedModel,
+  loadAdapter,
+  loadModel,
+  type PreferenceRow,
+  readRun,
+  rowsOf,
+  Stopped,
+  sft,
+  treeLeaves,
+} from "../../src/index.js";
+import { heldOut } from "../../src/training/heldOut.js";
+import { VERSION } from "../../src/training/version.js";
+import { tinyFiles, writeFiles } from "../models/tinyCheckpoint.js";
+import { FAMILIES } from "../models/tinyFamilies.js";
+import { byteLevel, tokenizerFiles } from "../models/tinyTokenizer.js";
+
+let folder: string;
+let lm: LoadedModel;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "prefgrad-align-"));
+  const config = { ...FAMILIES.qwen3!, vocab_size: 257, eos_token_id: 256 };
+  await writeFiles(join(folder, "model"), {
+    ...(await tinyFiles(config)),
+    ...tokenizerFiles(byteLevel({ added: [{ content: "<end>" }] })),
+  });
+  lm = await loadModel(join(folder, "model"));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** Pairs of a few tokens. */
+const pairs: readonly PreferenceRow[] = Array.from({ length: 12 }, (_, row) => ({
+  row,
+  promptIds: [65 + row, 66],
+  chosenIds: [97 + (row % 5), 98, 256],
+  rejectedIds: [100, 101 + (row % 3), 102, 256],
+}));
+
+/** A short run. */
+const options = (output: string, own: Partial<AlignOptions> = {}): AlignOptions => ({
+  lm,
+  pairs,
+  output: join(folder, output),
+  learningRate: 1e-2,
+  batchSize: 4,
+  maxSteps: 6,
+  logEvery: 2,
+  evalShare: 0.2,
+  evalEvery: 3,
+  saveEvery: 2,
+  ...own,
+});
+
+const bytes = (output: string, name: string) => readFile(join(folder, output, name));
+const values = (tree: unknown) => Promise.all(treeLeaves(tree).map((leaf) => leaf.data()));
+
+describe("a run of an adapter", () => {
+  it("leaves an adapter, answers, a card, a report, and settings that name what it was made of", async () => {
+    const { adapter, done, parameters } = await align(options("lora", { lora: { rank: 2 } }));
+    expect(done).toBe(true);
+    expect(
+      (await readdir(join(folder, "lora"))).filter((name) => !/^checkpoint/.test(name)),
+    ).toEqual([
+      "README.md",
+      "adapter_config.json",
+      "adapter_model.safetensors",
+      "answers.json",
+      "metrics.jsonl",
+      "report.html",
+      "settings.json",
+      "trainer_state.json",
+    ]);
+    const read = await loadAdapter(join(folder, "lora"), lm);
+    expect(await values(read.parameters)).toEqual(await values(adapter!.parameters));
+    expect(treeLeaves(parameters).length).toBeGreaterThan(treeLeaves(lm.parameters).length);
+    const record = await readRun(join(folder, "lora"), "lora");
+    expect(record.done).toBe(true);
+    expect(record.settings).toMatchObject({
+      command: "align",
+      version: VERSION,
+      loss: "sigmoid",
+      loraRank: 2,
+      learningRate: 1e-2,
+      order: "random",
+    });
+    expect(record.rows[0]).toMatchObject({ step: 0, "eval_rewards/margins": 0 });
+    expect(record.answers.length).toBe(3);
+    expect(record.answers[0]!.before).not.toBe(record.answers[0]!.after);
+    const card = String(await bytes("lora", "README.md"));
+    expect(card).toContain(`base_model: ${JSON.stringify(join(folder, "model"))}`);
+    expect(card).toContain("| eval_loss | 0.6931 |");
+    expect(String(await bytes("lora", "report.html"))).toContain("held-out pairs are told apart");
+  });
+
+  it("that was stopped goes on and ends with the bits of one that was not", async () => {
+    const own = {
+      lora: { rank: 2, dropout: 0.2 },
+      spo: { floorSteps: 4 },
+      cache: join(folder, "kept"),
+    };
+    await align(options("whole", own));
+    let steps = 0;
+    const signal = { aborted: false };
+    const observer = {
+      step() {
+        steps++;
+        signal.aborted = steps === 3;
+      },
+    };
+    const stopped = await align(options("stopped", { ...own, signal, observer }));
+    expect(stopped.done).toBe(false);
+    expect(existsSync(join(folder, "stopped", "report.html"))).toBe(false);
+    await expect(align(options("stopped", own))).rejects.toThrow(
+      /set resume to go on with it, overwrite/,
+    );
+    const notices: string[] = [];
+    const notice = (text: string) => void notices.push(text);
+    await align(options("stopped", { ...own, resume: true, observer: { notice } }));
+    expect(notices).toEqual([
+      "the reference's log-probabilities were in the cache",
+      expect.stringMatching(/^v\* is .* nats per token, from the cache$/),
+    ]);
+    for (const name of [
+      "adapter_model.safetensors",
+      "metrics.jsonl",
+      "answers.json",
+      "settings.json",
+    ]) {
+      expect(await bytes("stopped", name), name).toEqual(await bytes("whole", name));
+    }
+  });
+
+  it("goes on from an adapter, which is its reference", async () => {
+    const adapter = await loadAdapter(join(folder, "lora"), lm);
+    await align(options("further", { adapter, maxSteps: 1 }));
+    const { rows } = await readRun(join(folder, "further"), "further");
+    expect(rows[0]).toMatchObject({ step: 0, eval_loss: expect.closeTo(Math.LN2, 6) });
+  });
+});
+
+describe("a run of a whole model", () => {
+  it("leaves a model, and stops before its first step without a trace of training", async () => {
+    const { adapter, parameters } = await align(
+      options("full", { loss: ["ipo", "sft"], lossWeights: [1, 0.5] }),
+    );
+    expect(adapter).toBeNull();
+    const saved = await loadModel(join(folder, "full"));
+    expect(await values(saved.parameters)).toEqual(await values(parameters));
+    expect(saved.tokenizer!.encode("ab")).toEqual(lm.tokenizer!.encode("ab"));
+    await expect(align(options("never", { signal: { aborted: true } }))).rejects.toThrow(Stopped);
+    expect(existsSync(join(folder, "never", "metrics.jsonl"))).toBe(false);
+  });
+
+  it("takes the place of an adapter's run, and an adapter of it", async () => {
+    await align(options("place", { lora: true, maxSteps: 1 }));
+    await align(options("place", { overwrite: true, maxSteps: 1 }));
+    expect(existsSync(join(folder, "place", "adapter_config.json"))).toBe(false);
+    await loadModel(join(folder, "place"));
+    await align(options("place", { lora: true, overwrite: true, maxSteps: 1 }));
+    expect(existsSync(join(folder, "place", "model.safetensors"))).toBe(false);
+  });
+
+  it("ends with the same numbers where blocks are computed again for their gradients", async () => {
+    await align(options("again", { lora: true, gradientCheckpointing: true }));
+    await align(options("once", { lora: true }));
+    const [again, once] = await Promise.all(
+      ["again", "once"].map((name) => readRun(join(folder, name), name)),
+    );
+    for (const [i, row] of once!.rows.entries()) {
+      expect(again!.rows[i]!.step).toBe(row.step);
+      const name = row.loss === undefined ? "eval_loss" : "loss";
+      expect(again!.rows[i]![name]).toBeCloseTo(row[name] as number, 5);
+    }
+  });
+
+  it("trains on completions with labels, and on texts", async () => {
+    const completions = pairs.map(({ row, promptIds, chosenIds, rejectedIds }) => ({
+      row,
+      promptIds,
+      completionIds: row % 2 ? chosenIds : rejectedIds,
+      mismatchedIds: rejectedIds,
+      desirable: row % 2 === 1,
+    }));
+    const { pairs: _, ...rest } = options("kto");
+    await align({ ...rest, completions, loss: "kto", desirableWeight: 2 });
+    const kto = await readRun(join(folder, "kto"), "kto");
+    expect(kto.settings).toMatchObject({ loss: "kto", order: "sequential" });
+    expect(kto.rows.at(-1)).toHaveProperty("eval_kl");
+    const texts = pairs.map(({ row, promptIds, chosenIds }) => ({
+      row,
+      ids: [...Array.from(promptIds), ...Array.from(chosenIds)],
+      trained: [0, 0, 1, 1, 1],
+    }));
+    const { loss, pairs: __, ...common } = options("sft");
+    await sft({ ...common, texts, evaluation: texts });
+    const { rows, answers } = await readRun(join(folder, "sft"), "sft");
+    const losses = rows.flatMap((row) =>
+      row.eval_loss === undefined ? [] : [row.eval_loss as number],
+    );
+    expect(losses.at(-1)!).toBeLessThan(losses[0]!);
+    expect(answers.length).toBe(8);
+  });
+});
+
+it("held-out rows are a share that the seed chooses, in their order, and no others", async () => {
+  const all = Array.from({ length: 100 }, (_, row) => ({ row }));
+  const { train, heldOut: held } = heldOut(rowsOf(all), 0.1, 3);
+  const read = async (rows: typeof train) => {
+    const found = await rows.read(Array.from({ length: rows.length }, (_, i) => i));
+    return found.map(({ row }) => row);
+  };
+  const [kept, out] = [await read(train), await read(held!)];
+  expect(out).toHaveLength(10);
+  expect([...kept, ...out].sort((a, b) => a - b)).toEqual(all.map(({ row }) => row));
+  expect(out).toEqual([...out].sort((a, b) => a - b));
+  expect(await read(heldOut(rowsOf(all), 0.1, 4).heldOut!)).not.toEqual(out);
+  expect(heldOut(rowsOf(all), 0, 3).heldOut).toBeNull();
+  expect(heldOut(rowsOf(all.slice(0, 1)), 0.5, 3).heldOut).toBeNull();
+});
+
+describe("is refused before anything is computed", () => {
+  it.each([
+    [{ pairs: undefined }, "align: pairs are needed"],
+    [{ loss: "kto" }, "align: the loss kto needs completions"],
+    [{ completions: [], loss: "ipo" }, "other losses need pairs"],
+    [{ lerningRate: 1 }, "did you mean `learningRate`?"],
+    [{ learningRate: 0 }, "align: learningRate must be a number above 0, got 0"],
+    [{ lora: { ranks: 1 } }, "align: lora: has no option `ranks`; did you mean `rank`?"],
+    [{ lora: { rank: 0 } }, "align: loraRank must be an integer, at least 1, got 0"],
+    [{ spo: "dual", beta: -1 }, "align: beta must be a number above 0, got -1"],
+    [{ spo: { method: "dual", gamma: 1 } }, "with dual γ moves by itself"],
+    [{ spo: { method: "hinge", gamma: "dual" } }, "a dual γ is not for the method hinge"],
+    [{ spo: { method: "lookahead" } }, "alpha must be a number > 0"],
+    [{ loss: "sigmoyd" }, 'did you mean "sigmoid"?'],
+    [{ loss: "sigmoid", lossOptions: { tau: 1 } }, "tau"],
+  ] as const)("%j", async (own, message) => {
+    await expect(align({ ...options("refused"), ...own } as AlignOptions)).rejects.toThrow(message);
+    expect(existsSync(join(folder, "refused"))).toBe(false);
+  });
+});
+
+it("the version is the package's", () => {
+  const { version } = JSON.parse(readFileSync("package.json", "utf8"));
+  expect(VERSION).toBe(version);
+});

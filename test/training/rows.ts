@@ -1,0 +1,152 @@
+/**
+ * A small model in float64, rows for it, and the losses of objectives computed another way: padded, all rows at once.
+ */
+
+import {
+  concat,
+  fullPolicy,
+  type GptParameters,
+  gpt,
+  type PairLogProbs,
+  type Rows,
+  randomNormal,
+  realize,
+  rowsOf,
+  sequenceLogProbs,
+  type Tensor,
+  tensor,
+  treeLeaves,
+  treeMap,
+  withReferences,
+  wpoLogWeights,
+} from "../../src/index.js";
+import { randomGenerator } from "../../src/tensor/random.js";
+import type { AnyObjective } from "../../src/training/fitOptions.js";
+import { microBatchesOf } from "../../src/training/microBatches.js";
+
+export const model = gpt({ vocabularySize: 13, contextLength: 16, width: 8, layers: 2, heads: 2 });
+
+/** Parameters that matter: GPT-2's own start makes all distributions even. */
+const parameters = (seed: string): GptParameters => {
+  let number = 0;
+  return treeMap(
+    (t) => randomNormal(t.shape, { seed: `${seed} ${number++}`, std: 0.4, dtype: "float64" }),
+    model.init(0, { dtype: "float64" }),
+  );
+};
+
+const next = randomGenerator("rows of small models");
+const ids = (least: number, most: number): number[] =>
+  Array.from({ length: least + Math.floor(next() * (most - least + 1)) }, () =>
+    Math.floor(next() * 13),
+  );
+
+export const pairs = Array.from({ length: 6 }, (_, row) => ({
+  row,
+  promptIds: ids(1, 4),
+  chosenIds: ids(1, 5),
+  rejectedIds: ids(1, 5),
+}));
+export const completions = pairs.map(({ row, promptIds, chosenIds }, i) => ({
+  row,
+  promptIds,
+  completionIds: chosenIds,
+  desirable: i % 3 !== 1,
+  mismatchedIds: pairs[(i + 1) % 6]!.chosenIds,
+}));
+export const texts = pairs.map(({ row, promptIds, chosenIds }) => ({
+  row,
+  ids: [...promptIds, ...chosenIds],
+  trained: [...promptIds.map(() => 0), ...chosenIds.map(() => 1)],
+}));
+
+/** Parameters of the policy and of the reference. */
+export const policy = parameters("policy");
+export const reference = fullPolicy({ model, parameters: parameters("reference") });
+
+/** Ways to cut six rows into micro-batches. */
+export const CUTS = [[6], [4, 2], [1, 2, 3], [1, 1, 1, 1, 1, 1]];
+
+/** The micro-batches of rows that are cut so. */
+export async function cutRows<Row, P>(
+  objective: AnyObjective<P, Row>,
+  rows: Rows<Row>,
+  sizes: readonly number[],
+) {
+  let start = 0;
+  const batches: unknown[] = [];
+  for (const size of sizes) {
+    const indices = Array.from({ length: size }, (_, i) => start + i);
+    batches.push(await objective.collate(await rows.read(indices)));
+    start += size;
+  }
+  return microBatchesOf(objective.parts, start, batches.length, (i) => batches[i]!);
+}
+
+/** What padded sequences give: no packing, no chunks. */
+function padded(sequences: readonly { prompt: number[]; completion: number[] }[]) {
+  const all = sequences.map(({ prompt, completion }) => [...prompt, ...completion]);
+  const width = Math.max(...all.map((own) => own.length));
+  const fill = (row: number[]) => [...row, ...Array(width - row.length).fill(0)];
+  const mask = sequences.map(({ prompt, completion }) =>
+    fill([...prompt.map(() => 0), ...completion.map(() => 1)]),
+  );
+  return {
+    ids: tensor(all.map(fill), { dtype: "int32" }),
+    mask: tensor(mask, { dtype: "float64" }),
+  };
+}
+
+const sidesOf = (side: "chosenIds" | "rejectedIds") =>
+  padded(pairs.map((pair) => ({ prompt: pair.promptIds, completion: pair[side] })));
+
+const logProbsOf = (at: GptParameters, side: "chosenIds" | "rejectedIds"): Tensor => {
+  const own = sidesOf(side);
+  return sequenceLogProbs(model.apply(at, own.ids), own.ids, own.mask);
+};
+
+/** All pairs' log-probabilities, and what WPO takes. */
+export function pairLogProbs(at: GptParameters): Required<PairLogProbs> {
+  const lengths = (side: "chosenIds" | "rejectedIds") =>
+    tensor(
+      pairs.map((pair) => pair[side].length),
+      { dtype: "float64" },
+    );
+  return {
+    chosen: logProbsOf(at, "chosenIds"),
+    rejected: logProbsOf(at, "rejectedIds"),
+    referenceChosen: logProbsOf(reference.parameters, "chosenIds"),
+    referenceRejected: logProbsOf(reference.parameters, "rejectedIds"),
+    chosenLength: lengths("chosenIds"),
+    rejectedLength: lengths("rejectedIds"),
+  };
+}
+
+/** WPO's weights. */
+export function logWeights(at: GptParameters) {
+  const of = (side: "chosenIds" | "rejectedIds") => {
+    const own = sidesOf(side);
+    return wpoLogWeights(model.apply(at, own.ids), own.ids, own.mask);
+  };
+  return { chosenLogWeight: of("chosenIds"), rejectedLogWeight: of("rejectedIds") };
+}
+
+/** Log-probabilities of completions, or of those of other prompts. */
+export function completionLogProbs(at: GptParameters, side: "completionIds" | "mismatchedIds") {
+  const own = padded(completions.map((row) => ({ prompt: row.promptIds, completion: row[side] })));
+  return sequenceLogProbs(model.apply(at, own.ids), own.ids, own.mask);
+}
+
+export const referencedPairs = async () =>
+  (await withReferences(rowsOf(pairs), { policy: reference, batchSize: 4 })).rows;
+export const referencedCompletions = async () =>
+  (await withReferences(rowsOf(completions), { policy: reference, batchSize: 4 })).rows;
+
+/** The largest difference of two trees, over the largest element of the second. */
+export async function difference(a: unknown, b: unknown): Promise<number> {
+  const flat = (tree: unknown): Tensor => concat(treeLeaves(tree).map((t) => t.reshape([-1])));
+  const [found, expected] = [flat(a), flat(b)];
+  const [distance, size] = [found.sub(expected).abs().max(), expected.abs().max()];
+  await realize(distance, size);
+  return (await distance.item()) / (await size.item());
+}
