@@ -27,8 +27,8 @@ const execArgv = ["--expose-gc"];
 export default defineConfig({
   test: {
     // For what hangs: a busy machine takes several times as long as an idle one.
-    testTimeout: 300_000,
-    hookTimeout: 120_000,
+    testTimeout: 900_000,
+    hookTimeout: 600_000,
     // A process per file: WebAssembly memories are returned to the system when the file is done.
     pool: "forks",
     setupFiles: ["test/seed.ts"],

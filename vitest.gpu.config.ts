@@ -7,7 +7,7 @@ export default defineConfig({
   test: {
     include: ["test/gpu/**/*.test.ts"],
     testTimeout: 1_800_000,
-    hookTimeout: 120_000,
+    hookTimeout: 600_000,
     pool: "forks",
     setupFiles: ["test/seed.ts"],
     // The shaders of a process compile one after the other.

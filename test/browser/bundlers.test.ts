@@ -162,7 +162,7 @@ async function expectHelp(output: string): Promise<void> {
           const total = await page.evaluate(() => (globalThis as unknown as Page).inThreads(2));
           return `${total} by ${await whatComputed(page)}`;
         },
-        { timeout: 60_000 },
+        { timeout: 600_000 },
       )
       .toBe("125000000 by wasm, 2 threads");
     expect(complaints).toEqual([]);

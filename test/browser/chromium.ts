@@ -8,10 +8,14 @@ import { type Browser, chromium, type Page } from "playwright-core";
 /** Has Chromium come without WebGPU and WebGL2. */
 export const WITHOUT_GPU = ["--disable-gpu", "--disable-software-rasterizer"];
 
+/** For what hangs, ms: a busy machine takes many times as long as an idle one. */
+const HANGS = 600_000;
+
 /** Starts Chromium: the one of the environment variable CHROMIUM, or Debian's. */
 export function launch(more: readonly string[] = []): Promise<Browser> {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    timeout: HANGS,
     args: [
       // WebGPU on machines without a GPU, too.
       "--enable-unsafe-webgpu",
@@ -35,6 +39,7 @@ export interface WatchedPage {
 /** Opens a page. */
 export async function open(browser: Browser, url: string): Promise<WatchedPage> {
   const page = await browser.newPage();
+  page.setDefaultTimeout(HANGS);
   const complaints: string[] = [];
   page.on("console", (message) => {
     const type = message.type();

@@ -71,7 +71,7 @@ async function textInPage(page: Page, isChat: boolean, maxNewTokens: number): Pr
 
 /** Waits for a status, and gives it with what went wrong. */
 async function ending(page: Page, words: RegExp): Promise<string> {
-  await page.locator("#status", { hasText: words }).waitFor({ timeout: 600_000 });
+  await page.locator("#status", { hasText: words }).waitFor();
   return (await page.locator("#status, #failure:not([hidden])").allInnerTexts()).join(": ");
 }
 

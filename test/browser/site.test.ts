@@ -25,7 +25,7 @@ beforeAll(async () => {
   guides = readdirSync(join(directory, "guides")).map((file) => `guides/${file}`);
   site = await serve(directory);
   browser = await launch();
-}, 600_000);
+});
 afterAll(async () => {
   await browser?.close();
   site?.close();

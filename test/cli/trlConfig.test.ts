@@ -53,5 +53,5 @@ describe.skipIf(!existsSync(RUN))("a run of TRL", () => {
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
-  }, 120_000);
+  });
 });

@@ -98,7 +98,7 @@ describe.each([
     for (const [key, t] of Object.entries(namedParameters(gradients))) {
       gradient[key] = await t.data();
     }
-  }, 300_000);
+  });
 
   it("has PyTorch's log-probabilities, margins and loss", () => {
     expectWithin(start.chosen, golden.chosenLogps, 1e-3);

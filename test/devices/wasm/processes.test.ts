@@ -36,7 +36,7 @@ function output(source: string): string {
   writeFileSync(script, source);
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, [script], {
     encoding: "utf8",
-    timeout: 100_000,
+    timeout: 600_000,
   });
   expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: "" });
   return stdout;
