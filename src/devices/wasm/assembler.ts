@@ -355,10 +355,40 @@ export class FunctionBuilder<
 
   /** The encoded function body with its declarations. */
   encode(): number[] {
+    const body = this.withConstantsInLocals();
     const declarations = this.types.flatMap((type) => [1, VALUE_TYPE[type]]);
-    return sized([...unsigned(this.types.length), ...declarations, ...flatten(this.body), 0x0b]);
+    return sized([...unsigned(this.types.length), ...declarations, ...flatten(body), 0x0b]);
+  }
+
+  /**
+   * The body with a local for each vector constant of a loop, set before everything else. V8 of Node 24 makes a
+   * constant anew at each use, in loops, too; zero alone costs it nothing.
+   */
+  private withConstantsInLocals(): Code {
+    const locals = new Map<string, Local>();
+    const settings: Code[] = [];
+    const rewrite = (code: Code, inLoop: boolean): Code => {
+      if (isVectorConstant(code)) {
+        if (!inLoop || code.slice(2).every((byte) => byte === 0)) return code;
+        const key = code.join();
+        let local = locals.get(key);
+        if (!local) {
+          local = this.local("v128");
+          locals.set(key, local);
+          settings.push(local.set(code));
+        }
+        return local.get;
+      }
+      const within = inLoop || isLoop(code);
+      return code.map((part) => (typeof part === "number" ? part : rewrite(part, within)));
+    };
+    const body = rewrite(this.body, false);
+    return [...settings, body];
   }
 }
+
+const isVectorConstant = (code: Code): boolean => code[0] === 0xfd && code[1] === 12;
+const isLoop = (code: Code): boolean => code[0] === 0x03 && code[1] === VOID;
 
 function makeLocal(type: ValueType, index: number): Local {
   const encoded = unsigned(index);
