@@ -13,15 +13,27 @@ interface LivePage {
   readonly url: string;
   /** Shows what the run's directory has by now. */
   update(): Promise<void>;
-  close(): void;
+  /** Shows what the run has come to, and ends. */
+  close(): Promise<void>;
 }
 
-/** Replaces the page's contents when the run has new ones; what was opened stays open. */
-const SCRIPT = `<script>
-new EventSource("/events").onmessage = ({ data }) => {
+/** For the page's head: no icon, and a script that shows what is new of the run; what was opened stays open. */
+const HEAD = `<link rel="icon" href="data:,">
+<script>
+const source = new EventSource("/events");
+const show = ({ data }) => {
   const open = [...document.querySelectorAll("details")].map((details) => details.open);
   document.querySelector("main").outerHTML = JSON.parse(data);
   document.querySelectorAll("details").forEach((details, i) => { details.open = open[i] ?? false; });
+};
+source.onmessage = show;
+source.addEventListener("end", (event) => {
+  source.close();
+  show(event);
+});
+source.onerror = () => {
+  source.close();
+  document.querySelector(".eyebrow").textContent = "The run's process is gone.";
 };
 </script>
 `;
@@ -34,24 +46,29 @@ export async function livePage(directory: string): Promise<LivePage> {
   const listeners = new Set<ServerResponse>();
   const record = async (): Promise<RunRecord> => {
     try {
-      // It is not over, and need not be gone on with either.
-      return { ...(await readRun(directory, directory)), done: true };
+      return await readRun(directory, directory);
     } catch {
-      return { name: directory, settings: {}, fit: {}, rows: [], answers: [], done: true };
+      return { name: directory, settings: {}, fit: {}, rows: [], answers: [], done: false };
     }
   };
-  const event = async () => `data: ${JSON.stringify(reportMain([await record()]))}\n\n`;
+  const running = async () => {
+    const own = await record();
+    // It is not over, and need not be gone on with either.
+    return [[{ ...own, done: true }], stateOf(own)] as const;
+  };
+  const event = (main: string) => `data: ${JSON.stringify(main)}\n\n`;
   const server = createServer(async ({ url, headers }, response) => {
     if (!OWN.test(headers.host ?? "")) {
       response.writeHead(403).end();
     } else if (url === "/events") {
-      response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
-      response.write(await event());
-      listeners.add(response);
       response.on("close", () => listeners.delete(response));
+      const head = { "content-type": "text/event-stream", "cache-control": "no-store" };
+      response.writeHead(200, { ...head, connection: "close" });
+      response.write(event(reportMain(...(await running()))));
+      listeners.add(response);
     } else if (url === "/") {
       response.writeHead(200, { "content-type": "text/html; charset=utf-8" });
-      response.end(runReport([await record()], SCRIPT));
+      response.end(runReport(...(await running()), HEAD));
     } else response.writeHead(404).end();
   });
   await new Promise<void>((resolve, reject) => {
@@ -61,12 +78,24 @@ export async function livePage(directory: string): Promise<LivePage> {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
     async update() {
       if (listeners.size === 0) return;
-      const text = await event();
-      for (const listener of listeners) listener.write(text);
+      const text = event(reportMain(...(await running())));
+      // A later event has all that one has which a slow reader does not get.
+      for (const listener of listeners) if (!listener.writableNeedDrain) listener.write(text);
     },
-    close() {
+    async close() {
+      const text = `event: end\n${event(reportMain([await record()]))}`;
+      for (const listener of listeners) {
+        listener.end(text);
+        // A reader that has stopped does not hold the process.
+        listener.socket?.unref();
+      }
       server.close();
-      server.closeAllConnections();
     },
   };
+}
+
+/** How far a run is. */
+function stateOf({ rows, fit }: RunRecord): string {
+  const { step } = rows.at(-1) ?? {};
+  return step === undefined ? "The run begins" : `Running: step ${step} of ${fit.steps}`;
 }

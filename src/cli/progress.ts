@@ -1,18 +1,18 @@
 /**
- * How far things are: a line that changes on a terminal, elsewhere a line now and then.
+ * How far things are: a line that changes on a terminal, elsewhere and with `NO_COLOR` a line now and then.
  * @module
  */
 
 import type { LoadProgress } from "../models/checkpoint.js";
 import type { LogRow } from "../training/fitState.js";
 import type { RunObserver } from "../training/run.js";
-import { duration } from "./text.js";
+import { duration, hasColours } from "./text.js";
 
-/** A line that says how far loading is, and is gone at its end. What is no terminal is left alone. */
+/** A line that says how far loading is, and is gone at its end. Where there are no bars, nothing is shown. */
 export function loadingLine(stream: NodeJS.WriteStream): LoadProgress {
   let shown = -1;
   return ({ bytes, of }) => {
-    if (!stream.isTTY) return;
+    if (!hasColours(stream)) return;
     const percent = Math.floor((100 * bytes) / of);
     if (percent === shown) return;
     shown = percent;
@@ -27,7 +27,7 @@ const SHOWN = ["loss", "rewards/margins", "rewards/accuracies", "spo/gap", "grad
 
 /** Shows how a run goes. */
 export function runProgress(stream: NodeJS.WriteStream): RunObserver & { stop(): void } {
-  const isBar = stream.isTTY === true && !process.env.NO_COLOR;
+  const isBar = hasColours(stream);
   let begun = { time: 0, step: 0 };
   let steps = 0;
   let figures = "";
@@ -38,9 +38,14 @@ export function runProgress(stream: NodeJS.WriteStream): RunObserver & { stop():
     if (!isBar) return;
     const cells = Math.round((BAR * done) / of);
     const bar = "█".repeat(cells) + "░".repeat(BAR - cells);
-    const width = (stream.columns ?? 80) - 1;
+    // A terminal that does not know its width says 0.
+    const width = (stream.columns || 80) - 1;
     stream.write(`\r\x1b[K${`${bar} ${done}/${of}  ${rest}`.slice(0, width)}`);
   };
+  /** Seconds a step took so far, evaluations included. */
+  const pace = (step: number): number =>
+    (performance.now() - begun.time) / 1000 / (step - begun.step);
+  const left = (step: number): string => `${duration(pace(step) * (steps - step))} left`;
   return {
     stop() {
       if (isBar) stream.write("\r\x1b[K");
@@ -57,13 +62,15 @@ export function runProgress(stream: NodeJS.WriteStream): RunObserver & { stop():
       write(`${steps} steps of ${rows} rows, ${plan.stepsPerEpoch} an epoch${from}`);
     },
     step({ step }) {
-      const each = (performance.now() - begun.time) / 1000 / (step - begun.step);
+      const each = pace(step);
       const rate = each > 1 ? `${each.toFixed(1)} s a step` : `${(1 / each).toFixed(1)} steps/s`;
-      show(step, steps, `${rate}  ${duration(each * (steps - step))} left  ${figures}`);
+      show(step, steps, `${rate}  ${left(step)}  ${figures}`);
     },
     log(row) {
       figures = figuresText(row, "");
-      if (!isBar) write(`step ${row.step}/${steps}  ${figures}`);
+      if (isBar) return;
+      const { step = 0 } = row;
+      write(`step ${step}/${steps}  ${figures}${step < steps ? `  ${left(step)}` : ""}`);
     },
     evaluation(row, best) {
       write(`step ${row.step}/${steps}  ${figuresText(row, "eval_")}${best ? "  (best)" : ""}`);

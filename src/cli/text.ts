@@ -20,7 +20,7 @@ export function table(rows: readonly (readonly [string, string])[]): string {
   return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join("\n");
 }
 
-/** Whether a stream shows colours: it is a terminal, and nobody asked for none. */
+/** Whether a stream shows colours and bars: it is a terminal, and nobody asked for none. */
 export const hasColours = ({ isTTY }: { readonly isTTY?: boolean }): boolean =>
   isTTY === true && !process.env.NO_COLOR;
 

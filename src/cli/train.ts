@@ -141,7 +141,7 @@ async function train(
     throw error instanceof Stopped ? new InterruptedError(error.message) : error;
   } finally {
     restore();
-    page?.close();
+    await page?.close();
   }
 }
 

@@ -143,11 +143,13 @@ function ticks(low: number, high: number): number[] {
   return marks.filter((mark) => mark <= high);
 }
 
-/** A number in four digits, a real minus sign. */
+/** A number in four digits, a real minus sign; small ones as 5e−5. */
 export function number(value: number | undefined): string {
   if (value === undefined || Number.isNaN(value)) return "–";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
-  return String(Number(value.toPrecision(4))).replaceAll("-", "−");
+  const rounded = Number(value.toPrecision(4));
+  const isSmall = rounded !== 0 && Math.abs(rounded) < 1e-3;
+  return (isSmall ? rounded.toExponential() : String(rounded)).replaceAll("-", "−");
 }
 
 /** A place in a chart. */
@@ -166,7 +168,7 @@ export function html(text: string): string {
 
 /** The look of charts, in the page's colours: `--soft`, `--ink`, `--grid`. */
 export const CHART_STYLE = `
-.chart { display: block; width: 100%; height: auto; }
+.chart { display: block; width: 100%; height: auto; overflow: visible; }
 .chart path, li path { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
 .chart .wide, li .wide { stroke-width: 5; stroke-opacity: 0.3; }
 .chart .grid { stroke: var(--grid); stroke-width: 1; }

@@ -5,6 +5,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { TINY, tinyFiles, writeFiles } from "../models/tinyCheckpoint.js";
+import { byteLevel, tokenizerFiles } from "../models/tinyTokenizer.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
@@ -25,6 +27,13 @@ export async function bundled(folder: string): Promise<string> {
     logLevel: "error",
   });
   return outfile;
+}
+
+/** Writes a small model, whose tokens are bytes. */
+export async function writeTinyModel(directory: string): Promise<void> {
+  const files = await tinyFiles({ ...TINY.qwen3, vocab_size: 257, eos_token_id: 256 });
+  const json = byteLevel({ added: [{ content: "<end>" }] });
+  await writeFiles(directory, { ...files, ...tokenizerFiles(json, { eos_token: "<end>" }) });
 }
 
 /** What a command left. */

@@ -15,9 +15,7 @@ import {
   readRun,
   withReferences,
 } from "../../src/index.js";
-import { TINY, tinyFiles, writeFiles } from "../models/tinyCheckpoint.js";
-import { byteLevel, tokenizerFiles } from "../models/tinyTokenizer.js";
-import { bundled, started } from "./run.js";
+import { bundled, started, writeTinyModel } from "./run.js";
 
 let folder: string;
 let main: string;
@@ -28,9 +26,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "prefgrad-train-"));
   main = await bundled(folder);
   [model, data] = [join(folder, "model"), join(folder, "pairs.jsonl")];
-  const files = await tinyFiles({ ...TINY.qwen3, vocab_size: 257, eos_token_id: 256 });
-  const json = byteLevel({ added: [{ content: "<end>" }] });
-  await writeFiles(model, { ...files, ...tokenizerFiles(json, { eos_token: "<end>" }) });
+  await writeTinyModel(model);
   const rows = Array.from({ length: 20 }, (_, i) => ({
     prompt: `${String.fromCharCode(97 + i)}?`,
     chosen: `yes ${i % 4}`,
@@ -94,7 +90,8 @@ describe("align", () => {
       /^parameters {3}1,\d+ trained, [\d,]+ frozen\nrows {9}18 to train on, 1 held out\ndropped {6}1 chosen and rejected are identical\n/,
     );
     expect(errors).toContain("6 steps of 4 rows, 5 an epoch\n");
-    expect(errors).toMatch(/^step 2\/6 {2}loss .* spo\/gap .* grad_norm/m);
+    expect(errors).toMatch(/^step 2\/6 {2}loss .* spo\/gap .* grad_norm [\d.]+ {2}\d.* s left$/m);
+    expect(errors).toMatch(/^step 6\/6 {2}loss .* grad_norm [\d.]+$/m);
     expect(errors).toMatch(/^step 6\/6 {2}eval_loss /m);
     expect(output).toMatch(/held-out pairs are told apart .*\n.*log-probability of chosen.*\n/);
     expect(output.trimEnd().endsWith(join(at("lora"), "report.html"))).toBe(true);
@@ -177,7 +174,9 @@ describe("align", () => {
     expect(none![0]).toBe(404);
     const shown = events![1].split("\n\n").filter(Boolean);
     expect(shown.length).toBeGreaterThan(1);
-    expect(JSON.parse(shown.at(-1)!.replace(/^data: /, ""))).toContain("<figure>");
+    expect(JSON.parse(shown[1]!.replace(/^data: /, ""))).toContain("Running: step");
+    const [, last] = /^event: end\ndata: (.*)$/s.exec(shown.at(-1)!)!;
+    expect(JSON.parse(last!)).toMatch(/<figure>.*<h2>Answers/s);
   });
 
   it.each([

@@ -76,6 +76,21 @@ describe("the verdict", () => {
     );
   });
 
+  it("says by how much where four digits show no change, and where there was none", () => {
+    const rows = [
+      { step: 1, loss: 0.7, "logps/chosen": -246.71, "logps/rejected": -250 },
+      { step: 2, loss: 0.6, "logps/chosen": -246.74, "logps/rejected": -250 },
+    ];
+    const [both] = verdict(run({ rows }));
+    expect(both).toBe(
+      "The log-probability of chosen completions fell by 0.03 to −246.7, that of rejected ones stayed at −250.",
+    );
+    const still = [1, 2].map((step) => ({ step, loss: 3 }));
+    expect(verdict(run({ rows: still }))).toEqual([
+      "The training loss stayed at 3 nats per token.",
+    ]);
+  });
+
   it("is about the loss of texts, and about training rows where none are held out", () => {
     const rows = [
       { step: 1, loss: 3 },

@@ -14,8 +14,11 @@ import { verdict } from "./verdict.js";
 const COLOURS = 6;
 const colourOf = (run: number): string => `var(--run-${run % COLOURS})`;
 
+/** What stands over a report. */
+const EYEBROW = "prefgrad";
+
 /** The page. @param head What to add to the page's head, a script for instance. */
-export function runReport(runs: readonly RunRecord[], head = ""): string {
+export function runReport(runs: readonly RunRecord[], eyebrow = EYEBROW, head = ""): string {
   const title = runs.map(({ name }) => name).join(", ");
   return `<!doctype html>
 <html lang="en">
@@ -27,14 +30,14 @@ export function runReport(runs: readonly RunRecord[], head = ""): string {
 <style>${CHART_STYLE}${STYLE}</style>
 ${head}</head>
 <body>
-${reportMain(runs)}
+${reportMain(runs, eyebrow)}
 </body>
 </html>
 `;
 }
 
 /** What of the page changes as runs go on. */
-export function reportMain(runs: readonly RunRecord[]): string {
+export function reportMain(runs: readonly RunRecord[], eyebrow = EYEBROW): string {
   const metrics = runs.map(({ rows }) => seriesOf(rows));
   const names = [...new Set(metrics.flatMap((own) => own.map(({ name }) => name)))];
   const charts = names.map((name) =>
@@ -44,7 +47,7 @@ export function reportMain(runs: readonly RunRecord[]): string {
     ),
   );
   return `<main>
-<p class="eyebrow">prefgrad</p>
+<p class="eyebrow">${html(eyebrow)}</p>
 <h1>${runs.map(({ name }, i) => `${dot(i, runs.length)}${html(name)}`).join("<br>")}</h1>
 ${runs.map((run, i) => `<p class="verdict">${dot(i, runs.length)}${html(verdict(run).join(" "))}</p>`).join("\n")}
 ${tableOf(runs)}

@@ -40,12 +40,7 @@ export function verdict({ rows, done, settings }: RunRecord): readonly string[] 
       `${percent(left.last)} of the probability that the pairs had went to neither of their completions.`,
     );
   }
-  if (!margin) {
-    const change = loss.last < loss.first ? "fell" : "rose";
-    sentences.push(
-      `The ${where} loss ${change} from ${number(loss.first)} to ${number(loss.last)} nats per token.`,
-    );
-  }
+  if (!margin) sentences.push(`The ${where} loss ${moved(loss)} nats per token.`);
   const { least, at } = loss;
   if (isHeldOut && least < loss.last - 1e-3 * Math.abs(loss.last)) {
     sentences.push(
@@ -70,9 +65,15 @@ function endsOf({ steps, values }: Series): Ends | null {
   return { first: values[0]!, last: values.at(-1)!, least, at: steps[values.indexOf(least)]! };
 }
 
+/** How a metric moved: by how much, where its ends are equal in the digits that are shown. */
+function moved({ first, last }: Pick<Ends, "first" | "last">): string {
+  if (last === first) return `stayed at ${number(last)}`;
+  const [change, from, to] = [last < first ? "fell" : "rose", number(first), number(last)];
+  if (from !== to) return `${change} from ${from} to ${to}`;
+  return `${change} by ${number(Math.abs(last - first))} to ${to}`;
+}
+
 function probabilities(chosen: Ends, rejected: Ends, isStable: boolean): string {
-  const moved = ({ first, last }: Ends) =>
-    `${last < first ? "fell" : "rose"} from ${number(first)} to ${number(last)}`;
   const both = chosen.last < chosen.first && rejected.last < rejected.first;
   const advice = isStable
     ? ""
