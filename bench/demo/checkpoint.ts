@@ -26,7 +26,7 @@ export interface Checkpoint extends RunState {
 }
 
 /** Changes with what a checkpoint holds. */
-const FORMAT = "prefgrad-demo 3";
+const FORMAT = "prefgrad-demo 4";
 
 /** The file of a run's last checkpoint. */
 export function checkpointPath(directory: string): string {

@@ -40,7 +40,14 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     .option("--data <file>", "JSONL with prompt, chosen, rejected, in place of additions")
     .option("--base <name>", "preference loss (default: dpo)")
     .option("--beta <number>", "β of the preference loss (default: the loss's own)", positive)
-    .option("--gamma <number>", "weight of SPO's penalty (default: 1)", nonNegative)
+    .option("--gamma <number|dual>", "weight of SPO's penalty (default: 1)", weight)
+    .addOption(
+      new Option(
+        "--floor <name>",
+        "SPO's v*: the SFT model's own loss on each pair, or the optimum, what fine-tuning it on the " +
+          "chosen responses reaches (default: reference; with --gamma dual: optimum)",
+      ).choices(["reference", "optimum"]),
+    )
     .option("--hinge", "penalize outside the safe region only")
     .option(
       "--epsilon <number>",
@@ -124,6 +131,10 @@ function nonNegative(text: string): number {
   const value = finite(text);
   if (value < 0) throw new InvalidArgumentError("Must be at least 0.");
   return value;
+}
+
+function weight(text: string): number | "dual" {
+  return text === "dual" ? text : nonNegative(text);
 }
 
 function integer(text: string): number {

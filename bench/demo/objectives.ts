@@ -19,11 +19,11 @@ import type { Settings } from "./settings.js";
 /** Packed batches of generated sums have one or two sizes then, so that one or two plans serve all steps. */
 export const READING = { multipleOf: 64 };
 
-/** The preference loss of the settings, or that loss with SPO around it. */
+/** The preference loss of the settings, with SPO around it where there is a v*. */
 export function pairObjective(
   settings: Settings,
   policy: Policy<GptParameters>,
-  stable: boolean,
+  floor: number | "reference" | null,
 ): AnyObjective<GptParameters, ReferencedPair> {
   const { base, gamma, hinge, epsilon } = settings;
   return preferenceObjective({
@@ -31,7 +31,7 @@ export function pairObjective(
     loss: base as LossName,
     lossOptions: lossOptions(settings),
     ...READING,
-    ...(stable && { spo: { gamma, hinge, epsilon } }),
+    ...(floor !== null && { spo: { gamma, floor, hinge, epsilon } }),
   });
 }
 

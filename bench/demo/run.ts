@@ -42,7 +42,7 @@ export interface RunResult {
   readonly finished: boolean;
   /** Each phase's last figures so far. */
   readonly figures: ReadonlyMap<string, Figures>;
-  /** Seconds of computing by phase and for the reference, earlier parts of a continued run included. */
+  /** Seconds of computing by phase, for the reference and for v*, earlier parts of a continued run included. */
   readonly seconds: Readonly<Record<string, number>>;
 }
 
@@ -71,6 +71,10 @@ export async function run(options: RunOptions): Promise<RunResult> {
     reference(done, pairs) {
       if (done === 0) clock.start("reference");
       observer.reference?.(done, pairs);
+    },
+    optimum(done, steps) {
+      if (done === 0) clock.start("optimum");
+      observer.optimum?.(done, steps);
     },
     phase(name, done, steps) {
       clock.start(name);

@@ -18,8 +18,10 @@ export interface Choices {
   readonly base: string;
   /** β of the preference loss; null: the loss's own default. */
   readonly beta: number | null;
-  /** Weight of the stable-preference penalty. */
-  readonly gamma: number;
+  /** Weight of the stable-preference penalty: a number, or by dual ascent. */
+  readonly gamma: number | "dual";
+  /** v*: the reference's own loss on each pair, or what fine-tuning on the chosen responses reaches. */
+  readonly floor: "reference" | "optimum";
   /** Whether the penalty acts outside the safe region only. */
   readonly hinge: boolean;
   /** Width of the safe region, nats per token. */
@@ -142,7 +144,8 @@ const SIZES = {
 export function settingsFor(chosen: Partial<Choices>): Settings {
   const { task = "writers", data = null, quick = false } = chosen;
   const sizes = SIZES[data === null ? task : "file"][quick ? "quick" : "full"];
-  return { ...COMMON, ...sizes, ...chosen, task, data, quick };
+  const floor = chosen.gamma === "dual" ? "optimum" : "reference";
+  return { ...COMMON, ...sizes, floor, ...chosen, task, data, quick };
 }
 
 /** Steps of a phase. */

@@ -18,11 +18,14 @@ export interface Progress extends Observer {
 
 /** A bar on a terminal, elsewhere a line for every tenth of a phase. */
 export function progressOn(stream: NodeJS.WriteStream, phases: readonly string[]): Progress {
-  const width = largest([REFERENCE, ...phases.map(phaseTitle)].map(({ length }) => length));
+  const width = largest(
+    [REFERENCE, OPTIMUM, ...phases.map(phaseTitle)].map(({ length }) => length),
+  );
   return stream.isTTY ? barOn(stream, width) : linesOn(stream, width);
 }
 
 const REFERENCE = "reference";
+const OPTIMUM = "optimum";
 
 function barOn(stream: NodeJS.WriteStream, width: number): Progress {
   let bar: SingleBar | null = null;
@@ -54,6 +57,10 @@ function barOn(stream: NodeJS.WriteStream, width: number): Progress {
       if (done === 0) start(REFERENCE, done, pairs);
       else bar?.update(done);
     },
+    optimum(done, steps) {
+      if (done === 0) start(OPTIMUM, done, steps);
+      else bar?.update(done);
+    },
     phase: (phase, done, steps) => start(phaseTitle(phase), done, steps),
     step(_, step, { loss }) {
       bar?.update(step, { status: `loss ${loss!.toFixed(3)}${figures}` });
@@ -75,6 +82,9 @@ function linesOn(stream: NodeJS.WriteStream, width: number): Progress {
     stop() {},
     reference(done, pairs) {
       if (done === pairs) write(REFERENCE, `log-probabilities of ${pairs} pairs`);
+    },
+    optimum(done, steps) {
+      if (done === steps) write(OPTIMUM, `v*, by ${steps} steps on the chosen responses`);
     },
     phase(_, __, steps) {
       total = steps;

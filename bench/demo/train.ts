@@ -15,6 +15,8 @@ import {
   type Gpt,
   type GptParameters,
   gpt,
+  optimumFloor,
+  type Policy,
   type ReferencedPair,
   textObjective,
 } from "../../src/index.js";
@@ -41,6 +43,8 @@ export interface Snapshot extends FitState<GptParameters> {
 export interface Observer {
   /** The SFT checkpoint scored this many of the pairs that will be trained on. */
   reference?(done: number, pairs: number): void;
+  /** A copy was fine-tuned for this many steps, to find v*. */
+  optimum?(done: number, steps: number): void;
   /** A phase begins, or continues after `done` steps. */
   phase?(phase: string, done: number, steps: number): void;
   /** A step was made. `values` has its loss and, in preference runs, its metrics, before the step. */
@@ -79,7 +83,22 @@ export async function train(
   settings: Settings,
   task: Task,
   observer: Observer,
-  { signal, from }: TrainOptions = {},
+  options: TrainOptions = {},
+): Promise<boolean> {
+  const { signal } = options;
+  try {
+    return await phases(settings, task, observer, options);
+  } catch (error) {
+    if (signal?.aborted && error === signal.reason) return false;
+    throw error;
+  }
+}
+
+async function phases(
+  settings: Settings,
+  task: Task,
+  observer: Observer,
+  { signal, from }: TrainOptions,
 ): Promise<boolean> {
   const model = modelOf(settings, task);
   const [, , , spo] = phasesOf(settings);
@@ -88,10 +107,7 @@ export async function train(
   let references: References | null = null;
   for (const [index, name] of phasesOf(settings).entries()) {
     if (index < first) continue;
-    if (sft && !references) {
-      references = await referencesOf(model, sft, settings, task, observer, signal);
-      if (!references) return false;
-    }
+    if (sft) references ??= await referencesOf(model, sft, settings, task, observer, signal);
     const parameters = sft ?? model.init(settings.seed, { std: INITIAL_STD });
     const policy = fullPolicy({ model, parameters });
     const phase = phaseOf(name, model, settings, task, references);
@@ -111,9 +127,11 @@ export async function train(
         signal,
         observer: observerOf(phase, settings, observer, signal),
       });
+    const floor =
+      name === spo ? await floorOf(policy, settings, task, references!, observer, signal) : null;
     const { state, done } = await (phase.imitated
       ? learn(textObjective({ policy, ...READING }), phase.imitated.map(textOf))
-      : learn(pairObjective(settings, policy, name === spo), references!.pairs));
+      : learn(pairObjective(settings, policy, floor), references!.pairs));
     if (!done) return false;
     sft ??= state.parameters;
   }
@@ -202,7 +220,7 @@ function trainedOn({ training }: Task, { steps, batchSize }: Settings): readonly
   return training.slice(0, steps * batchSize);
 }
 
-/** The reference of the preference runs; null if the signal came first. */
+/** The reference of the preference runs. @throws the signal's reason, if it comes first. */
 async function referencesOf(
   model: Gpt,
   sft: GptParameters,
@@ -210,28 +228,49 @@ async function referencesOf(
   task: Task,
   observer: Observer,
   signal: AbortSignal | undefined,
-): Promise<References | null> {
+): Promise<References> {
   const { batchSize } = settings;
   const pairs = trainedOn(task, settings);
-  const stopped = new Error("stopped");
   const scored = async (done: number, total: number): Promise<void> => {
     observer.reference?.(done, total);
     await turn();
-    if (signal?.aborted) throw stopped;
+    signal?.throwIfAborted();
   };
   observer.reference?.(0, pairs.length);
-  try {
-    const { chosen, rejected } = await scorePairs(model, sft, pairs, { batchSize, scored });
-    return {
-      pairs: pairs.map((pair, i) => ({
-        ...pair,
-        referenceChosen: chosen[i]!,
-        referenceRejected: rejected[i]!,
-      })),
-      heldOut: await scorePairs(model, sft, task.heldOut, { batchSize }),
-    };
-  } catch (error) {
-    if (error === stopped) return null;
-    throw error;
-  }
+  const { chosen, rejected } = await scorePairs(model, sft, pairs, { batchSize, scored });
+  return {
+    pairs: pairs.map((pair, i) => ({
+      ...pair,
+      referenceChosen: chosen[i]!,
+      referenceRejected: rejected[i]!,
+    })),
+    heldOut: await scorePairs(model, sft, task.heldOut, { batchSize }),
+  };
+}
+
+/** SPO's v*, as the settings have it. @throws the signal's reason, if it comes first. */
+async function floorOf(
+  policy: Policy<GptParameters>,
+  { floor, steps, batchSize, learningRate, seed }: Settings,
+  { heldOut }: Task,
+  { pairs }: References,
+  observer: Observer,
+  signal: AbortSignal | undefined,
+): Promise<number | "reference"> {
+  if (floor === "reference") return floor;
+  observer.optimum?.(0, steps);
+  const found = await optimumFloor(pairs, {
+    policy,
+    heldOut,
+    steps,
+    batchSize,
+    learningRate,
+    seed,
+    ...READING,
+    onProgress(done) {
+      observer.optimum?.(done, steps);
+      signal?.throwIfAborted();
+    },
+  });
+  return found.floor;
 }

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { checkResume, parseCommandLine } from "../../bench/demo/commandLine.js";
 import { metricsPath, readMetrics } from "../../bench/demo/metrics.js";
+import { settingsFor } from "../../bench/demo/settings.js";
 import { temporaryDirectory, tinySettings } from "./tiny.js";
 
 const MAIN = fileURLToPath(new URL("../../bench/demo/main.ts", import.meta.url));
@@ -52,10 +53,19 @@ describe("parseCommandLine", () => {
     });
   });
 
+  test("γ is a number or dual; with dual, v* is the optimum unless it is named", () => {
+    const settings = (...args: string[]) => settingsFor(parseCommandLine(args).chosen);
+    expect(settings()).toMatchObject({ gamma: 1, floor: "reference" });
+    expect(settings("--gamma", "dual")).toMatchObject({ gamma: "dual", floor: "optimum" });
+    expect(settings("--gamma", "dual", "--floor", "reference").floor).toBe("reference");
+  });
+
   test.each([
     [["--speed", "9"], "unknown option '--speed'"],
     [["fast"], "too many arguments"],
     [["--gamma", "-1"], "Must be at least 0."],
+    [["--gamma", "two"], "Not a number."],
+    [["--floor", "zero"], "Allowed choices are reference, optimum."],
     [["--beta", "0"], "Must be greater than 0."],
     [["--steps", "1.5"], "Not an integer."],
     [["--steps", "0"], "Must be at least 1."],

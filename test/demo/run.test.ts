@@ -225,6 +225,36 @@ describe("an interrupted run", () => {
   });
 });
 
+describe("SPO with dual γ", () => {
+  const dual = tinySettings({ gamma: "dual", learningRate: 1e-2 });
+  /** Gaps of a run's steps with SPO. */
+  const gapsIn = (directory: string) =>
+    readMetrics(directory).flatMap((row) =>
+      row.kind === "step" && "spo/gap" in row ? [row["spo/gap"]] : [],
+    );
+
+  test("starts outside the safe region of the optimum, and at the edge of the reference's", async () => {
+    const [optimum, reference] = [temporaryDirectory(), temporaryDirectory()];
+    await run({ settings: dual, task, directory: optimum });
+    await run({ settings: { ...dual, floor: "reference" }, task, directory: reference });
+    expect(gapsIn(reference)[0]).toBeCloseTo(0, 5);
+    expect(gapsIn(optimum)[0]).toBeGreaterThan(0.05);
+  });
+
+  test("that was stopped while v* was sought continues bit for bit", async () => {
+    const [whole, stopped] = [temporaryDirectory(), temporaryDirectory()];
+    await run({ settings: dual, task, directory: whole });
+    const stop = new AbortController();
+    const observer: Observer = { optimum: (done) => done === 2 && stop.abort() };
+    const options = { settings: dual, task, directory: stopped };
+    expect((await run({ ...options, observer, signal: stop.signal })).finished).toBe(false);
+    const checkpoint = await readCheckpoint(stopped);
+    expect(checkpoint.snapshot).toMatchObject({ phase: "dpo", step: dual.steps });
+    expect((await run({ ...options, checkpoint })).finished).toBe(true);
+    expect(traces(stopped)).toEqual(traces(whole));
+  });
+});
+
 test("a run in a directory that cannot be created says so and writes nothing", async () => {
   const file = join(temporaryDirectory(), "file");
   writeFileSync(file, "");

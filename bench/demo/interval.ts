@@ -1,0 +1,18 @@
+/**
+ * Means over seeds with their 95 % intervals.
+ * @module
+ */
+
+/** t(.975) by degrees of freedom, from 1. */
+const QUANTILES = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262];
+
+/** The most values an interval can be of; the fewest are 2. */
+export const MOST_VALUES = QUANTILES.length + 1;
+
+/** A mean, and half the width of its interval: `t·s/√n` of Student's t, s being the sample's standard deviation. */
+export function intervalOf(values: readonly number[]): readonly [mean: number, half: number] {
+  const n = values.length;
+  const mean = values.reduce((sum, value) => sum + value, 0) / n;
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return [mean, QUANTILES[n - 2]! * Math.sqrt(squares / (n - 1) / n)];
+}
