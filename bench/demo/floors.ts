@@ -67,6 +67,9 @@ async function measure(seed: number, quick: boolean): Promise<Map<string, Measur
       from && { from },
     );
   }
+  const [reference, optimum] = [...models.values()].slice(-2) as [Measured, Measured];
+  const differences = Object.keys(COLUMNS).map((key) => [key, optimum[key]! - reference[key]!]);
+  models.set("optimum − reference, of the same seed", Object.fromEntries(differences));
   return models;
 }
 
