@@ -11,12 +11,12 @@ import { Tensor } from "./tensor.js";
 /** A tensor, or plain objects and arrays of trees. */
 export type Tree = Tensor | readonly Tree[] | { readonly [key: string]: Tree };
 
-/** Whether a value is to be looked into; false for leaves. Of keys a path is made for an error only: steps ask often. */
-function isBranch(value: unknown, place: string | readonly string[]): value is object {
+/** Whether a value is to be looked into; false for leaves. A path is made of the keys for an error only: steps ask often. */
+function isBranch(value: unknown, keys: readonly string[]): value is Branch {
   if (typeof value !== "object" || value === null || value instanceof Tensor) return false;
   if (Array.isArray(value) || isPlainObject(value)) return true;
   const instance: object = value;
-  const path = typeof place === "string" ? place : place.join(".");
+  const path = keys.join(".");
   const remedy =
     instance instanceof Map
       ? "Object.fromEntries(map) makes one"
@@ -31,9 +31,7 @@ function isBranch(value: unknown, place: string | readonly string[]): value is o
   );
 }
 
-function join(path: string, key: string): string {
-  return path ? `${path}.${key}` : key;
-}
+type Branch = Readonly<Record<string, unknown>>;
 
 /** The tensors of a tree, in key order. */
 export function treeLeaves(tree: unknown): Tensor[] {
@@ -75,7 +73,7 @@ function visitLeaves(
   }
   for (const key of Object.keys(value)) {
     keys.push(key);
-    visitLeaves((value as Readonly<Record<string, unknown>>)[key], visit, keys);
+    visitLeaves(value[key], visit, keys);
     keys.pop();
   }
 }
@@ -103,30 +101,27 @@ export function mapTrees<T>(
   tree: T,
   others: readonly unknown[],
 ): T {
-  const visit = (value: unknown, rest: readonly unknown[], path: string): unknown => {
+  const keys: string[] = [];
+  const visit = (value: unknown, rest: readonly unknown[]): unknown => {
     if (value instanceof Tensor) {
-      rest.forEach((other, i) => {
-        if (other instanceof Tensor) return;
-        throw new TypeError(
-          `${caller}: trees differ at ${path || "the root"}: a tensor in ${names[0]}, ` +
-            `${describeValue(other)} in ${names[i + 1]}`,
-        );
-      });
-      return f(value, ...(rest as Tensor[]));
-    }
-    if (!isBranch(value, path)) return value;
-    const child = (key: string, item: unknown): unknown =>
-      visit(
-        item,
-        rest.map((other) =>
-          isBranch(other, path) ? (other as Record<string, unknown>)[key] : other,
-        ),
-        join(path, key),
+      const odd = rest.findIndex((other) => !(other instanceof Tensor));
+      if (odd < 0) return f(value, ...(rest as Tensor[]));
+      throw new TypeError(
+        `${caller}: trees differ at ${keys.join(".") || "the root"}: a tensor in ${names[0]}, ` +
+          `${describeValue(rest[odd])} in ${names[odd + 1]}`,
       );
-    if (Array.isArray(value)) return value.map((item, index) => child(String(index), item));
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, child(key, item)]));
+    }
+    if (!isBranch(value, keys)) return value;
+    const mapped: [key: string, item: unknown][] = [];
+    for (const key of Object.keys(value)) {
+      const below = rest.map((other) => (isBranch(other, keys) ? other[key] : other));
+      keys.push(key);
+      mapped.push([key, visit(value[key], below)]);
+      keys.pop();
+    }
+    return Array.isArray(value) ? mapped.map(([, item]) => item) : Object.fromEntries(mapped);
   };
-  return visit(tree, others, "") as T;
+  return visit(tree, others) as T;
 }
 
 /** The tree with its tensors, in order, replaced by given ones. */
@@ -248,21 +243,21 @@ export type TreeNumbers<T> = T extends Tensor
  * const { loss } = bcoLoss(pairs, { state: JSON.parse(saved) });
  */
 export async function treeNumbers<T>(tree: T): Promise<TreeNumbers<T>> {
-  const visit = async (value: unknown, path: string): Promise<unknown> => {
+  const visit = async (value: unknown, keys: readonly string[]): Promise<unknown> => {
     if (value instanceof Tensor) {
       if (value.size === 1) return value.item();
       throw new RangeError(
-        `treeNumbers: the tensor at ${path || "the root"} has shape ${formatShape(value.shape)}; ` +
+        `treeNumbers: the tensor at ${keys.join(".") || "the root"} has shape ${formatShape(value.shape)}; ` +
           "only scalars become numbers, `await tensor.array()` reads others",
       );
     }
-    if (!isBranch(value, path)) return value;
+    if (!isBranch(value, keys)) return value;
     const entries = Object.entries(value).map(async ([key, item]) => [
       key,
-      await visit(item, join(path, key)),
+      await visit(item, [...keys, key]),
     ]);
     const read = await Promise.all(entries);
     return Array.isArray(value) ? read.map(([, item]) => item) : Object.fromEntries(read);
   };
-  return visit(tree, "") as Promise<TreeNumbers<T>>;
+  return visit(tree, []) as Promise<TreeNumbers<T>>;
 }
