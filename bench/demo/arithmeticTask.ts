@@ -5,7 +5,6 @@
 
 import { type ArithmeticProblems, arithmeticTokenizer, cleanProblems } from "./arithmetic.js";
 import { percent } from "./columns.js";
-import { InputError } from "./inputError.js";
 import { largest } from "./largest.js";
 import { lengthOf, type PreferencePair, tokenize, tokenizeExample } from "./pairs.js";
 import type { GeneratedTask, Settings } from "./settings.js";
@@ -17,7 +16,7 @@ const ARITHMETIC_CONTEXT = 24;
 
 /**
  * The additions of the settings.
- * @throws InputError for a context they do not fit.
+ * @throws RangeError for a context they do not fit.
  */
 export function arithmeticTask(settings: Settings): Task {
   const { task: kind, seed, heldOutPairs, trainingPairs } = settings;
@@ -37,7 +36,7 @@ export function arithmeticTask(settings: Settings): Task {
   ]);
   const context = settings.context ?? ARITHMETIC_CONTEXT;
   if (length > context) {
-    throw new InputError(`--context ${context}: the generated problems take ${length} tokens`);
+    throw new RangeError(`--context ${context}: the generated problems take ${length} tokens`);
   }
   return {
     tokenizer,

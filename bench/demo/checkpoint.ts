@@ -4,10 +4,10 @@
  * @module
  */
 
-import { existsSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { InputError } from "../../src/cli/input.js";
 import { type GptParameters, loadTree, saveTree } from "../../src/index.js";
-import { InputError } from "./inputError.js";
 import type { Settings } from "./settings.js";
 import type { Snapshot } from "./train.js";
 
@@ -36,13 +36,6 @@ export function checkpointPath(directory: string): string {
 /** The file of the model a phase ended with. */
 export function modelPath(directory: string, phase: string): string {
   return join(directory, `${phase}.safetensors`);
-}
-
-/** Writes a file so that a reader finds the old contents or the new, never a part. */
-export function writeAtomically(path: string, contents: string | Uint8Array): void {
-  const temporary = `${path}.tmp`;
-  writeFileSync(temporary, contents, { flush: true });
-  renameSync(temporary, path);
 }
 
 /** Writes the run's checkpoint. */

@@ -4,8 +4,18 @@
  */
 
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { InputError } from "../../src/cli/input.js";
+import {
+  COUNT,
+  choiceOf,
+  either,
+  type Kind,
+  NOT_NEGATIVE,
+  nameWith,
+  POSITIVE,
+  WHOLE,
+} from "../../src/training/settings/setting.js";
 import type { Checkpoint } from "./checkpoint.js";
-import { InputError } from "./inputError.js";
 import { digestOf } from "./run.js";
 import type { Choices } from "./settings.js";
 
@@ -32,36 +42,42 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
         "preference loss alone, and the same loss with SPO.",
     )
     .addOption(
-      new Option(
-        "--task <name>",
+      optionOf(
+        "task",
+        choiceOf("writers", "clean"),
         "additions as imperfect writers answer them, or clean: right answers (default: writers)",
-      ).choices(["writers", "clean"]),
+      ),
     )
     .option("--data <file>", "JSONL with prompt, chosen, rejected, in place of additions")
     .option("--base <name>", "preference loss (default: dpo)")
-    .option("--beta <number>", "β of the preference loss (default: the loss's own)", positive)
-    .option("--gamma <number|dual>", "weight of SPO's penalty (default: 1)", weight)
+    .addOption(optionOf("beta", POSITIVE, "β of the preference loss (default: the loss's own)"))
     .addOption(
-      new Option(
-        "--floor <name>",
-        "SPO's v*: the SFT model's own loss on each pair, or the optimum, what fine-tuning it on the " +
-          "chosen responses reaches (default: reference; with --gamma dual: optimum)",
-      ).choices(["reference", "optimum"]),
+      optionOf(
+        "gamma",
+        either(NOT_NEGATIVE, choiceOf("dual")),
+        "weight of SPO's penalty, or by dual ascent (default: 1)",
+      ),
+    )
+    .addOption(
+      optionOf(
+        "floor",
+        choiceOf("reference", "optimum"),
+        "SPO's v*: the SFT model's own loss on each pair, or what fine-tuning it on the chosen responses " +
+          "reaches (default: reference; with --gamma dual: optimum)",
+      ),
     )
     .option("--hinge", "penalize outside the safe region only")
-    .option(
-      "--epsilon <number>",
-      "width of the safe region, nats per token (default: 0)",
-      nonNegative,
+    .addOption(
+      optionOf("epsilon", NOT_NEGATIVE, "width of the safe region, nats per token (default: 0)"),
     )
-    .option("--seed <integer>", "of data, model and data order (default: 0)", natural)
+    .addOption(optionOf("seed", WHOLE, "of data, model and data order (default: 0)"))
     .option("--out <directory>", "where to write", "demo-output")
     .option("--quick", "everything smaller: a check that the demo works")
-    .option("--steps <integer>", "steps of each preference run", count)
-    .option("--sft-steps <integer>", "steps of supervised fine-tuning", count)
-    .option("--learning-rate <number>", "of the preference runs (default: 5e-4)", positive)
-    .option("--batch-size <integer>", "pairs per preference step", count)
-    .option("--context <integer>", "tokens of prompt and response together, at most", count)
+    .addOption(optionOf("steps", COUNT, "steps of each preference run"))
+    .addOption(optionOf("sft-steps", COUNT, "steps of supervised fine-tuning"))
+    .addOption(optionOf("learning-rate", POSITIVE, "of the preference runs (default: 5e-4)"))
+    .addOption(optionOf("batch-size", COUNT, "pairs per preference step"))
+    .addOption(optionOf("context", COUNT, "tokens of prompt and response together, at most"))
     .option("--drop-long", "skip pairs that are longer than the context")
     .option("--overwrite", "replace whatever run the output directory holds")
     .option("--resume", "continue the run in the output directory; takes its options from there")
@@ -101,7 +117,7 @@ export function checkResume(chosen: Partial<Choices>, checkpoint: Checkpoint): v
     const before = settings[key];
     if (value === before) continue;
     throw new InputError(
-      `--resume: ${optionName(key)} is ${value}, but the run was started ` +
+      `--resume: --${nameWith("-", key)} is ${value}, but the run was started ` +
         (before === null || before === false ? "without it" : `with ${before}`),
     );
   }
@@ -110,45 +126,15 @@ export function checkResume(chosen: Partial<Choices>, checkpoint: Checkpoint): v
   }
 }
 
-function optionName(key: string): string {
-  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-}
-
-function finite(text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || !Number.isFinite(value))
-    throw new InvalidArgumentError("Not a number.");
-  return value;
-}
-
-function positive(text: string): number {
-  const value = finite(text);
-  if (value <= 0) throw new InvalidArgumentError("Must be greater than 0.");
-  return value;
-}
-
-function nonNegative(text: string): number {
-  const value = finite(text);
-  if (value < 0) throw new InvalidArgumentError("Must be at least 0.");
-  return value;
-}
-
-function weight(text: string): number | "dual" {
-  return text === "dual" ? text : nonNegative(text);
-}
-
-function integer(text: string): number {
-  const value = finite(text);
-  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError("Not an integer.");
-  return value;
-}
-
-function natural(text: string): number {
-  return nonNegative(String(integer(text)));
-}
-
-function count(text: string): number {
-  const value = integer(text);
-  if (value < 1) throw new InvalidArgumentError("Must be at least 1.");
-  return value;
+/** An option's values, as the library's command line has them. */
+function optionOf<Value>(
+  name: string,
+  { form, must, is, parse }: Kind<Value>,
+  help: string,
+): Option {
+  return new Option(`--${name} ${form}`, help).argParser((text) => {
+    const value = parse(text);
+    if (is(value)) return value;
+    throw new InvalidArgumentError(`It must be ${must}.`);
+  });
 }

@@ -5,14 +5,18 @@
 
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { InputError } from "../../src/cli/input.js";
+import { differencesOf } from "../../src/training/runSettings.js";
 import { type Checkpoint, checkpointPath, modelPath, readCheckpoint } from "./checkpoint.js";
-import { InputError } from "./inputError.js";
 import { metricsPath } from "./metrics.js";
 import { phasesOf, type Settings, stepsOf } from "./settings.js";
 
+/** The file with the report of a run. */
+export const REPORT = "report.html";
+
 /** The report of a run. */
 export function reportPath(directory: string): string {
-  return join(directory, "report.html");
+  return join(directory, REPORT);
 }
 
 /**
@@ -48,12 +52,8 @@ async function holding(
   if (phase !== phasesOf(earlier.settings).at(-1) || step < stepsOf(earlier.settings, phase)) {
     return "an unfinished run";
   }
-  for (const key of Object.keys(settings) as (keyof Settings)[]) {
-    const [before, now] = [earlier.settings[key], settings[key]].map((value) =>
-      JSON.stringify(value),
-    );
-    if (before !== now) return `another run (${key} ${before}, not ${now})`;
-  }
+  const differences = differencesOf({ ...earlier.settings }, { ...settings });
+  if (differences !== "") return `another run (${differences})`;
   return earlier.dataDigest === dataDigest ? null : `a run on other contents of ${settings.data}`;
 }
 

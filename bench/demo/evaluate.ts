@@ -7,12 +7,13 @@ import {
   type Gpt,
   type GptParameters,
   generate,
+  type PreferenceRow,
   sequenceLogProbs,
   type Tensor,
   tensor,
 } from "../../src/index.js";
 import { largest } from "./largest.js";
-import { sideOf, type TokenExample, type TokenPair, textOf } from "./pairs.js";
+import { sideOf, type TokenExample, textOf } from "./pairs.js";
 import type { Task } from "./task.js";
 
 /** Log-probabilities of both responses of each pair, summed over their tokens, nats. */
@@ -59,7 +60,7 @@ export interface ScoreOptions {
 export async function scorePairs(
   model: Gpt,
   parameters: GptParameters,
-  pairs: readonly TokenPair[],
+  pairs: readonly PreferenceRow[],
   { batchSize, scored }: ScoreOptions,
 ): Promise<Scores> {
   const sides = pairs.flatMap((pair) => [sideOf(pair, "chosenIds"), sideOf(pair, "rejectedIds")]);
@@ -114,7 +115,7 @@ async function logProbsOf(
 export function figuresOf(
   scores: Scores,
   sft: Scores | null,
-  pairs: readonly TokenPair[],
+  pairs: readonly PreferenceRow[],
 ): Omit<Figures, keyof Accuracies> {
   const count = pairs.length;
   const margins = marginsOf(scores);
@@ -149,15 +150,13 @@ export type Accuracies = Pick<Figures, "greedyAccuracy" | "sampledAccuracy">;
 export async function accuraciesOf(
   model: Gpt,
   parameters: GptParameters,
-  { exam, tokenizer, sampleLength }: Task,
+  task: Task,
   batchSize: number,
 ): Promise<Accuracies> {
+  const { exam } = task;
   if (!exam) return { greedyAccuracy: null, sampledAccuracy: null };
   const prompts = exam.map(({ promptIds }) => promptIds);
-  const answers = await generate(model, parameters, prompts, {
-    maxNewTokens: sampleLength,
-    stopTokens: tokenizer.end,
-  });
+  const answers = await answersOf(model, parameters, task, prompts);
   const right = answers.filter((answer, i) => String(answer) === String(exam[i]!.responseIds));
   const scores = await logProbsOf(model, parameters, exam, { batchSize });
   return {
@@ -170,14 +169,24 @@ export async function accuraciesOf(
 export async function answerSamples(
   model: Gpt,
   parameters: GptParameters,
-  { samples, sampleLength, tokenizer }: Task,
+  task: Task,
 ): Promise<string[]> {
+  const { samples, tokenizer } = task;
   const prompts = samples.map(({ prompt }) => tokenizer.encode(prompt));
-  const answers = await generate(model, parameters, prompts, {
+  return (await answersOf(model, parameters, task, prompts)).map((ids) => tokenizer.decode(ids));
+}
+
+/** Greedy answers as tokens, each up to its end. */
+function answersOf(
+  model: Gpt,
+  parameters: GptParameters,
+  { sampleLength, tokenizer }: Task,
+  prompts: readonly (readonly number[])[],
+): Promise<number[][]> {
+  return generate(model, parameters, prompts, {
     maxNewTokens: sampleLength,
     stopTokens: tokenizer.end,
   });
-  return answers.map(tokenizer.decode);
 }
 
 function total(values: ArrayLike<number>): number {

@@ -3,11 +3,10 @@
  * @module
  */
 
-import { randomGenerator } from "../../src/index.js";
-import { type PairOfFile, readPairs } from "./data.js";
-import { InputError } from "./inputError.js";
+import { readFileSync } from "node:fs";
+import { type PreferenceRow, randomGenerator, readPreferences } from "../../src/index.js";
 import { largest } from "./largest.js";
-import { lengthOf, sideOf, type TokenPair, tokenize } from "./pairs.js";
+import { lengthOf, sideOf } from "./pairs.js";
 import type { Settings } from "./settings.js";
 import { shuffled } from "./shuffle.js";
 import type { Task } from "./task.js";
@@ -27,43 +26,60 @@ const SAMPLE_BYTES = 40;
 
 /**
  * The pairs of a file, split, and cut or left out where they are too long or equal.
- * @throws InputError for a file that cannot be used, or settings that do not fit it.
+ * @throws (the returned promise rejects) for a file that cannot be used, or settings that do not fit it.
  */
-export function fileTask(settings: Settings, path: string): Task {
-  const tokenizer = byteTokenizer();
-  const all = readPairs(path).map((pair, row) => ({
-    ...pair,
-    tokens: tokenize(pair, tokenizer, row),
-  }));
-  const longest = largest(all.map(({ tokens }) => lengthOf(tokens)));
-  const context = settings.context ?? defaultContext(all, longest);
-  const fitting = fitted(all, context, settings.dropLong);
-  const kept = different(fitting.kept, path, context);
-  const { training, heldOut } = split(kept, settings, path);
+export async function fileTask(settings: Settings, path: string): Promise<Task> {
+  const tokenizer = byteTokenizer;
+  const file = new File([contentsOf(path)], path);
+  const read = async (maxLength: number | null) => {
+    const truncation = settings.dropLong ? "drop" : "keep_start";
+    const { rows, summary } = await readPreferences(file, tokenizer, { maxLength, truncation });
+    return { pairs: await rows.read(Array.from({ length: rows.length }, (_, i) => i)), summary };
+  };
+  const whole = await read(null);
+  const longest = largest(whole.pairs.map(lengthOf));
+  const context = settings.context ?? defaultContext(whole.pairs, longest);
+  const { pairs, summary } = longest <= context ? whole : await read(context);
+  const { dropped, skipped, truncated } = summary;
+  const crowded = dropped["the prompt is too long"] ?? 0;
+  if (crowded > 0) {
+    const first = [...skipped].find(({ reason }) => reason === "the prompt is too long")!;
+    const others = crowded > 1 ? ` (and ${crowded - 1} more like it)` : "";
+    throw new RangeError(
+      `${path}, row ${first.row}: the prompt leaves no room for a response in the context of ${context} bytes` +
+        `${others}; raise --context, or skip such pairs with --drop-long`,
+    );
+  }
+  const { training, heldOut } = split(pairs, settings, path);
   // Short prompts are answered quickly, and read.
-  const prompts = new Map(heldOut.map(({ prompt, tokens }) => [prompt, tokens.promptIds.length]));
+  const prompts = new Map(
+    heldOut.map(({ promptIds }) => [tokenizer.decode(Array.from(promptIds)), promptIds.length]),
+  );
   const samples = [...prompts].sort(([, a], [, b]) => a - b).slice(0, settings.samples);
   const room = context - largest(samples.map(([, length]) => length));
+  const equal =
+    (dropped["chosen and rejected are identical"] ?? 0) +
+    (dropped["chosen and rejected are identical up to maxLength"] ?? 0);
   return {
     tokenizer,
     context,
-    supervised: training.map(({ tokens }) => sideOf(tokens, "chosenIds")),
-    training: training.map(({ tokens }) => tokens),
-    heldOut: heldOut.map(({ tokens }) => tokens),
+    supervised: training.map((pair) => sideOf(pair, "chosenIds")),
+    training,
+    heldOut,
     exam: null,
     samples: samples.map(([prompt]) => ({ prompt, right: null })),
     sampleLength: Math.min(room, SAMPLE_BYTES),
     description: [
-      `${path}: ${all.length} pairs, the longest ${longest} bytes; context ${context} bytes`,
-      ...counted(all.length - fitting.kept.length, [
+      `${path}: ${summary.read} pairs, the longest ${longest} bytes; context ${context} bytes`,
+      ...counted(dropped["the row is too long"] ?? 0, [
         "pair longer than the context was left out",
         "pairs longer than the context were left out",
       ]),
-      ...counted(fitting.cut, [
+      ...counted(truncated.ends, [
         "response was cut at the context (--drop-long leaves it out)",
         "responses were cut at the context (--drop-long leaves them out)",
       ]),
-      ...counted(fitting.kept.length - kept.length, [
+      ...counted(equal, [
         "pair whose responses are equal within the context was left out",
         "pairs whose responses are equal within the context were left out",
       ]),
@@ -72,99 +88,49 @@ export function fileTask(settings: Settings, path: string): Task {
   };
 }
 
+function contentsOf(path: string): Buffer<ArrayBuffer> {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new TypeError(`${path}: cannot be read (${(error as Error).message})`);
+  }
+}
+
 /** A line about a number of things, if there are any. */
 function counted(count: number, [one, several]: readonly [string, string]): string[] {
   return count === 0 ? [] : [`${count} ${count === 1 ? one : several}`];
 }
 
 /** A context for which no prompt is too long, if that is affordable, and most responses need no cut. */
-function defaultContext(pairs: readonly FilePair[], longest: number): number {
-  const longestPrompt = largest(pairs.map(({ tokens }) => tokens.promptIds.length));
+function defaultContext(pairs: readonly PreferenceRow[], longest: number): number {
+  const longestPrompt = largest(pairs.map(({ promptIds }) => promptIds.length));
   const wanted = Math.min(longest, Math.max(USUAL_CONTEXT, longestPrompt + ROOM_FOR_RESPONSE));
   return Math.min(wanted, LARGEST_DEFAULT_CONTEXT);
 }
 
-interface FilePair extends PairOfFile {
-  readonly tokens: TokenPair;
-}
-
-/** The pairs within the context: longer ones left out, or their responses cut. */
-function fitted(
-  pairs: readonly FilePair[],
-  context: number,
-  dropLong: boolean,
-): { kept: FilePair[]; cut: number } {
-  if (dropLong) {
-    const kept = pairs.filter(({ tokens }) => lengthOf(tokens) <= context);
-    if (kept.length === 0) {
-      throw new InputError(
-        `--drop-long: every pair is longer than the context of ${context} bytes`,
-      );
-    }
-    return { kept, cut: 0 };
-  }
-  const crowded = pairs.filter(({ tokens }) => tokens.promptIds.length >= context);
-  if (crowded[0]) {
-    const { place, tokens } = crowded[0];
-    const others = crowded.length > 1 ? ` (and ${crowded.length - 1} more like it)` : "";
-    throw new InputError(
-      `${place}: the prompt has ${tokens.promptIds.length} bytes, which leaves no room for a response ` +
-        `in the context of ${context}${others}; raise --context, or skip such pairs with --drop-long`,
-    );
-  }
-  let cut = 0;
-  const kept = pairs.map((pair): FilePair => {
-    const room = context - pair.tokens.promptIds.length;
-    const within = (response: readonly number[]): readonly number[] => {
-      if (response.length <= room) return response;
-      cut++;
-      return response.slice(0, room);
-    };
-    const [chosenIds, rejectedIds] = [pair.tokens.chosenIds, pair.tokens.rejectedIds].map(within);
-    return {
-      ...pair,
-      tokens: { ...pair.tokens, chosenIds: chosenIds!, rejectedIds: rejectedIds! },
-    };
-  });
-  return { kept, cut };
-}
-
-/** The pairs that prefer something: those whose responses differ in what is left of them. */
-function different(pairs: readonly FilePair[], path: string, context: number): FilePair[] {
-  const kept = pairs.filter(
-    ({ tokens }) => String(tokens.chosenIds) !== String(tokens.rejectedIds),
-  );
-  if (kept.length === 0) {
-    throw new InputError(
-      `${path}: chosen and rejected are equal in every pair, within the context of ${context} bytes; ` +
-        "if they differ further on, raise --context",
-    );
-  }
-  return kept;
-}
-
 /** Holds out a tenth of the pairs, at most `heldOutPairs`; pairs of one prompt stay together. */
 function split(
-  pairs: readonly FilePair[],
+  pairs: readonly PreferenceRow[],
   { seed, heldOutPairs, trainingPairs }: Settings,
   path: string,
-): { training: FilePair[]; heldOut: FilePair[] } {
+): { training: PreferenceRow[]; heldOut: PreferenceRow[] } {
   const wanted = Math.min(heldOutPairs, Math.max(1, Math.floor(pairs.length / 10)));
-  const byPrompt = new Map<string, FilePair[]>();
+  const byPrompt = new Map<string, PreferenceRow[]>();
   for (const pair of pairs) {
-    const group = byPrompt.get(pair.prompt);
+    const prompt = String(pair.promptIds);
+    const group = byPrompt.get(prompt);
     if (group) group.push(pair);
-    else byPrompt.set(pair.prompt, [pair]);
+    else byPrompt.set(prompt, [pair]);
   }
   const groups = shuffled([...byPrompt.values()], randomGenerator(`${seed} split`));
-  const heldOut: FilePair[] = [];
-  const training: FilePair[] = [];
+  const heldOut: PreferenceRow[] = [];
+  const training: PreferenceRow[] = [];
   for (const group of groups) {
     const side = heldOut.length < wanted ? heldOut : training;
     for (const pair of group) side.push(pair);
   }
   if (training.length === 0) {
-    throw new InputError(`${path}: needs pairs of at least two prompts, to train and to measure`);
+    throw new RangeError(`${path}: needs pairs of at least two prompts, to train and to measure`);
   }
   return { training: training.slice(0, trainingPairs), heldOut };
 }

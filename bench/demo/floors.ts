@@ -6,10 +6,10 @@
 
 import { Command, InvalidArgumentError } from "commander";
 import type { GptParameters } from "../../src/index.js";
+import { arithmeticTask } from "./arithmeticTask.js";
 import { phaseTitle, written } from "./columns.js";
 import { intervalOf, MOST_VALUES } from "./interval.js";
 import { type Choices, phasesOf, settingsFor } from "./settings.js";
-import { taskOf } from "./task.js";
 import { type Snapshot, train } from "./train.js";
 
 /** How SPO weighs its gap, and above which v*. */
@@ -44,7 +44,7 @@ async function measure(seed: number, quick: boolean): Promise<Map<string, Measur
     let fineTuned: GptParameters | undefined;
     await train(
       settings,
-      taskOf(settings),
+      arithmeticTask(settings),
       {
         step(phase, _, values) {
           if (phase === spo) steps.push(values);

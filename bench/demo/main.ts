@@ -6,17 +6,19 @@
  * @module
  */
 
+import { asInput, InputError } from "../../src/cli/input.js";
+import { fullPolicy } from "../../src/index.js";
 import { readCheckpoint } from "./checkpoint.js";
 import { duration } from "./columns.js";
 import { checkResume, parseCommandLine } from "./commandLine.js";
 import { checkReplaceable, reportPath } from "./directory.js";
-import { InputError } from "./inputError.js";
 import { metricsPath } from "./metrics.js";
-import { checkLoss } from "./objectives.js";
+import { pairObjective } from "./objectives.js";
 import { digestOf, type RunResult, run } from "./run.js";
-import { phasesOf, settingsFor } from "./settings.js";
-import { taskOf } from "./task.js";
+import { phasesOf, type Settings, settingsFor } from "./settings.js";
+import { type Task, taskOf } from "./task.js";
 import { figuresTable, progressOn } from "./terminal.js";
+import { modelOf } from "./train.js";
 import { verdict } from "./verdict.js";
 
 const EXIT_INPUT = 2;
@@ -27,8 +29,8 @@ async function main(args: readonly string[]): Promise<number> {
   const checkpoint = resume ? await readCheckpoint(directory) : null;
   if (checkpoint) checkResume(chosen, checkpoint);
   const settings = checkpoint?.settings ?? settingsFor(chosen);
-  checkLoss(settings);
-  const task = taskOf(settings);
+  const task = await asInput(() => taskOf(settings));
+  checkLoss(settings, task);
   if (!resume && !overwrite) {
     await checkReplaceable(directory, settings, digestOf(settings.data));
   }
@@ -68,6 +70,17 @@ async function main(args: readonly string[]): Promise<number> {
     `\n${duration(total)}; answers and curves in ${reportPath(directory)}, numbers in ${metricsPath(directory)}`,
   );
   return 0;
+}
+
+/** Builds what the last phase descends, so that a loss or its options are refused before anything is trained. */
+function checkLoss(settings: Settings, task: Task): void {
+  const model = modelOf(settings, task);
+  const policy = fullPolicy({ model, parameters: model.init(0) });
+  try {
+    pairObjective(settings, policy, "reference");
+  } catch (error) {
+    throw new InputError(`--base ${settings.base}: ${(error as Error).message}`);
+  }
 }
 
 try {

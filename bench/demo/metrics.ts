@@ -9,7 +9,7 @@
 
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { writeAtomically } from "./checkpoint.js";
+import { writeTexts } from "../../src/training/runFiles.js";
 import type { Figures } from "./evaluate.js";
 import type { Settings } from "./settings.js";
 
@@ -42,13 +42,15 @@ export interface MetricsLog {
   append(row: MetricsRow): void;
 }
 
+const METRICS = "metrics.jsonl";
+
 /** The file of a run. */
 export function metricsPath(directory: string): string {
-  return join(directory, "metrics.jsonl");
+  return join(directory, METRICS);
 }
 
 /** Starts the file of a new run. */
-export function createMetrics(directory: string, settings: Settings): MetricsLog {
+export function createMetrics(directory: string, settings: Settings): Promise<MetricsLog> {
   return logOf(directory, [{ kind: "run", settings }]);
 }
 
@@ -61,7 +63,7 @@ export function continueMetrics(
   settings: Settings,
   phases: readonly string[],
   at: { readonly phase: string; readonly step: number },
-): MetricsLog {
+): Promise<MetricsLog> {
   const last = phases.indexOf(at.phase);
   const kept = readMetrics(directory).filter((row) => {
     if (row.kind === "run") return false;
@@ -80,15 +82,14 @@ export function readMetrics(directory: string): MetricsRow[] {
   return lines.map((line) => JSON.parse(line) as MetricsRow);
 }
 
-function logOf(directory: string, rows: MetricsRow[]): MetricsLog {
-  const path = metricsPath(directory);
+async function logOf(directory: string, rows: MetricsRow[]): Promise<MetricsLog> {
   const lineOf = (row: MetricsRow): string => `${JSON.stringify(row)}\n`;
-  writeAtomically(path, rows.map(lineOf).join(""));
+  await writeTexts(directory, { [METRICS]: rows.map(lineOf).join("") });
   return {
     rows,
     append(row) {
       rows.push(row);
-      appendFileSync(path, lineOf(row));
+      appendFileSync(metricsPath(directory), lineOf(row));
     },
   };
 }

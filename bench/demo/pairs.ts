@@ -3,7 +3,7 @@
  * @module
  */
 
-import type { TextRow } from "../../src/index.js";
+import type { PreferenceRow, TextRow } from "../../src/index.js";
 import type { Tokenizer } from "./tokenizer.js";
 
 /** A prompt with the response that is preferred and the one that is not. */
@@ -19,22 +19,14 @@ export interface Example {
   readonly response: string;
 }
 
-/** A pair as tokens. Both responses end with the tokenizer's `end`, unless they were cut. */
-export interface TokenPair {
-  readonly row: number;
-  readonly promptIds: readonly number[];
-  readonly chosenIds: readonly number[];
-  readonly rejectedIds: readonly number[];
-}
-
 /** An example as tokens. */
 export interface TokenExample {
   readonly promptIds: readonly number[];
   readonly responseIds: readonly number[];
 }
 
-/** The tokens of a pair. Prompt and response are joined as they are, with nothing in between. */
-export function tokenize(pair: PreferencePair, tokenizer: Tokenizer, row: number): TokenPair {
+/** The tokens of a pair. Both responses end with the tokenizer's `end`. */
+export function tokenize(pair: PreferencePair, tokenizer: Tokenizer, row: number): PreferenceRow {
   return {
     row,
     promptIds: tokenizer.encode(pair.prompt),
@@ -52,8 +44,8 @@ export function tokenizeExample({ prompt, response }: Example, tokenizer: Tokeni
 }
 
 /** The side of a pair that is preferred, or the other. */
-export function sideOf(pair: TokenPair, side: "chosenIds" | "rejectedIds"): TokenExample {
-  return { promptIds: pair.promptIds, responseIds: pair[side] };
+export function sideOf(pair: PreferenceRow, side: "chosenIds" | "rejectedIds"): TokenExample {
+  return { promptIds: Array.from(pair.promptIds), responseIds: Array.from(pair[side]) };
 }
 
 /** An example whose response is to be imitated. */
@@ -66,6 +58,6 @@ export function textOf({ promptIds, responseIds }: TokenExample, row: number): T
 }
 
 /** Tokens of the prompt with the longer response. */
-export function lengthOf({ promptIds, chosenIds, rejectedIds }: TokenPair): number {
+export function lengthOf({ promptIds, chosenIds, rejectedIds }: PreferenceRow): number {
   return promptIds.length + Math.max(chosenIds.length, rejectedIds.length);
 }

@@ -6,6 +6,7 @@
 
 import { fileURLToPath } from "node:url";
 import { buildSync } from "esbuild";
+import { html } from "../../src/dynamics/chart.js";
 import {
   evaluationChart,
   lastFigures,
@@ -182,10 +183,6 @@ function page(): { readonly script: string; readonly style: string } {
   const textOf = (end: string): string => outputFiles.find(({ path }) => path.endsWith(end))!.text;
   built = { script: textOf(".js"), style: textOf(".css") };
   return built;
-}
-
-function html(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
 /** JSON that cannot end the script it stands in. */

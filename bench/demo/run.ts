@@ -5,16 +5,16 @@
 
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { writeTexts } from "../../src/training/runFiles.js";
 import { lastFigures } from "./charts.js";
 import {
   type Checkpoint,
   type RunState,
   readModel,
-  writeAtomically,
   writeCheckpoint,
   writeModel,
 } from "./checkpoint.js";
-import { clearDirectory, reportPath } from "./directory.js";
+import { clearDirectory, REPORT } from "./directory.js";
 import type { Figures } from "./evaluate.js";
 import { continueMetrics, createMetrics, type MetricsLog } from "./metrics.js";
 import { reportHtml } from "./report.js";
@@ -51,21 +51,16 @@ export async function run(options: RunOptions): Promise<RunResult> {
   const { settings, task, directory, checkpoint, signal, observer = {} } = options;
   const phases = phasesOf(settings);
   const metrics = checkpoint
-    ? continueMetrics(directory, settings, phases, checkpoint.snapshot)
+    ? await continueMetrics(directory, settings, phases, checkpoint.snapshot)
     : await startMetrics(directory, settings);
   const dataDigest = digestOf(settings.data);
   const clock = new Clock(checkpoint?.seconds ?? {});
-  const writeReport = (): void =>
-    writeAtomically(
-      reportPath(directory),
-      reportHtml({
-        settings,
-        description: task.description,
-        samples: task.samples,
-        rows: metrics.rows,
-        seconds: clock.seconds,
-      }),
-    );
+  const writeReport = (): Promise<void> => {
+    const { description, samples } = task;
+    const { rows } = metrics;
+    const report = reportHtml({ settings, description, samples, rows, seconds: clock.seconds });
+    return writeTexts(directory, { [REPORT]: report });
+  };
 
   const recorder: Observer = {
     reference(done, pairs) {
@@ -97,7 +92,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
       const state: RunState = { settings, dataDigest, seconds: clock.seconds };
       if (snapshot.step === stepsOf(settings, snapshot.phase)) {
         await writeModel(directory, snapshot.phase, snapshot.parameters);
-        writeReport();
+        await writeReport();
       }
       await writeCheckpoint(directory, snapshot, state);
       clock.start(snapshot.phase);
@@ -113,7 +108,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     ...(from && { from }),
   });
   clock.stop();
-  writeReport();
+  await writeReport();
   return { finished, figures: lastFigures(metrics.rows), seconds: clock.seconds };
 }
 

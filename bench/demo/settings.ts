@@ -94,25 +94,9 @@ const WRITERS_QUICK = {
   sftEvaluateEvery: 100,
 };
 
-const CLEAN = {
-  steps: 200,
-  sftSteps: 1000,
-  batchSize: 32,
-  heldOutPairs: 400,
-  trainingPairs: 512,
-  evaluateEvery: 20,
-  sftEvaluateEvery: 100,
-};
+const CLEAN = { ...WRITERS, steps: 200, sftSteps: 1000 };
 
-const CLEAN_QUICK = {
-  steps: 40,
-  sftSteps: 600,
-  batchSize: 32,
-  heldOutPairs: 100,
-  trainingPairs: 256,
-  evaluateEvery: 10,
-  sftEvaluateEvery: 100,
-};
+const CLEAN_QUICK = { ...WRITERS_QUICK, sftSteps: 600 };
 
 const FILE = {
   steps: 120,

@@ -3,10 +3,10 @@
  * @module
  */
 
+import type { PreferenceRow } from "../../src/index.js";
 import { arithmeticTask } from "./arithmeticTask.js";
 import { fileTask } from "./fileTask.js";
-import { InputError } from "./inputError.js";
-import type { TokenExample, TokenPair } from "./pairs.js";
+import type { TokenExample } from "./pairs.js";
 import type { Settings } from "./settings.js";
 import type { Tokenizer } from "./tokenizer.js";
 
@@ -25,9 +25,9 @@ export interface Task {
   /** Responses of supervised fine-tuning. */
   readonly supervised: readonly TokenExample[];
   /** Pairs to train preferences on, in a random order. */
-  readonly training: readonly TokenPair[];
+  readonly training: readonly PreferenceRow[];
   /** Pairs no training sees. */
-  readonly heldOut: readonly TokenPair[];
+  readonly heldOut: readonly PreferenceRow[];
   /** Held-out problems with their right answers; null where a right answer is not defined. */
   readonly exam: readonly TokenExample[] | null;
   readonly samples: readonly Sample[];
@@ -39,14 +39,14 @@ export interface Task {
 
 /**
  * The data of the settings.
- * @throws InputError for a file that cannot be used, or settings that do not fit the data.
+ * @throws (the returned promise rejects) for a file that cannot be used, or settings that do not fit the data.
  */
-export function taskOf(settings: Settings): Task {
+export async function taskOf(settings: Settings): Promise<Task> {
   const task =
-    settings.data === null ? arithmeticTask(settings) : fileTask(settings, settings.data);
+    settings.data === null ? arithmeticTask(settings) : await fileTask(settings, settings.data);
   const { length: count } = task.training;
   if (settings.batchSize > count) {
-    throw new InputError(
+    throw new RangeError(
       `--batch-size ${settings.batchSize} exceeds the ${count} training pairs; pass a smaller one`,
     );
   }

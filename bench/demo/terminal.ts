@@ -5,6 +5,7 @@
  */
 
 import { Presets, SingleBar } from "cli-progress";
+import { columns as aligned } from "../../src/cli/text.js";
 import { columnsOf, duration, phaseTitle, textOf } from "./columns.js";
 import type { Figures } from "./evaluate.js";
 import { largest } from "./largest.js";
@@ -134,12 +135,7 @@ export function figuresTable(
       duration(seconds[phase] ?? 0),
     ]),
   ];
-  const widths = rows[0]!.map((_, c) => largest(rows.map((row) => row[c]!.length)));
-  const lines = rows.map((row) =>
-    row
-      .map((cell, c) => (c === 0 ? cell.padEnd(widths[c]!) : cell.padStart(widths[c]!)))
-      .join("  "),
-  );
+  const lines = aligned(rows).split("\n");
   const rule = "─".repeat(lines[0]!.length);
   return [lines[0], rule, ...lines.slice(1), rule, NOTE].join("\n");
 }

@@ -3,6 +3,8 @@
  * @module
  */
 
+import type { Tokenizer as LibraryTokenizer } from "../../src/index.js";
+
 /** A reversible map between text and token ids. */
 export interface Tokenizer {
   /** Ids are 0 … vocabularySize − 1. */
@@ -37,16 +39,36 @@ export function characterTokenizer(alphabet: string, end: string): Tokenizer {
   };
 }
 
-/** One token per byte of UTF-8, and one more that ends a response. */
-export function byteTokenizer(): Tokenizer {
-  const end = 256;
-  return {
-    vocabularySize: 257,
-    end,
-    encode: (text) => [...new TextEncoder().encode(text)],
-    decode: (ids) => new TextDecoder().decode(Uint8Array.from(beforeEnd(ids, end))),
-  };
-}
+/** A character that no text has, and the token that stands for it. */
+const [EOS, END] = ["\uFFFF", 256];
+
+const encoder = new TextEncoder();
+const bytesOf = (text: string): number[] => Array.from(encoder.encode(text));
+
+const none = (): never => {
+  throw new TypeError("bytes have neither");
+};
+
+/** One token per byte of UTF-8, and one more that ends a response: what `readPreferences` takes. */
+export const byteTokenizer: Tokenizer & LibraryTokenizer = {
+  vocabularySize: 257,
+  end: END,
+  eosToken: EOS,
+  eosTokenId: END,
+  encode: (text) =>
+    text.split(EOS).flatMap((part, i) => (i === 0 ? bytesOf(part) : [END, ...bytesOf(part)])),
+  decode: (ids) => new TextDecoder().decode(Uint8Array.from(beforeEnd(ids, END))),
+  bosToken: null,
+  bosTokenId: null,
+  padToken: null,
+  padTokenId: null,
+  unkToken: null,
+  unkTokenId: null,
+  chatTemplates: new Map(),
+  applyChatTemplate: none,
+  offsets: none,
+  fingerprint: none,
+};
 
 function beforeEnd(ids: readonly number[], end: number): readonly number[] {
   const at = ids.indexOf(end);

@@ -17,9 +17,11 @@ import {
   gpt,
   optimumFloor,
   type Policy,
+  type PreferenceRow,
   type ReferencedPair,
   textObjective,
 } from "../../src/index.js";
+import { turn } from "../../src/training/turn.js";
 import {
   accuraciesOf,
   answerSamples,
@@ -29,10 +31,9 @@ import {
   scorePairs,
 } from "./evaluate.js";
 import { pairObjective, READING } from "./objectives.js";
-import { sideOf, type TokenExample, type TokenPair, textOf } from "./pairs.js";
+import { sideOf, type TokenExample, textOf } from "./pairs.js";
 import { phasesOf, type Settings, stepsOf } from "./settings.js";
 import type { Task } from "./task.js";
-import { turn } from "./turn.js";
 
 /** Where a run stands: where the loop stands in `phase`. */
 export interface Snapshot extends FitState<GptParameters> {
@@ -216,7 +217,7 @@ function phaseOf(
 }
 
 /** The pairs that the preference runs come to: no more than their steps take. */
-function trainedOn({ training }: Task, { steps, batchSize }: Settings): readonly TokenPair[] {
+function trainedOn({ training }: Task, { steps, batchSize }: Settings): readonly PreferenceRow[] {
   return training.slice(0, steps * batchSize);
 }
 

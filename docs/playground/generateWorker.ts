@@ -3,8 +3,8 @@
  * @module
  */
 
-import { turn } from "../../bench/demo/turn.js";
 import { generateStream, loadModel, loadTokenizer, treeLeaves } from "../../src/index.js";
+import { turn } from "../../src/training/turn.js";
 import { findDevices, type PageDevice, useDevice } from "./devices.js";
 import type { Report, Request, Wish } from "./generateProtocol.js";
 

@@ -43,7 +43,9 @@ function parsed(decoder: TextDecoder, bytes: Uint8Array): unknown {
   try {
     text = decoder.decode(bytes);
   } catch {
-    return new RowProblem("is not UTF-8; save the file as UTF-8");
+    const at = firstOther(decoder, bytes);
+    const value = bytes[at]!.toString(16).toUpperCase();
+    return new RowProblem(`byte ${at + 1} (0x${value}) is not UTF-8; save the file as UTF-8`);
   }
   try {
     return JSON.parse(text);
@@ -51,6 +53,20 @@ function parsed(decoder: TextDecoder, bytes: Uint8Array): unknown {
     return new RowProblem(
       `is not JSON (${(error as Error).message}); a file has one JSON object a line, or one JSON array of objects`,
     );
+  }
+}
+
+/** Where the first byte is that begins no character of UTF-8. */
+function firstOther(decoder: TextDecoder, bytes: Uint8Array): number {
+  for (let at = 0; ; ) {
+    const first = bytes[at]!;
+    const length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    try {
+      decoder.decode(bytes.subarray(at, at + length));
+    } catch {
+      return at;
+    }
+    at += length;
   }
 }
 

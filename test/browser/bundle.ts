@@ -14,13 +14,15 @@ export const root = fileURLToPath(new URL("../../", import.meta.url));
 const sources = join(root, "src") + sep;
 export const library = join(root, "dist", "index.js");
 
-/** Takes what is imported from the sources from `dist`. */
+/** Takes what is imported from the sources from `dist`, but for what imports nothing and is not exported. */
 export const builtLibrary: Plugin = {
   name: "built library",
   setup({ onResolve }) {
-    onResolve({ filter: /^\./ }, ({ path, resolveDir }) =>
-      resolve(resolveDir, path).startsWith(sources) ? { path: library } : undefined,
-    );
+    onResolve({ filter: /^\./ }, ({ path, resolveDir }) => {
+      const file = resolve(resolveDir, path);
+      const isOfLibrary = file.startsWith(sources) && !file.endsWith("/training/turn.js");
+      return isOfLibrary ? { path: library } : undefined;
+    });
   },
 };
 

@@ -93,9 +93,15 @@ describe("a DataError", () => {
     expect(problems.map((problem) => [problem.line, problem.message])).toEqual([[1, message]]);
   });
 
-  it("says what is not UTF-8", async () => {
-    expect((await pairs(file(Uint8Array.of(0x7b, 0xff, 0x7d)))).message).toMatch(
-      /pairs\.jsonl:1: is not UTF-8; save the file as UTF-8/,
+  it.each([
+    ["Latin-1", [0x7b, 0xe9, 0x7d], "2 (0xE9)"],
+    ["a character that was cut", [0xe2, 0x82, 0xac, 0xe2, 0x82], "4 (0xE2)"],
+    ["a continuation without a beginning", [0xc3, 0xa9, 0x82], "3 (0x82)"],
+    ["half of a surrogate pair", [0xf0, 0x9d, 0x84, 0x9e, 0xed, 0xa0, 0x80], "5 (0xED)"],
+    ["UTF-16", [0xff, 0xfe, 0x7b, 0x00], "1 (0xFF)"],
+  ])("says the first byte that is not UTF-8: %s", async (_, bytes, place) => {
+    expect((await pairs(file(Uint8Array.from(bytes)))).message).toContain(
+      `pairs.jsonl:1: byte ${place} is not UTF-8; save the file as UTF-8`,
     );
   });
 });

@@ -63,16 +63,15 @@ describe("parseCommandLine", () => {
   test.each([
     [["--speed", "9"], "unknown option '--speed'"],
     [["fast"], "too many arguments"],
-    [["--gamma", "-1"], "Must be at least 0."],
-    [["--gamma", "two"], "Not a number."],
-    [["--floor", "zero"], "Allowed choices are reference, optimum."],
-    [["--beta", "0"], "Must be greater than 0."],
-    [["--steps", "1.5"], "Not an integer."],
-    [["--steps", "0"], "Must be at least 1."],
-    [["--seed", "one"], "Not a number."],
-    [["--seed", "-1"], "Must be at least 0."],
+    [["--gamma", "-1"], "It must be a number, at least 0, or one of dual."],
+    [["--floor", "zero"], "It must be one of reference, optimum."],
+    [["--beta", "0"], "It must be a number above 0."],
+    [["--steps", "1.5"], "It must be an integer, at least 1."],
+    [["--steps", "0"], "It must be an integer, at least 1."],
+    [["--seed", "one"], "It must be an integer, at least 0."],
+    [["--seed", "-1"], "It must be an integer, at least 0."],
     [["--data"], "argument missing"],
-    [["--task", "sums"], "Allowed choices are writers, clean."],
+    [["--task", "sums"], "It must be one of writers, clean."],
     [["--task", "clean", "--data", "x"], "--task is what to generate, --data what to read"],
     [["--resume", "--overwrite"], "pass one of them"],
   ])("%j is an error", (args, message) => {
@@ -131,7 +130,9 @@ describe("the command", () => {
     const [data, out] = [join(directory, "pairs.jsonl"), join(directory, "out")];
     writeFileSync(data, '{"prompt": "a", "chosen": "b", "rejected": "c"}\nnonsense\n');
     const { code, output, errors } = await demo(["--data", data, "--out", out]);
-    expect(errors).toMatch(/^.*pairs\.jsonl:2: the line is not JSON.*\n$/);
+    expect(errors).toMatch(
+      /^readPreferences: the data has a problem\n {2}.*pairs\.jsonl:2: is not JSON.*\n$/,
+    );
     expect([code, output, existsSync(out)]).toEqual([2, "", false]);
   });
 
@@ -177,7 +178,7 @@ describe("the command", () => {
     const other = await demo([...sizes, "--gamma", "2"]);
     expect([other.code, other.output]).toEqual([2, ""]);
     expect(other.errors).toMatch(
-      /holds another run \(gamma 1, not 2\); --resume goes on with it, --overwrite replaces it/,
+      /holds another run \(gamma was 1, now 2\); --resume goes on with it, --overwrite replaces it/,
     );
     expect(readFileSync(metricsPath(out), "utf8")).toBe(before);
     expect((await demo([...sizes, "--gamma", "2", "--overwrite"])).code).toBe(0);

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
+import { arithmeticTask } from "../../bench/demo/arithmeticTask.js";
 import { figuresOf, scorePairs } from "../../bench/demo/evaluate.js";
-import { taskOf } from "../../bench/demo/task.js";
 import { modelOf } from "../../bench/demo/train.js";
 import { tinySettings } from "./tiny.js";
 
 describe("figuresOf", () => {
   const settings = tinySettings();
-  const { heldOut } = taskOf({ ...settings, heldOutPairs: 2 });
+  const { heldOut } = arithmeticTask({ ...settings, heldOutPairs: 2 });
   const log = (...values: number[]): Float32Array => Float32Array.from(values, Math.log);
   const sft = { chosen: log(0.6, 0.5), rejected: log(0.3, 0.1) };
 
@@ -43,7 +43,7 @@ describe("figuresOf", () => {
 
 test("scorePairs gives the same scores whatever the batch size", async () => {
   const settings = tinySettings();
-  const task = taskOf(settings);
+  const task = arithmeticTask(settings);
   const model = modelOf(settings, task);
   const parameters = model.init(1, { std: 0.3 });
   const [one, three] = await Promise.all(

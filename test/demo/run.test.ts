@@ -1,17 +1,17 @@
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { arithmeticTask } from "../../bench/demo/arithmeticTask.js";
 import { readCheckpoint } from "../../bench/demo/checkpoint.js";
 import { checkReplaceable } from "../../bench/demo/directory.js";
 import { metricsPath, readMetrics } from "../../bench/demo/metrics.js";
 import { run } from "../../bench/demo/run.js";
-import { taskOf } from "../../bench/demo/task.js";
 import { modelOf, type Observer } from "../../bench/demo/train.js";
 import { type AdamWState, type GptParameters, loadTree, tensor } from "../../src/index.js";
 import { temporaryDirectory, tinySettings } from "./tiny.js";
 
 const settings = tinySettings();
-const task = taskOf(settings);
+const task = arithmeticTask(settings);
 const PHASES = ["sft", "sft-chosen", "dpo", "dpo+spo"];
 const TOTAL_STEPS = settings.sftSteps + 3 * settings.steps;
 
@@ -280,7 +280,7 @@ describe("an output directory", () => {
   test("that holds a different run is refused, naming the difference and what to do", async () => {
     const directory = withEarlier();
     await expect(check(directory, { ...settings, gamma: 2 })).rejects.toThrow(
-      `--out ${directory}: holds another run (gamma 1, not 2); --resume goes on with it, ` +
+      `--out ${directory}: holds another run (gamma was 1, now 2); --resume goes on with it, ` +
         "--overwrite replaces it, or name another directory",
     );
     await expect(checkReplaceable(directory, settings, "a digest")).rejects.toThrow(
