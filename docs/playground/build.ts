@@ -13,12 +13,12 @@ import { builtLibrary, library, root } from "../../test/browser/bundle.js";
 export async function buildPlayground(directory: string): Promise<void> {
   if (!existsSync(library)) throw new Error("dist/index.js is missing: run `npm run build` first");
   await mkdir(directory, { recursive: true });
-  for (const page of ["index.html", "generate.html"]) {
+  for (const page of ["index.html", "generate.html", "align.html"]) {
     await copyFile(join(root, "docs/playground", page), join(directory, page));
   }
   await build({
-    entryPoints: ["main", "worker", "generate", "generateWorker"].map((name) =>
-      join(root, `docs/playground/${name}.ts`),
+    entryPoints: ["main", "worker", "generate", "generateWorker", "align", "alignWorker"].map(
+      (name) => join(root, `docs/playground/${name}.ts`),
     ),
     outdir: directory,
     bundle: true,

@@ -5,12 +5,14 @@
 
 import "../../bench/demo/page/charts.css";
 import "./style.css";
+import "./model.css";
 import "./generate.css";
 import { addDevices, DEVICES, offerDevices } from "./devicePicker.js";
 import type { PageDevice } from "./devices.js";
 import { element } from "./dom.js";
+import { offerPicking } from "./filePicker.js";
 import type { ModelFacts, Report, Request } from "./generateProtocol.js";
-import { droppedFiles, lack, pickedFiles } from "./modelDirectory.js";
+import { lack } from "./modelDirectory.js";
 
 const controls = element<HTMLFormElement>("controls");
 const startButton = element<HTMLButtonElement>("start");
@@ -19,7 +21,6 @@ const status = element("status");
 const progress = element<HTMLProgressElement>("progress");
 const failure = element("failure");
 const answer = element("answer");
-const drop = element("drop");
 
 /** The model's files, as long as nothing was wrong with them. */
 let files: readonly File[] = [];
@@ -98,40 +99,19 @@ function load(): void {
 addDevices(element("devices"));
 const devicesAreOffered = offerDevices(element("devices"), newWorker());
 
-async function take(found: Promise<readonly File[]> | readonly File[]): Promise<void> {
-  const taken = await found;
-  await devicesAreOffered;
-  if (isBusy()) return;
-  files = taken;
-  load();
-}
-
-for (const id of ["directory", "files"]) {
-  const input = element<HTMLInputElement>(id);
-  input.onchange = () => {
-    const picked = pickedFiles(input);
-    // The same ones can be picked again.
-    input.value = "";
-    take(picked);
-  };
-}
+offerPicking({
+  isBusy,
+  fail,
+  async take(taken) {
+    await devicesAreOffered;
+    if (isBusy()) return;
+    files = taken;
+    load();
+  },
+});
 
 element("devices").onchange = () => {
   if (files.length > 0) load();
-};
-
-// Beside the zone, a drop would leave the page.
-document.ondragover = (event) => {
-  event.preventDefault();
-  drop.classList.toggle("over", !isBusy());
-};
-document.ondragleave = () => drop.classList.remove("over");
-document.ondrop = (event) => {
-  event.preventDefault();
-  drop.classList.remove("over");
-  if (event.dataTransfer?.types.includes("Files") && !isBusy()) {
-    take(droppedFiles(event.dataTransfer)).catch((error: Error) => fail(error.message));
-  }
 };
 
 /** Sets what depends on the model. */

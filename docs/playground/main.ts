@@ -26,10 +26,9 @@ import {
 import { verdict } from "../../bench/demo/verdict.js";
 import { addDevices, DEVICES, offerDevices } from "./devicePicker.js";
 import type { PageDevice } from "./devices.js";
-import { element } from "./dom.js";
+import { download, element } from "./dom.js";
+import { addLosses } from "./losses.js";
 import { type PageChoices, type Report, type Request, settingsOf } from "./protocol.js";
-
-const LOSSES = ["dpo", "ipo", "simpo", "cpo", "orpo", "dpop", "alphadpo"];
 
 const TASKS: Readonly<Record<GeneratedTask, string>> = {
   writers: "imperfect writers",
@@ -70,8 +69,7 @@ let trainer: { readonly device: PageDevice; readonly worker: Worker } | null = n
 
 function fillControls(): void {
   addDevices(element("devices"));
-  const select = field<HTMLSelectElement>("base");
-  for (const loss of LOSSES) select.add(new Option(phaseTitle(loss), loss));
+  addLosses(field("base"));
   const tasks = field<HTMLSelectElement>("task");
   for (const [task, title] of Object.entries(TASKS)) tasks.add(new Option(title, task));
   tasks.onchange = () => setDefaults(["learningRate", "sftSteps", "steps"]);
@@ -198,9 +196,7 @@ stopButton.onclick = () => {
 saveButton.onclick = () => {
   const rows: MetricsRow[] = [{ kind: "run", settings: run!.settings }, ...run!.rows];
   const lines = rows.map((row) => `${JSON.stringify(row)}\n`);
-  const url = URL.createObjectURL(new Blob(lines, { type: "application/jsonl" }));
-  Object.assign(document.createElement("a"), { href: url, download: "metrics.jsonl" }).click();
-  setTimeout(() => URL.revokeObjectURL(url));
+  download("metrics.jsonl", new Blob(lines, { type: "application/jsonl" }));
 };
 
 /** Says what the run is at, unless it is stopping. */

@@ -265,6 +265,7 @@ export function load(app) {
   for (const link of [
     playgroundLink("index", "Playground", "Align a small model in this browser"),
     playgroundLink("generate", "Try a model", "Load a model directory, and have it write"),
+    playgroundLink("align", "Align a model", "Train an adapter on pairs of your own"),
   ]) {
     app.renderer.hooks.on("sidebar.begin", link);
   }
