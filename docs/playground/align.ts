@@ -236,7 +236,7 @@ function heed(report: Report): void {
 async function finish(how: string): Promise<void> {
   trainer!.worker.terminate();
   draw();
-  await showKept();
+  await showKept().catch((error: Error) => fail(error.message));
   trainer = null;
   if (how === "Done") progress.value = 1;
   announce(how);
@@ -280,30 +280,27 @@ async function showKept(): Promise<void> {
   element("kept").hidden = kept.size === 0;
   const list = element("kept-files");
   for (const link of list.querySelectorAll("a")) URL.revokeObjectURL(link.href);
-  list.replaceChildren(
-    ...[...kept].map(([name, file]) => {
-      const item = document.createElement("li");
-      const link = item.appendChild(document.createElement("a"));
-      const isPage = name.endsWith(".html");
-      Object.assign(link, { href: URL.createObjectURL(file), textContent: name });
-      Object.assign(link, isPage ? { target: "_blank" } : { download: name });
-      return item;
-    }),
-  );
-  const answers = await kept.get("answers.json")?.text();
-  element("answers").replaceChildren(
-    ...(JSON.parse(answers ?? "[]") as Answer[]).map(({ prompt, before, after }) => {
-      const card = document.createElement("article");
-      card.className = "answer";
-      card.appendChild(document.createElement("p")).textContent = prompt;
-      const list = card.appendChild(document.createElement("dl"));
-      for (const [term, text] of Object.entries({ before, after })) {
-        list.appendChild(document.createElement("dt")).textContent = term;
-        list.appendChild(document.createElement("dd")).textContent = text;
-      }
-      return card;
-    }),
-  );
+  list.replaceChildren();
+  for (const [name, file] of kept) {
+    const link = document.createElement("a");
+    Object.assign(link, { href: URL.createObjectURL(file), textContent: name });
+    Object.assign(link, name.endsWith(".html") ? { target: "_blank" } : { download: name });
+    list.appendChild(document.createElement("li")).append(link);
+  }
+  const answers = (await kept.get("answers.json")?.text()) ?? "[]";
+  element("answers").replaceChildren();
+  for (const answer of JSON.parse(answers) as Answer[]) addAnswer(answer);
+}
+
+function addAnswer({ prompt, before, after }: Answer): void {
+  const card = element("answers").appendChild(document.createElement("article"));
+  card.className = "answer";
+  card.appendChild(document.createElement("p")).textContent = prompt;
+  const list = card.appendChild(document.createElement("dl"));
+  for (const [term, text] of Object.entries({ before, after })) {
+    list.appendChild(document.createElement("dt")).textContent = term;
+    list.appendChild(document.createElement("dd")).textContent = text;
+  }
 }
 
 /** A page's choice of a directory, where the browser has one. */
