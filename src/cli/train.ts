@@ -3,6 +3,7 @@
  * @module
  */
 
+import { realpath } from "node:fs/promises";
 import { homedir, totalmem } from "node:os";
 import { join } from "node:path";
 import type { ReadOptions } from "../data/options.js";
@@ -80,6 +81,7 @@ async function train(
   ) => Promise<RunResult>,
 ): Promise<void> {
   checkDevice(options);
+  await checkOutput(options);
   const { output, evalData, evalSplit, device, live } = options;
   const command = "loss" in options ? "align" : "sft";
   const { lm, adapter } = await loaded(options);
@@ -142,6 +144,23 @@ async function train(
   } finally {
     restore();
     await page?.close();
+  }
+}
+
+/** Refuses to write a run where what it is made of is read. */
+async function checkOutput(options: TrainOptions): Promise<void> {
+  const real = (path: string) => realpath(path).catch(() => null);
+  const output = await real(options.output);
+  const { model, adapter, referenceModel } = options as OptionsOf<"align">;
+  for (const [flag, path] of Object.entries({
+    model,
+    adapter,
+    "reference-model": referenceModel,
+  })) {
+    if (output === null || path === undefined || (await real(path)) !== output) continue;
+    throw new InputError(
+      `--output is the directory of --${flag}, which would be lost: choose another`,
+    );
   }
 }
 

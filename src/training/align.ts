@@ -80,6 +80,9 @@ export async function align(options: AlignOptions): Promise<RunResult> {
       `align: ${isUnpaired ? `the loss ${String(loss)} needs completions, as readUnpaired gives them` : "pairs are needed, as readPreferences gives them"}`,
     );
   }
+  if (isUnpaired && pairs !== undefined) {
+    throw new TypeError("align: completions and pairs are of different losses: give one of them");
+  }
   // Options that do not go together are found before anything is computed.
   const policy = fullPolicy(lm);
   if (isUnpaired) unpairedObjective({ policy, ...unpairedOptions(loss, settings) });
@@ -90,11 +93,16 @@ export async function align(options: AlignOptions): Promise<RunResult> {
     loss: typeof loss === "function" ? `function ${loss.name}` : loss,
     learningRate: settings.learningRate ?? (settings.lora || adapter ? 1e-5 : 1e-6),
     order: settings.order ?? (isUnpaired ? ("sequential" as const) : ("random" as const)),
+    reference: options.reference,
   };
   if (isUnpaired) {
     return trainRun<UnpairedRow, ReferencedCompletion>(
       {
         ...common,
+        rows: {
+          reader: "readUnpaired",
+          fields: ["promptIds", "completionIds", "mismatchedIds"],
+        },
         async prepare(trainee, rows, held, isNew) {
           const found = await referenced(options, settings, trainee, rows, held, isNew);
           const own = unpairedOptions(loss, settings);
@@ -109,6 +117,7 @@ export async function align(options: AlignOptions): Promise<RunResult> {
   return trainRun<PreferenceRow, ReferencedPair>(
     {
       ...common,
+      rows: { reader: "readPreferences", fields: ["promptIds", "chosenIds", "rejectedIds"] },
       async prepare(trainee, rows, held, isNew) {
         const found = await referenced(options, settings, trainee, rows, held, isNew);
         const floor = await floorOf(options, settings, trainee, rows, held);
@@ -127,10 +136,10 @@ function isUnpairedLoss(loss: AlignOptions["loss"], given: boolean): boolean {
   const names: readonly string[] = UNPAIRED;
   const own = Array.isArray(loss) && loss.length === 1 ? loss[0] : loss;
   const isNamed = typeof own === "string" && names.includes(own);
-  if (!given) return isNamed;
-  if (isNamed) return true;
+  if (isNamed || !given) return isNamed;
+  const shown = Array.isArray(loss) ? loss.join(" with ") : describeValue(loss);
   throw new TypeError(
-    `align: completions are for the losses ${UNPAIRED.join(" and ")}, got ${describeValue(loss)}; other losses need pairs`,
+    `align: completions are for the losses ${UNPAIRED.join(" and ")}, each alone, got ${shown}; other losses need pairs`,
   );
 }
 
@@ -145,6 +154,11 @@ const present = <T extends object>(options: T): Present<T> =>
 function unpairedOptions(loss: AlignOptions["loss"], settings: Settings) {
   const { beta, desirableWeight, undesirableWeight, batchSemantics } = settings;
   const [name] = [loss].flat() as UnpairedLoss[];
+  const { desirable_weight, undesirable_weight, beta: _, ...others } = lossOptions(settings);
+  const other = settings.spo === false ? Object.keys(others)[0] : "spo";
+  if (other !== undefined) {
+    throw new TypeError(`align: ${other} is for losses of pairs, not for ${name}`);
+  }
   return present({ loss: name!, beta, desirableWeight, undesirableWeight, batchSemantics });
 }
 
@@ -152,9 +166,17 @@ function unpairedOptions(loss: AlignOptions["loss"], settings: Settings) {
 function pairOptions(loss: AlignOptions["loss"], settings: Settings, optimum: number | null) {
   const spo = spoOf(settings, optimum);
   const names = Array.isArray(loss) && loss.length === 1 ? loss[0] : loss;
+  const all = lossOptions(settings);
+  const own = settings.lossOptions ?? {};
+  const unnamed = Object.keys(all).find((name) => !(name in own));
+  if (typeof loss === "function" && unnamed !== undefined) {
+    throw new TypeError(
+      `align: ${unnamed} is for losses by name; options of a function are lossOptions`,
+    );
+  }
   return {
     loss: names as LossChoice,
-    lossOptions: typeof loss === "function" ? (settings.lossOptions ?? {}) : lossOptions(settings),
+    lossOptions: all,
     batchSemantics: settings.batchSemantics,
     ...(spo && { spo }),
   };
@@ -185,6 +207,9 @@ function spoOf(settings: Settings, optimum: number | null): SpoOptions | undefin
   const { spo, spoGamma: gamma, spoDualRate: dualRate, spoDamping: damping } = settings;
   if (spo === false) return undefined;
   const { spoEpsilon: epsilon, spoEta: eta, spoAlpha: alpha, spoFloor } = settings;
+  if (settings.spoFloorSteps !== undefined && !wantsOptimum(settings)) {
+    throw new TypeError('align: spo: floorSteps are of the floor "optimum"');
+  }
   const floor = wantsOptimum(settings) ? optimum! : (spoFloor as SpoOptions["floor"]);
   const own = { epsilon, dualRate, damping, eta, alpha, floor };
   if (spo === "dual" && typeof gamma === "number") {

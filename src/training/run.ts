@@ -18,6 +18,7 @@ import { answersTo, firstPrompts } from "./answers.js";
 import { fit } from "./fit.js";
 import type { AnyObjective } from "./fitOptions.js";
 import type { FitState } from "./fitState.js";
+import { checkRowKind } from "./givenRows.js";
 import { heldOut } from "./heldOut.js";
 import { batchesOf, treeContents } from "./keptNumbers.js";
 import { stepMemory } from "./memory.js";
@@ -25,7 +26,7 @@ import { modelCard } from "./modelCard.js";
 import type { FitObserver } from "./observer.js";
 import { groupByLength, type Order, randomOrder, sequentialOrder } from "./order.js";
 import { openRunDirectory } from "./runDirectory.js";
-import { readRun, removeResults, writeAnswers, writeTexts } from "./runFiles.js";
+import { readRun, refuseForeign, removeResults, writeAnswers, writeTexts } from "./runFiles.js";
 import type { TrainingSettings } from "./settings/options.js";
 import { adapterOf, sizeOfTree, type Trainee, wholeModel } from "./trainee.js";
 import { VERSION } from "./version.js";
@@ -112,6 +113,10 @@ export interface RunKind<Row extends AnyRow, Trained extends Row> {
   readonly loss: unknown;
   readonly learningRate: number;
   readonly order: "random" | "sequential";
+  /** The reference model, if it is not the model before training. */
+  readonly reference?: LoadedModel | undefined;
+  /** Who gives such rows, and what they have. */
+  readonly rows: { readonly reader: string; readonly fields: readonly (keyof Row & string)[] };
   /** Rows with what the objective needs, and the objective. */
   prepare<P>(
     trainee: Trainee<P>,
@@ -126,7 +131,7 @@ export interface RunKind<Row extends AnyRow, Trained extends Row> {
 }
 
 /** Runs. */
-export function trainRun<Row extends AnyRow, Trained extends Row>(
+export async function trainRun<Row extends AnyRow, Trained extends Row>(
   kind: RunKind<Row, Trained>,
   options: RunOptions,
   given: GivenRows<Row>,
@@ -138,6 +143,11 @@ export function trainRun<Row extends AnyRow, Trained extends Row>(
   const lm = { ...options.lm, model };
   const { loraRank: rank, loraAlpha: alpha, loraTargets: targets, seed } = settings;
   const { loraDropout: dropout, loraRankStabilized: rankStabilized } = settings;
+  if (options.adapter && settings.lora) {
+    throw new TypeError(
+      `${kind.command}: adapter has a rank, α and layers of its own, and is what is trained: leave lora out`,
+    );
+  }
   const adapter =
     options.adapter ??
     (settings.lora ? initLora(lm, { rank, alpha, targets, dropout, rankStabilized, seed }) : null);
@@ -160,7 +170,8 @@ async function trained<P, Row extends AnyRow, Trained extends Row>(
   const split = evaluated
     ? { train: all, heldOut: rowsIn(evaluated) }
     : heldOut(all, settings.evalShare, settings.seed);
-  const { lengths, tokens } = await lengthsOf(split.train);
+  const { lengths, tokens } = await lengthsOf(kind, split.train);
+  if (split.heldOut) await lengthsOf(kind, split.heldOut);
   observer.facts?.({
     ...sizesOf(lm, trainee),
     rows: split.train.length,
@@ -182,6 +193,10 @@ async function trained<P, Row extends AnyRow, Trained extends Row>(
         source: lm.source,
         weights: await fingerprint(treeContents(trainee.whole(policy.parameters))),
       },
+      reference: kind.reference && {
+        source: kind.reference.source,
+        weights: await fingerprint(treeContents(kind.reference.parameters)),
+      },
       rows: await rowsPrint(split.train),
       heldOut: split.heldOut && (await rowsPrint(split.heldOut)),
     },
@@ -190,10 +205,15 @@ async function trained<P, Row extends AnyRow, Trained extends Row>(
     keep,
     weights: trainee.weights(output),
   });
+  await refuseForeign(command, output);
   for (const notice of directory.notices) observer.notice?.(notice);
   const isNew = directory.from === undefined;
+  if (resume && isNew && directory.notices.length === 0) {
+    observer.notice?.("there is no checkpoint to go on from: the run begins at its first step");
+  }
   const { rows, held, objective } = await kind.prepare(trainee, split.train, split.heldOut, isNew);
-  const prompts = split.heldOut ? await firstPrompts(split.heldOut) : [];
+  const { tokenizer } = lm;
+  const prompts = tokenizer && split.heldOut ? await firstPrompts(split.heldOut) : [];
   const answers = async (parameters: P) =>
     answersTo(lm, await realize(trainee.whole(parameters)), prompts);
   const before = await answers(policy.parameters);
@@ -237,7 +257,6 @@ async function trained<P, Row extends AnyRow, Trained extends Row>(
   if (!done) return result;
   await trainee.write(output, parameters);
   const after = await answers(parameters);
-  const { tokenizer } = lm;
   await writeAnswers(
     output,
     prompts.map((ids, i) => ({
@@ -277,11 +296,19 @@ function orderOf<Row extends AnyRow, Trained extends Row>(
   return order === "random" ? randomOrder(length, dataSeed) : sequentialOrder(length);
 }
 
-/** Of each row its longest text's tokens, and those that are computed. */
-async function lengthsOf(rows: Rows<AnyRow>) {
+/**
+ * Of each row its longest text's tokens, and those that are computed.
+ * @throws where there are no rows, or rows of another kind.
+ */
+async function lengthsOf<Row extends AnyRow, Trained extends Row>(
+  { command, rows: { reader, fields } }: RunKind<Row, Trained>,
+  rows: Rows<Row>,
+) {
+  if (rows.length === 0) throw new RangeError(`${command}: there are no rows`);
   const [lengths, tokens] = [new Uint32Array(rows.length), new Uint32Array(rows.length)];
   let i = 0;
   for await (const piece of batchesOf(rows, 256)) {
+    checkRowKind(command, piece, reader, ...fields);
     for (const row of piece) {
       lengths[i] = lengthOf(row);
       tokens[i++] = tokensOf(row);

@@ -68,6 +68,19 @@ export async function removeResults(directory: DirectoryTreeTarget): Promise<voi
   for (const name of await tree.list()) if (RESULTS.test(name)) await tree.remove(name);
 }
 
+/**
+ * Rejects a directory that holds what a run leaves, but no run: a model of somebody's, that would be written over.
+ */
+export async function refuseForeign(caller: string, directory: DirectoryTreeTarget): Promise<void> {
+  const names = await (await outputTree(directory)).list();
+  const foreign = names.find((name) => RESULTS.test(name));
+  if (foreign === undefined || names.includes("settings.json")) return;
+  const where = typeof directory === "string" ? directory : "the directory";
+  throw new TypeError(
+    `${caller}: ${where} holds ${foreign}, which is of no run and would be lost; choose another directory for output`,
+  );
+}
+
 /** Writes what the model answered. */
 export const writeAnswers = (
   directory: DirectoryTreeTarget,

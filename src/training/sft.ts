@@ -35,6 +35,7 @@ export async function sft(options: SftOptions): Promise<RunResult> {
       loss: null,
       learningRate,
       order,
+      rows: { reader: "readTexts", fields: ["ids", "trained"] },
       prepare: async ({ policy }, rows, held) => ({
         rows,
         held,

@@ -186,12 +186,29 @@ describe("align", () => {
     [["--resume", "--overwrite"], 2, "resume keeps the run that is there, overwrite deletes it"],
     [["--columns", "prompt=question"], 2, "pairs.jsonl:1: "],
     [["--spo", "lookahead"], 2, "alpha must be a number > 0"],
+    [["--loss", "kto", "--spo"], 2, "align: spo is for losses of pairs, not for kto"],
   ])("%j ends with %i", async (more, code, message) => {
     const ran = await started(main, ["align", ...short(`with-${more.join("")}`, ...more)]);
     expect(ran.code).toBe(code);
     expect(ran.errors).toContain(message);
     if (code > 0) expect(existsSync(at(`with-${more.join("")}`))).toBe(false);
   });
+});
+
+it("a run is not written where its model or its adapter is", async () => {
+  await started(main, ["align", ...short("own", "--lora", "--max-steps", "1")]);
+  const before = await readFile(join(at("own"), "adapter_model.safetensors"));
+  for (const [flag, where] of [
+    ["--adapter", "own"],
+    ["--reference-model", "../model"],
+  ] as const) {
+    const path = join(folder, where === "own" ? "own" : "model");
+    const args = short(where === "own" ? "own" : "model", flag, path, "--overwrite");
+    const { code, errors } = await started(main, ["align", ...args]);
+    expect(code).toBe(2);
+    expect(errors).toMatch(/^--output is the directory of --(adapter|model), which would be lost/);
+  }
+  expect(await readFile(join(at("own"), "adapter_model.safetensors"))).toEqual(before);
 });
 
 it("sft and compare: two runs on one page, and their figures", async () => {

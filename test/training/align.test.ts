@@ -10,15 +10,20 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   type AlignOptions,
   align,
+  dpoLoss,
+  initLora,
   type LoadedModel,
   loadAdapter,
   loadModel,
+  mul,
   type PreferenceRow,
   readRun,
+  realize,
   rowsOf,
   Stopped,
   sft,
   treeLeaves,
+  treeMap,
 } from "../../src/index.js";
 import { heldOut } from "../../src/training/heldOut.js";
 import { VERSION } from "../../src/training/version.js";
@@ -46,6 +51,16 @@ const pairs: readonly PreferenceRow[] = Array.from({ length: 12 }, (_, row) => (
   chosenIds: [97 + (row % 5), 98, 256],
   rejectedIds: [100, 101 + (row % 3), 102, 256],
 }));
+
+/** Completions with labels. */
+const completions = pairs.map(({ row, promptIds, chosenIds, rejectedIds }) => ({
+  row,
+  promptIds,
+  completionIds: row % 2 ? chosenIds : rejectedIds,
+  mismatchedIds: rejectedIds,
+  desirable: row % 2 === 1,
+}));
+const unpaired = { completions, loss: "kto", pairs: undefined } as const;
 
 /** A short run. */
 const options = (output: string, own: Partial<AlignOptions> = {}): AlignOptions => ({
@@ -185,13 +200,6 @@ describe("a run of a whole model", () => {
   });
 
   it("trains on completions with labels, and on texts", async () => {
-    const completions = pairs.map(({ row, promptIds, chosenIds, rejectedIds }) => ({
-      row,
-      promptIds,
-      completionIds: row % 2 ? chosenIds : rejectedIds,
-      mismatchedIds: rejectedIds,
-      desirable: row % 2 === 1,
-    }));
     const { pairs: _, ...rest } = options("kto");
     await align({ ...rest, completions, loss: "kto", desirableWeight: 2 });
     const kto = await readRun(join(folder, "kto"), "kto");
@@ -244,10 +252,77 @@ describe("is refused before anything is computed", () => {
     [{ spo: { method: "lookahead" } }, "alpha must be a number > 0"],
     [{ loss: "sigmoyd" }, 'did you mean "sigmoid"?'],
     [{ loss: "sigmoid", lossOptions: { tau: 1 } }, "tau"],
+    [{ completions }, "completions are for the losses kto and apo_zero_unpaired, each alone"],
+    [
+      { completions, loss: ["kto", "sft"] },
+      "each alone, got kto with sft; other losses need pairs",
+    ],
+    [{ completions, loss: "kto" }, "completions and pairs are of different losses"],
+    [{ ...unpaired, spo: true }, "align: spo is for losses of pairs, not for kto"],
+    [{ ...unpaired, simpoGamma: 1 }, "align: simpo_gamma is for losses of pairs, not for kto"],
+    [{ ...unpaired, lossOptions: { tau: 1 } }, "align: tau is for losses of pairs"],
+    [{ loss: dpoLoss, beta: 0.3 }, "align: beta is for losses by name"],
+    [{ spo: { method: "penalty", floorSteps: 2 } }, 'floorSteps are of the floor "optimum"'],
+    [{ resume: true, overwrite: true }, "resume keeps the run that is there"],
+    [{ seed: -1 }, "align: seed must be an integer, at least 0, got -1"],
+    [{ warmupSteps: 1.5 }, "align: warmupSteps must be a number of steps, or a share below 1"],
+    [{ pairs: [] }, "align: there are no rows"],
+    [{ evaluation: [] }, "align: there are no rows"],
+    [{ evaluation: completions }, "align: row 0 has no chosenIds; rows that readPreferences gives"],
+    [{ pairs: completions }, "align: row 0 has no chosenIds; rows that readPreferences gives"],
   ] as const)("%j", async (own, message) => {
     await expect(align({ ...options("refused"), ...own } as AlignOptions)).rejects.toThrow(message);
     expect(existsSync(join(folder, "refused"))).toBe(false);
   });
+
+  it("a directory with a model that no run wrote", async () => {
+    const files = async () => {
+      const names = (await readdir(join(folder, "model"))).sort();
+      return Promise.all(names.map(async (name) => [name, await bytes("model", name)]));
+    };
+    const before = await files();
+    for (const own of [{}, { lora: true }, { overwrite: true }, { resume: true }]) {
+      await expect(align(options("model", own))).rejects.toThrow(
+        /holds config\.json, which is of no run and would be lost; choose another directory/,
+      );
+    }
+    expect(await files()).toEqual(before);
+  });
+
+  it("an adapter with settings of a new one", async () => {
+    const adapter = initLora(lm, { rank: 3, alpha: 6, targets: "all-linear", seed: 0 });
+    await expect(align(options("refused", { adapter, lora: { rank: 2 } }))).rejects.toThrow(
+      /adapter has a rank, α and layers of its own.*leave lora out/,
+    );
+  });
+});
+
+it("a run goes on with its own reference model alone", async () => {
+  const parameters = await realize(treeMap((t) => mul(t, 1.1), lm.parameters));
+  const reference = { ...lm, parameters, source: "another" };
+  await align(options("referenced", { reference, maxSteps: 2 }));
+  for (const own of [{}, { reference: lm }]) {
+    await expect(
+      align(options("referenced", { ...own, maxSteps: 2, resume: true })),
+    ).rejects.toThrow(/holds a run with other settings \(reference\./);
+  }
+  await align(options("referenced", { reference, maxSteps: 2, resume: true }));
+});
+
+it("a model without a tokenizer is trained, and asked nothing", async () => {
+  await align(options("mute", { lm: { ...lm, tokenizer: null }, lora: true, maxSteps: 1 }));
+  const { answers, done } = await readRun(join(folder, "mute"), "mute");
+  expect([answers, done]).toEqual([[], true]);
+  expect(existsSync(join(folder, "mute", "report.html"))).toBe(true);
+});
+
+it("says so where there is nothing to go on with", async () => {
+  const notices: string[] = [];
+  const observer = { notice: (text: string) => void notices.push(text) };
+  await align(options("nothing", { resume: true, maxSteps: 1, observer }));
+  expect(notices).toEqual([
+    "there is no checkpoint to go on from: the run begins at its first step",
+  ]);
 });
 
 it("the version is the package's", () => {

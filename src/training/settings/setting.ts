@@ -112,12 +112,12 @@ export const POSITIVE = numberOf("a number above 0", (value) => value > 0);
 export const NOT_NEGATIVE = numberOf("a number, at least 0", (value) => value >= 0);
 export const SHARE = numberOf("a number from 0 to 1", (value) => value >= 0 && value <= 1);
 
-export const INTEGER = numberOf("an integer", Number.isSafeInteger, "<integer>");
 export const WHOLE = numberOf(
   "an integer, at least 0",
   (value) => Number.isSafeInteger(value) && value >= 0,
   "<count>",
 );
+export const SEED = { ...WHOLE, form: "<integer>" };
 export const COUNT = numberOf(
   "an integer, at least 1",
   (value) => Number.isSafeInteger(value) && value >= 1,

@@ -10,13 +10,13 @@ import {
   choiceOf,
   either,
   FLAG,
-  INTEGER,
   listOf,
   mapOf,
   NOT_NEGATIVE,
   NUMBER,
   numberOf,
   POSITIVE,
+  SEED,
   type Setting,
   SHARE,
   TEXT,
@@ -44,6 +44,10 @@ const COMPUTE = ["align", "sft", "score", "generate"] as const;
 const FILE = textOf("<file>");
 const DIRECTORY = textOf("<directory>");
 const DROPOUT = numberOf("a number, at least 0 and below 1", (p) => p >= 0 && p < 1);
+const WARMUP = numberOf(
+  "a number of steps, or a share below 1",
+  (w) => w >= 0 && (w < 1 || Number.isSafeInteger(w)),
+);
 
 /** The ways of stable preference optimization. */
 export const SPO_METHODS = ["dual", "penalty", "hinge", "barrier", "lookahead"] as const;
@@ -109,7 +113,7 @@ export const SETTINGS = {
     otherwise: "the processor's cores",
   },
   seed: {
-    kind: INTEGER,
+    kind: SEED,
     help: "of everything that is drawn; the same seed gives the same",
     group: "Computation",
     of: ["align", "sft", "generate"],
@@ -465,7 +469,7 @@ export const SETTINGS = {
     default: "linear",
   },
   warmupSteps: {
-    kind: NOT_NEGATIVE,
+    kind: WARMUP,
     help: "steps in which the learning rate rises; below 1: their share",
     group: "Training",
     of: TRAIN,
@@ -523,7 +527,7 @@ export const SETTINGS = {
     default: false,
   },
   dataSeed: {
-    kind: INTEGER,
+    kind: SEED,
     help: "of the order alone",
     group: "Training",
     of: TRAIN,
