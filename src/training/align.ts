@@ -8,6 +8,7 @@ import type { PreferenceRow, Rows, UnpairedRow } from "../data/rows.js";
 import type { LossConfig } from "../losses/names/lossConfig.js";
 import type { LoadedModel } from "../models/loadModel.js";
 import type { AnyObjective } from "./fitOptions.js";
+import { checkRowKind } from "./givenRows.js";
 import { optimumFloor } from "./optimumFloor.js";
 import { fullPolicy } from "./policy.js";
 import type { LossChoice } from "./preferenceLosses.js";
@@ -99,10 +100,15 @@ export async function align(options: AlignOptions): Promise<RunResult> {
     return trainRun<UnpairedRow, ReferencedCompletion>(
       {
         ...common,
-        rows: {
-          reader: "readUnpaired",
-          fields: ["promptIds", "completionIds", "mismatchedIds"],
-        },
+        check: (rows) =>
+          checkRowKind(
+            "align",
+            rows,
+            "readUnpaired",
+            "promptIds",
+            "completionIds",
+            "mismatchedIds",
+          ),
         async prepare(trainee, rows, held, isNew) {
           const found = await referenced(options, settings, trainee, rows, held, isNew);
           const own = unpairedOptions(loss, settings);
@@ -117,7 +123,8 @@ export async function align(options: AlignOptions): Promise<RunResult> {
   return trainRun<PreferenceRow, ReferencedPair>(
     {
       ...common,
-      rows: { reader: "readPreferences", fields: ["promptIds", "chosenIds", "rejectedIds"] },
+      check: (rows) =>
+        checkRowKind("align", rows, "readPreferences", "promptIds", "chosenIds", "rejectedIds"),
       async prepare(trainee, rows, held, isNew) {
         const found = await referenced(options, settings, trainee, rows, held, isNew);
         const floor = await floorOf(options, settings, trainee, rows, held);

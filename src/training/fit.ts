@@ -55,6 +55,17 @@ export interface FitResult<P> {
  */
 export async function fit<P, Row>(options: FitOptions<P, Row>): Promise<FitResult<P>> {
   const run = preparedFit(options);
+  try {
+    return await fitted(run, options);
+  } finally {
+    await run.tell("close");
+  }
+}
+
+async function fitted<P, Row>(
+  run: ReturnType<typeof preparedFit<P, Row>>,
+  options: FitOptions<P, Row>,
+): Promise<FitResult<P>> {
   const { objective, optimizer, windows, data, plan, rateAt, tell, evaluation } = run;
   const { signal } = options;
   let state = await firstState(run.objective, optimizer, options);

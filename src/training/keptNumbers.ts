@@ -4,6 +4,7 @@
  */
 
 import type { PreferenceRow, Rows, UnpairedRow } from "../data/rows.js";
+import { fingerprint } from "../files/fingerprint.js";
 import type { OutputDirectory } from "../files/outputDirectory.js";
 import { loadTree, saveTree } from "../files/tree.js";
 import { tensor } from "../tensor/create.js";
@@ -49,12 +50,20 @@ export async function keep(
 
 const text = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
 
+/** Fingerprints of tensors, whose values never change: the same weights are part of several. */
+const prints = new WeakMap<Tensor, Promise<string>>();
+
+async function printOf(t: Tensor): Promise<string> {
+  const { buffer, byteOffset, byteLength } = await t.data();
+  return fingerprint([new Uint8Array(buffer, byteOffset, byteLength)]);
+}
+
 /** What tells trees of tensors apart, for a fingerprint. */
 export async function* treeContents(tree: unknown): AsyncGenerator<Uint8Array> {
   for (const [name, t] of Object.entries(treeNamed(tree))) {
-    const { buffer, byteOffset, byteLength } = await t.data();
-    yield text([name, t.dtype, t.shape]);
-    yield new Uint8Array(buffer, byteOffset, byteLength);
+    const print = prints.get(t) ?? printOf(t);
+    prints.set(t, print);
+    yield text([name, t.dtype, t.shape, await print]);
   }
 }
 

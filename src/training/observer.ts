@@ -80,6 +80,8 @@ export interface FitObserver<P = unknown> {
   save?(state: FitState<P>): void | Promise<void>;
   /** The run is over: at its last step, or before it because the signal stopped it. */
   end?(state: FitState<P>, done: boolean): void | Promise<void>;
+  /** Nothing more comes, however the run ended: the last event, after an error, too. */
+  close?(): void | Promise<void>;
 }
 
 /** Tells observers of an event, one after the other. */
@@ -88,7 +90,16 @@ export type Teller<P> = <Name extends keyof FitObserver<P>>(
   ...details: Parameters<NonNullable<FitObserver<P>[Name]>>
 ) => Promise<void>;
 
-const EVENTS: readonly string[] = ["start", "step", "log", "evaluation", "badStep", "save", "end"];
+const EVENTS: readonly string[] = [
+  "start",
+  "step",
+  "log",
+  "evaluation",
+  "badStep",
+  "save",
+  "end",
+  "close",
+];
 
 /** Rejects what would never be called. An observer may have other things besides, but no event by another name. */
 function checkEvents(observer: object): void {

@@ -18,7 +18,6 @@ import { answersTo, firstPrompts } from "./answers.js";
 import { fit } from "./fit.js";
 import type { AnyObjective } from "./fitOptions.js";
 import type { FitState } from "./fitState.js";
-import { checkRowKind } from "./givenRows.js";
 import { heldOut } from "./heldOut.js";
 import { batchesOf, treeContents } from "./keptNumbers.js";
 import { stepMemory } from "./memory.js";
@@ -115,8 +114,8 @@ export interface RunKind<Row extends AnyRow, Trained extends Row> {
   readonly order: "random" | "sequential";
   /** The reference model, if it is not the model before training. */
   readonly reference?: LoadedModel | undefined;
-  /** Who gives such rows, and what they have. */
-  readonly rows: { readonly reader: string; readonly fields: readonly (keyof Row & string)[] };
+  /** Rejects rows of another kind. */
+  readonly check: (rows: readonly Row[]) => void;
   /** Rows with what the objective needs, and the objective. */
   prepare<P>(
     trainee: Trainee<P>,
@@ -220,6 +219,28 @@ async function trained<P, Row extends AnyRow, Trained extends Row>(
   if (signal?.aborted && isNew) throw new Stopped();
   if (overwrite) await removeResults(output);
 
+  // While the run has its directory to itself.
+  const writeResult = async (parameters: P): Promise<void> => {
+    await trainee.write(output, parameters);
+    const after = await answers(parameters);
+    await writeAnswers(
+      output,
+      prompts.map((ids, i) => ({
+        prompt: tokenizer!.decode(ids, { skipSpecialTokens: true }),
+        before: before[i]!,
+        after: after[i]!,
+      })),
+    );
+    const record = await readRun(output, typeof output === "string" ? output : command);
+    const { runReport } = await import("./report/report.js");
+    await writeTexts(output, {
+      "README.md": modelCard(lm, record, trainee.adapter(parameters) !== null),
+      "report.html": runReport([record]),
+    });
+  };
+  const result: FitObserver<P> = {
+    end: ({ parameters }, done) => (done ? writeResult(parameters) : undefined),
+  };
   const { state, parameters, done } = await fit({
     parameters: policy.parameters,
     objective,
@@ -250,28 +271,10 @@ async function trained<P, Row extends AnyRow, Trained extends Row>(
     maxBadSteps: settings.maxBadSteps,
     from: directory.from as FitState<P> | undefined,
     signal,
-    observer: [directory, observer],
+    observer: [directory, result, observer],
   });
   const whole = await realize(trainee.whole(parameters));
-  const result = { parameters: whole, adapter: trainee.adapter(parameters), state, done };
-  if (!done) return result;
-  await trainee.write(output, parameters);
-  const after = await answers(parameters);
-  await writeAnswers(
-    output,
-    prompts.map((ids, i) => ({
-      prompt: tokenizer!.decode(ids, { skipSpecialTokens: true }),
-      before: before[i]!,
-      after: after[i]!,
-    })),
-  );
-  const record = await readRun(output, typeof output === "string" ? output : command);
-  const { runReport } = await import("./report/report.js");
-  await writeTexts(output, {
-    "README.md": modelCard(lm, record, result.adapter !== null),
-    "report.html": runReport([record]),
-  });
-  return result;
+  return { parameters: whole, adapter: trainee.adapter(parameters), state, done };
 }
 
 /** A reader's rows, or those that were given. */
@@ -301,14 +304,14 @@ function orderOf<Row extends AnyRow, Trained extends Row>(
  * @throws where there are no rows, or rows of another kind.
  */
 async function lengthsOf<Row extends AnyRow, Trained extends Row>(
-  { command, rows: { reader, fields } }: RunKind<Row, Trained>,
+  { command, check }: RunKind<Row, Trained>,
   rows: Rows<Row>,
 ) {
   if (rows.length === 0) throw new RangeError(`${command}: there are no rows`);
   const [lengths, tokens] = [new Uint32Array(rows.length), new Uint32Array(rows.length)];
   let i = 0;
   for await (const piece of batchesOf(rows, 256)) {
-    checkRowKind(command, piece, reader, ...fields);
+    check(piece);
     for (const row of piece) {
       lengths[i] = lengthOf(row);
       tokens[i++] = tokensOf(row);

@@ -26,6 +26,7 @@ import {
 } from "./checkpoints.js";
 import type { FitState } from "./fitState.js";
 import type { FitObserver, FitPlan } from "./observer.js";
+import { runLock } from "./runLock.js";
 import {
   asJson,
   differencesOf,
@@ -53,7 +54,9 @@ export interface RunDirectoryOptions<P> {
 
 /** A run's directory: an observer of {@link fit} that writes what it hears. */
 export interface RunDirectory
-  extends Required<Pick<FitObserver, "start" | "log" | "evaluation" | "badStep" | "save" | "end">> {
+  extends Required<
+    Pick<FitObserver, "start" | "log" | "evaluation" | "badStep" | "save" | "end" | "close">
+  > {
   /** The state of the last whole checkpoint, for `from` of {@link FitOptions}; undefined where there is none. */
   readonly from: FitState | undefined;
   /** Sentences on what was found damaged and what is done about it; empty if nothing was. */
@@ -75,12 +78,13 @@ const LEFTOVER = /^(settings\.json|metrics\.jsonl|trainer_state\.json)\.tmp-\d+-
  *
  * Checkpoints are whole or not there. With `resume`, a run that was killed at any moment goes on from the last whole one and
  * ends with the bits of a run that never stopped, in parameters, states and `metrics.jsonl`. Nothing in the directory
- * changes before `fit` has begun.
+ * changes before `fit` has begun. While it goes on, `run.lock` keeps other runs on this machine out; in a browser, the
+ * origin's own file system has a Web Lock in its place, and other directories have none.
  *
  * @param directory A path (Node), which is made, or a handle of a browser's directory, for instance one in
  * `navigator.storage.getDirectory()`.
  * @throws (the returned promise rejects) for a directory that cannot be written to, that holds a run while neither
- * `resume` nor `overwrite` is set, or that holds a run with other settings while `overwrite` is not. What it does as an
+ * `resume` nor `overwrite` is set, that holds a run with other settings while `overwrite` is not, or in which a run goes on. What it does as an
  * observer throws where the disk is full, and leaves nothing half-written.
  * @example
  * const run = await openRunDirectory("runs/a", { resume: true });
@@ -107,6 +111,8 @@ export async function openRunDirectory<P>(
   const tree = await outputTree(directory).catch((error) => {
     throw notWritten(where, error);
   });
+  const lock = runLock(where, directory);
+  await lock.check();
   const names = await tree.list();
   const before = await settingsBefore(where, tree, names);
   if (before && !overwrite) {
@@ -167,6 +173,13 @@ export async function openRunDirectory<P>(
       }
       const now = { settings, fit: asJson(started.settings), weights: kind };
       if (before && !overwrite) refuseOther(where, before.fit, now.fit);
+      await writing("run.lock", lock.take);
+      const stands = checkpointsAmong(await tree.list());
+      if (stands.join() !== there.join()) {
+        throw new TypeError(
+          `openRunDirectory: another run was in ${where} after it was opened; open it anew`,
+        );
+      }
       plan = started;
       await writing(SETTINGS, async () => {
         for (const step of there) {
@@ -202,6 +215,7 @@ export async function openRunDirectory<P>(
         writeText(tree, TRAINER_STATE, trainerState(plan!, state, history)),
       );
     },
+    close: lock.release,
   };
 }
 

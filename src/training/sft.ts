@@ -4,6 +4,7 @@
  */
 
 import type { TextRow } from "../data/rows.js";
+import { checkRowKind } from "./givenRows.js";
 import { type GivenRows, RUN_OPTIONS, type RunOptions, type RunResult, trainRun } from "./run.js";
 import { settingsOf, type TrainingOptions } from "./settings/options.js";
 import { textObjective } from "./textObjective.js";
@@ -35,7 +36,7 @@ export async function sft(options: SftOptions): Promise<RunResult> {
       loss: null,
       learningRate,
       order,
-      rows: { reader: "readTexts", fields: ["ids", "trained"] },
+      check: (rows) => checkRowKind("sft", rows, "readTexts", "ids", "trained"),
       prepare: async ({ policy }, rows, held) => ({
         rows,
         held,

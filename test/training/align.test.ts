@@ -6,7 +6,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import type { WasmDevice } from "../../src/devices/wasm/device.js";
 import {
   type AlignOptions,
   align,
@@ -21,10 +22,12 @@ import {
   realize,
   rowsOf,
   Stopped,
+  setDevice,
   sft,
   treeLeaves,
   treeMap,
 } from "../../src/index.js";
+import { sizeOf } from "../../src/tensor/shape.js";
 import { heldOut } from "../../src/training/heldOut.js";
 import { VERSION } from "../../src/training/version.js";
 import { tinyFiles, writeFiles } from "../models/tinyCheckpoint.js";
@@ -307,6 +310,45 @@ it("a run goes on with its own reference model alone", async () => {
     ).rejects.toThrow(/holds a run with other settings \(reference\./);
   }
   await align(options("referenced", { reference, maxSteps: 2, resume: true }));
+});
+
+it("weights are hashed once, for settings, references and v*", async () => {
+  const parameters = await realize(treeMap((t) => mul(t, 1.5), lm.parameters));
+  const largest = Math.max(...treeLeaves(parameters).map((t) => 4 * sizeOf(t.shape)));
+  const digest = vi.spyOn(crypto.subtle, "digest");
+  const own = { lm: { ...lm, parameters }, spo: { floorSteps: 2 }, cache: join(folder, "hashes") };
+  await align(options("hashed", { ...own, maxSteps: 1 }));
+  const sizes = digest.mock.calls.map(([, bytes]) => bytes.byteLength - 32);
+  digest.mockRestore();
+  const count = treeLeaves(parameters).filter((t) => 4 * sizeOf(t.shape) === largest).length;
+  expect(sizes.filter((size) => size === largest)).toHaveLength(count);
+});
+
+it("a run goes on with another number of threads, and ends with the same bits", async () => {
+  const own = { spo: { floorSteps: 2 }, maxSteps: 4 };
+  const files = ["model.safetensors", "metrics.jsonl", "checkpoint-4/state.safetensors"];
+  const device = treeLeaves(lm.parameters)[0]!.buffer!.home as WasmDevice;
+  try {
+    await setDevice("wasm", { threads: 1 });
+    await align(options("alone", own));
+    const signal = { aborted: false };
+    const stop = {
+      step({ step }: { step: number }) {
+        signal.aborted = step === 2;
+      },
+    };
+    await align(options("helped", { ...own, signal, observer: stop }));
+    await setDevice("wasm", { threads: 2 });
+    device.sharesAll = true;
+    await align(options("helped", { ...own, resume: true }));
+    expect(device.helped).toBeGreaterThan(100);
+  } finally {
+    device.sharesAll = false;
+    await setDevice("wasm");
+  }
+  for (const name of files) {
+    expect(await bytes("helped", name), name).toEqual(await bytes("alone", name));
+  }
 });
 
 it("a model without a tokenizer is trained, and asked nothing", async () => {

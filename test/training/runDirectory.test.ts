@@ -2,8 +2,10 @@
  * What a run leaves in its directory, and what becomes of a directory that already holds one.
  */
 
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import fs, { type FileHandle } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { loadTree } from "../../src/files/tree.js";
@@ -63,6 +65,12 @@ async function trained(
 const path = (name: string): string => join(directory, name);
 const textOf = (name: string): Promise<string> => fs.readFile(path(name), "utf8");
 const names = async (): Promise<string[]> => (await fs.readdir(directory)).sort();
+
+/** When a process began, where the system tells. */
+async function startOf(pid: number): Promise<string | null> {
+  const stat = await fs.readFile(`/proc/${pid}/stat`, "utf8").catch(() => null);
+  return stat === null ? null : stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]!;
+}
 
 /** All files with their bytes. */
 async function files(): Promise<Record<string, string>> {
@@ -239,7 +247,7 @@ describe("a run that goes on", () => {
     const look = { step: async () => void seen.push(await names()) };
     await fit({ ...options, from: run.from, observer: [run, look] });
     expect(seen[2]).toEqual(expect.arrayContaining(["checkpoint-10", "checkpoint-9"]));
-    expect(seen[3]).toEqual(["checkpoint-3", "metrics.jsonl", "settings.json"]);
+    expect(seen[3]).toEqual(["checkpoint-3", "metrics.jsonl", "run.lock", "settings.json"]);
     expect(await files()).toEqual(expected);
   });
 
@@ -322,6 +330,101 @@ describe("a run that goes on", () => {
     expect(run.notices.at(-1)).toMatch(/no checkpoint is whole; the run begins anew/);
     await trained(run);
     expect(await files()).toEqual(expected);
+  });
+});
+
+describe("a directory has one run at a time", () => {
+  it("a second one is refused while the first lives, in this process and in another", async () => {
+    const second = await openRunDirectory(directory);
+    let isRefused = false;
+    const meanwhile = {
+      async step() {
+        for (const own of [{}, { resume: true }, { overwrite: true }]) {
+          await expect(openRunDirectory(directory, own)).rejects.toThrow(
+            /a run in .* goes on in this process; wait for its end, stop it, or choose another/,
+          );
+        }
+        await expect(trained(second)).rejects.toThrow(/goes on in this process/);
+        isRefused = true;
+      },
+    };
+    const run = await openRunDirectory(directory);
+    await fit({ ...options, maxSteps: 1, observer: [run, meanwhile] });
+    expect(isRefused).toBe(true);
+    expect(await names()).not.toContain("run.lock");
+    await expect(trained(second)).rejects.toThrow(/another run was in .* after it was opened/);
+    await fs.rm(path("trainer_state.json"));
+
+    const other = spawn(process.execPath, ["-e", "setInterval(() => {}, 1e6)"]);
+    await once(other, "spawn");
+    const lock = async (more: object) => {
+      const holder = {
+        host: hostname(),
+        pid: other.pid,
+        start: await startOf(other.pid!),
+        ...more,
+      };
+      await fs.writeFile(path("run.lock"), JSON.stringify(holder));
+      return openRunDirectory(directory, { overwrite: true });
+    };
+    await expect(lock({})).rejects.toThrow(`goes on in process ${other.pid};`);
+    // The number is another process's now, or another machine's.
+    await lock({ start: "1" });
+    await lock({ host: `not ${hostname()}` });
+    const taken = lock({});
+    await expect(taken).rejects.toThrow("goes on in process");
+    other.kill("SIGKILL");
+    await once(other, "exit");
+    await trained(await openRunDirectory(directory, { overwrite: true }));
+    expect(await names()).not.toContain("run.lock");
+  });
+
+  it("which gives it back where it fails, and takes it from what a killed process left", async () => {
+    const failing = {
+      step() {
+        throw new Error("on purpose");
+      },
+    };
+    for (const text of [null, "", "{", '{"host":1}']) {
+      if (text !== null) await fs.writeFile(path("run.lock"), text);
+      const run = await openRunDirectory(directory, { overwrite: true });
+      await expect(fit({ ...options, observer: [run, failing] })).rejects.toThrow("on purpose");
+      expect(await names()).not.toContain("run.lock");
+    }
+  });
+
+  it("by a lock of the browser's, in its own file system", async () => {
+    const { handle } = memoryDirectory();
+    const held = new Map<string, unknown>();
+    vi.stubGlobal("navigator", {
+      storage: { getDirectory: async () => ({ resolve: async () => ["runs", "a"] }) },
+      locks: {
+        query: async () => ({ held: [...held.keys()].map((name) => ({ name })) }),
+        async request(name: string, _: object, work: (lock: unknown) => Promise<void>) {
+          if (held.has(name)) return work(null);
+          held.set(name, work);
+          await work({ name });
+          held.delete(name);
+        },
+      },
+    });
+    try {
+      const second = await openRunDirectory(handle);
+      const run = await openRunDirectory(handle);
+      let isRefused = false;
+      const meanwhile = {
+        async step() {
+          await expect(openRunDirectory(handle)).rejects.toThrow(/goes on in this page or another/);
+          await expect(trained(second)).rejects.toThrow(/goes on in this page or another/);
+          isRefused = true;
+        },
+      };
+      await fit({ ...options, maxSteps: 1, observer: [run, meanwhile] });
+      await new Promise((resolve) => setTimeout(resolve));
+      expect([isRefused, held.size]).toEqual([true, 0]);
+    } finally {
+      vi.unstubAllGlobals();
+    }
   });
 });
 
