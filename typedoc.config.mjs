@@ -5,6 +5,7 @@
 
 import { tex } from "@mdit/plugin-tex";
 import temml from "temml";
+import { OptionDefaults } from "typedoc";
 import { breakablePaths, CATEGORIES, GUIDES, headingsWithCode, load } from "./docs/theme/plugin.js";
 import packageJson from "./package.json" with { type: "json" };
 
@@ -53,6 +54,7 @@ export default {
   kindSortOrder: ["Document", "Module", "Function", "Class", "Variable", "Interface", "TypeAlias"],
   sortEntryPoints: false,
   useFirstParagraphOfCommentAsSummary: true,
+  highlightLanguages: [...OptionDefaults.highlightLanguages, "python"],
   searchInDocuments: true,
   searchInComments: true,
   // A guide says more of what is looked for than one of many options does.

@@ -20,6 +20,7 @@ export const GUIDES = [
   "dynamics",
   "models",
   "data",
+  "align",
   "training",
   "objectives",
   "cli",

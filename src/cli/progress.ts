@@ -31,6 +31,7 @@ export function runProgress(stream: NodeJS.WriteStream): RunObserver & { stop():
   let begun = { time: 0, step: 0 };
   let steps = 0;
   let figures = "";
+  let before = Number.POSITIVE_INFINITY;
   const write = (line: string): void => {
     stream.write(isBar ? `\r\x1b[K${line}\n` : `${line}\n`);
   };
@@ -73,7 +74,11 @@ export function runProgress(stream: NodeJS.WriteStream): RunObserver & { stop():
       write(`step ${step}/${steps}  ${figures}${step < steps ? `  ${left(step)}` : ""}`);
     },
     evaluation(row, best) {
-      write(`step ${row.step}/${steps}  ${figuresText(row, "eval_")}${best ? "  (best)" : ""}`);
+      const { step = 0, eval_loss: loss = Number.NaN } = row;
+      if (step === 0) before = loss;
+      // The best of the steps may be worse than the model was.
+      const mark = best && !(loss > before) ? "  (best)" : "";
+      write(`step ${step}/${steps}  ${figuresText(row, "eval_")}${mark}`);
     },
     badStep({ step, loss, gradNorm, rows }) {
       write(

@@ -108,7 +108,8 @@ function line(
     }
     if (gap) pen = "M";
   }
-  return path;
+  // A point without neighbours is a short line.
+  return path.replaceAll(/M([\d.-]+ [\d.-]+)(?=M|$)/g, "M$1m-3 0h6");
 }
 
 function scale(low: number, high: number, from: number, to: number): (v: number) => number {

@@ -26,6 +26,27 @@ export function modulesIn(path: string): CodeBlock[] {
     }));
 }
 
+/** A command in a guide, and the lines that the guide says it writes. */
+export interface ShownCommand {
+  readonly command: string;
+  readonly shown: readonly string[];
+}
+
+/** The commands of this package in a guide's blocks of shell, each with the block of text behind it. */
+export function commandsIn(path: string): ShownCommand[] {
+  const blocks = [...textOf(path).matchAll(/^```(sh|text)\n(.*?)^```$/gms)];
+  return blocks.flatMap(([, kind, block], i) => {
+    if (kind !== "sh") return [];
+    const commands = block!.split("\n").filter((line) => line.startsWith("npx prefgrad "));
+    const [, next, text] = blocks[i + 1] ?? [];
+    const shown = next === "text" ? text!.trimEnd().split("\n") : [];
+    return commands.map((command, c) => ({
+      command,
+      shown: c === commands.length - 1 ? shown : [],
+    }));
+  });
+}
+
 /** Runs a module that imports the library, in a folder of its own; what it prints, line by line. */
 export async function printed(code: string, folder: string): Promise<string[]> {
   const outfile = join(folder, "example.mjs");

@@ -91,6 +91,15 @@ describe("the verdict", () => {
     ]);
   });
 
+  it("is about training rows until held-out ones are measured again", () => {
+    const all = run();
+    const began = { ...all, rows: all.rows.slice(0, 2), done: false };
+    expect(verdict(began).at(-1)).toBe("The training loss stayed at 0.65 nats per token.");
+    expect(runReport([began])).toContain('<th scope="row">loss</th><td>0.65</td>');
+    // A point alone is seen: of the training loss, and of each held-out metric.
+    expect(runReport([began]).match(/ d="M[\d.]+ [\d.]+m-3 0h6"/g)).toHaveLength(7);
+  });
+
   it("is about the loss of texts, and about training rows where none are held out", () => {
     const rows = [
       { step: 1, loss: 3 },

@@ -84,6 +84,10 @@ export function seriesOf(rows: readonly Json[]): readonly MetricSeries[] {
     .filter(({ training, heldOut }) => training.steps.length + heldOut.steps.length > 0);
 }
 
+/** Whether a metric is told on held-out rows: it was measured there after the beginning, or nowhere else. */
+export const isHeldOut = ({ training, heldOut }: MetricSeries): boolean =>
+  heldOut.steps.length > 1 || training.steps.length === 0;
+
 /** A metric at the beginning and at the end, on held-out rows where there are any. */
 export interface Figure {
   readonly name: string;
@@ -95,9 +99,9 @@ export interface Figure {
 export function figuresOf(rows: readonly Json[]): readonly Figure[] {
   return seriesOf(rows)
     .filter(({ name }) => !["grad_norm", "learning_rate"].includes(name))
-    .map(({ name, training, heldOut }) => {
-      const { values } = heldOut.steps.length > 0 ? heldOut : training;
-      const own = heldOut.steps.length > 0 ? `eval_${name}` : name;
+    .map((metric) => {
+      const { name, training, heldOut } = metric;
+      const [{ values }, own] = isHeldOut(metric) ? [heldOut, `eval_${name}`] : [training, name];
       return { name: own, first: number(values[0]), last: number(values.at(-1)) };
     });
 }

@@ -5,18 +5,19 @@
 
 import { number } from "../../dynamics/chart.js";
 import type { RunRecord } from "../runFiles.js";
-import { type Series, seriesOf } from "./figures.js";
+import { isHeldOut, type Series, seriesOf } from "./figures.js";
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
 /** The sentences on a run. */
 export function verdict({ rows, done, settings }: RunRecord): readonly string[] {
   const all = new Map(seriesOf(rows).map((series) => [series.name, series]));
-  const isHeldOut = (all.get("loss")?.heldOut.steps.length ?? 0) > 0;
-  const where = isHeldOut ? "held-out" : "training";
+  const told = all.get("loss");
+  const onHeldOut = told !== undefined && isHeldOut(told);
+  const where = onHeldOut ? "held-out" : "training";
   const of = (name: string): Ends | null => {
     const own = all.get(name);
-    return own ? endsOf(isHeldOut ? own.heldOut : own.training) : null;
+    return own ? endsOf(onHeldOut ? own.heldOut : own.training) : null;
   };
   const sentences = done ? [] : ["The run was not finished: --resume goes on with it."];
   const loss = of("loss");
@@ -42,7 +43,7 @@ export function verdict({ rows, done, settings }: RunRecord): readonly string[] 
   }
   if (!margin) sentences.push(`The ${where} loss ${moved(loss)} nats per token.`);
   const { least, at } = loss;
-  if (isHeldOut && least < loss.last - 1e-3 * Math.abs(loss.last)) {
+  if (onHeldOut && least < loss.last - 1e-3 * Math.abs(loss.last)) {
     sentences.push(
       `The held-out loss was lowest ${at === 0 ? "before training" : `at step ${at}`}, ${number(least)}, and is ` +
         `${number(loss.last)} at the end${at === 0 ? "." : `: checkpoint-${at} is the best model.`}`,
