@@ -12,11 +12,12 @@ import { addPlot } from "../../bench/demo/page/plots.js";
 import type { Answer, LogRow } from "../../src/index.js";
 import { chartsOf } from "./alignCharts.js";
 import type { AlignChoices, Report, Request, RunFigures } from "./alignProtocol.js";
+import { writtenPairs } from "./arithmetic.js";
 import { addDevices, DEVICES, offerDevices } from "./devicePicker.js";
 import type { PageDevice } from "./devices.js";
 import { download, element } from "./dom.js";
 import { offerPicking } from "./filePicker.js";
-import { ADAPTER, keptFiles } from "./keptRun.js";
+import { ADAPTER, arithmeticFiles, keptFiles } from "./keptRun.js";
 import { addLosses } from "./losses.js";
 import { lack } from "./modelDirectory.js";
 
@@ -29,6 +30,7 @@ const PACE_STEPS = 20;
 const controls = element<HTMLFormElement>("controls");
 const startButton = element<HTMLButtonElement>("start");
 const resumeButton = element<HTMLButtonElement>("resume");
+const learnButton = element<HTMLButtonElement>("learn");
 const stopButton = element<HTMLButtonElement>("stop");
 const saveButton = element<HTMLButtonElement>("save");
 const progress = element<HTMLProgressElement>("progress");
@@ -46,6 +48,8 @@ let kept: ReadonlyMap<string, File> = new Map();
 
 /** The run that is going on. Before its first step nothing is lost with its worker. */
 let trainer: { readonly worker: Worker; steps: number } | null = null;
+/** Whether it makes the arithmetic model. */
+let isLearning = false;
 let rows: LogRow[] = [];
 let milliseconds: number[] = [];
 let drawing = false;
@@ -85,6 +89,7 @@ function settle(): void {
   for (const group of controls.querySelectorAll("fieldset")) group.disabled = isBusy;
   startButton.disabled = !isComplete;
   resumeButton.disabled = !(isComplete && kept.has("settings.json") && !isOver());
+  learnButton.disabled = isBusy || !hasDevice;
   stopButton.disabled = !isBusy;
   saveButton.disabled = isBusy || !ADAPTER.every((name) => kept.has(name));
 }
@@ -165,14 +170,20 @@ function setChoices(chosen: Partial<AlignChoices>): void {
 // The run
 
 function start(resume: boolean): void {
+  localStorage.setItem(SETTINGS, JSON.stringify(choices()));
+  element("kept").hidden = true;
+  begin((device) => ({ kind: "start", device, model, pairs: pairs!, choices: choices(), resume }));
+}
+
+/** Starts a worker on the device that is picked. */
+function begin(request: (device: PageDevice) => Request): void {
   const device = new FormData(controls).get("device") as PageDevice;
   const worker = newWorker();
   worker.onmessage = ({ data }: MessageEvent<Report>) => heed(data);
   worker.onerror = ({ message }) => heed({ kind: "failure", message });
   trainer = { worker, steps: 0 };
   [rows, milliseconds] = [[], []];
-  localStorage.setItem(SETTINGS, JSON.stringify(choices()));
-  failure.hidden = element("kept").hidden = true;
+  failure.hidden = true;
   element("run").hidden = false;
   element("notices").replaceChildren();
   show({ size: "–", rows: "–", memory: "–", backend: "–", pace: "–" });
@@ -180,7 +191,7 @@ function start(resume: boolean): void {
   progress.value = 0;
   draw();
   settle();
-  ask(worker, { kind: "start", device, model, pairs: pairs!, choices: choices(), resume });
+  ask(worker, request(device));
 }
 
 function ask(worker: Worker, request: Request): void {
@@ -193,6 +204,13 @@ controls.onsubmit = (event) => {
 };
 resumeButton.onclick = () => {
   if (controls.reportValidity()) start(true);
+};
+/** Steps of the arithmetic model. */
+const LEARNING_STEPS = 700;
+
+learnButton.onclick = () => {
+  isLearning = true;
+  begin((device) => ({ kind: "learn", device, steps: LEARNING_STEPS }));
 };
 stopButton.onclick = () => {
   stopButton.disabled = true;
@@ -235,6 +253,12 @@ function heed(report: Report): void {
 
 async function finish(how: string): Promise<void> {
   trainer!.worker.terminate();
+  if (isLearning && how === "Done") {
+    takeModel(await arithmeticFiles());
+    takePairs(writtenPairs());
+    setChoices({ batchSize: 32, steps: 100, learningRate: 5e-4 });
+  }
+  isLearning = false;
   draw();
   await showKept().catch((error: Error) => fail(error.message));
   trainer = null;

@@ -41,7 +41,7 @@ export function optionsOf({ loss, spo, rank, steps, batchSize, learningRate }: A
   } satisfies Partial<AlignOptions>;
 }
 
-/** To the worker, which makes one run. */
+/** To the worker, which makes one run, or the arithmetic model. */
 export type Request =
   | DeviceQuestion
   | {
@@ -54,6 +54,8 @@ export type Request =
       /** Whether to go on with the run that is kept, or to replace it. */
       readonly resume: boolean;
     }
+  /** To make the arithmetic model. */
+  | { readonly kind: "learn"; readonly device: PageDevice; readonly steps: number }
   | { readonly kind: "stop" };
 
 /** What is known before the first step. */

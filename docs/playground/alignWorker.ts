@@ -11,9 +11,12 @@ import {
   type RunObserver,
   readPreferences,
   readRun,
+  readTexts,
+  sft,
 } from "../../src/index.js";
 import { type AlignChoices, optionsOf, type Report, type Request } from "./alignProtocol.js";
-import { findDevices, useDevice } from "./devices.js";
+import { untrainedModel, writtenTexts } from "./arithmetic.js";
+import { findDevices, type PageDevice, useDevice } from "./devices.js";
 import { runDirectories } from "./keptRun.js";
 
 type Start = Extract<Request, { kind: "start" }>;
@@ -29,6 +32,7 @@ globalThis.onmessage = async ({ data }: MessageEvent<Request>) => {
   try {
     if (data.kind === "find devices") tell({ kind: "devices", obstacles: await findDevices() });
     if (data.kind === "start") await alone(() => start(data));
+    if (data.kind === "learn") await alone(() => learn(data.device, data.steps));
     if (data.kind === "stop") stopping.abort();
   } catch (error) {
     tell({ kind: "failure", message: error instanceof Error ? error.message : String(error) });
@@ -48,7 +52,7 @@ async function alone(work: () => Promise<void>): Promise<void> {
 }
 
 async function start({ device, model, pairs: file, choices, resume }: Start): Promise<void> {
-  const directories = await runDirectories();
+  const { output, cache } = await runDirectories();
   tell({ kind: "backend", backend: await useDevice(device) });
   // First: what is wrong with the pairs is known before weights are read.
   stage("Reading the pairs");
@@ -60,15 +64,40 @@ async function start({ device, model, pairs: file, choices, resume }: Start): Pr
   });
   const { done } = await align({
     ...optionsOf(choices),
-    ...directories,
+    output,
+    cache,
     lm: { ...lm, tokenizer },
     pairs,
     resume,
     overwrite: !resume,
     signal: stopping.signal,
-    observer: observerOf(directories, lm.modelType, choices),
+    observer: observerOf(output, lm.modelType, choices),
   });
   tell({ kind: "end", finished: done });
+}
+
+/** Fine-tunes the arithmetic model on answers of imperfect writers, and keeps it as a model directory. */
+async function learn(device: PageDevice, steps: number): Promise<void> {
+  const { arithmetic } = await runDirectories();
+  tell({ kind: "backend", backend: await useDevice(device) });
+  const lm = await loadModel(await untrainedModel());
+  const texts = await readTexts(writtenTexts(), lm.tokenizer!);
+  await sft({
+    lm,
+    texts,
+    output: arithmetic,
+    overwrite: true,
+    maxSteps: steps,
+    batchSize: 64,
+    learningRate: 2e-3,
+    lrSchedulerType: "constant_with_warmup",
+    warmupSteps: 20,
+    evalShare: 0,
+    observer: {
+      step: ({ step }) => stage(`Learning to add: step ${step} of ${steps}`, step / steps),
+    },
+  });
+  tell({ kind: "end", finished: true });
 }
 
 function stage(text: string, share?: number): void {
@@ -81,11 +110,11 @@ function counted(text: string, done: number, of: number): void {
 }
 
 function observerOf(
-  { output }: Directories,
+  output: Directories["output"],
   family: string,
   { maxLength }: AlignChoices,
 ): RunObserver {
-  let since = 0;
+  let [since, last] = [0, 0];
   return {
     facts({ trained, frozen, rows, heldOut, longest, memory, summary }) {
       const figures = {
@@ -105,6 +134,7 @@ function observerOf(
     floor: (done, of) => counted("Fine-tuning a copy on the chosen answers, step", done, of),
     notice: (text) => tell({ kind: "notice", text }),
     async start({ step, steps }) {
+      last = steps;
       tell({ kind: "steps", done: step, of: steps });
       // The steps that were made before.
       const { rows } = await readRun(output, "run");
@@ -119,11 +149,9 @@ function observerOf(
       tell({ kind: "row", row });
       since = performance.now();
     },
-    save() {
+    save({ step }) {
       since = performance.now();
-    },
-    end(_, done) {
-      if (done) stage("Answering held-out prompts after training", 1);
+      if (step === last) stage("Answering held-out prompts after training", 1);
     },
   };
 }

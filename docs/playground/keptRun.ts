@@ -3,7 +3,7 @@
  * @module
  */
 
-/** The directories of the page: the run, and what other runs can use again. */
+/** The directories of the page: the run, what other runs can use again, and the arithmetic model. */
 export async function runDirectories() {
   if (!navigator.storage?.getDirectory) {
     throw new TypeError(
@@ -12,10 +12,10 @@ export async function runDirectories() {
   }
   const root = await navigator.storage.getDirectory();
   const own = await root.getDirectoryHandle("prefgrad", { create: true });
-  const [output, cache] = await Promise.all(
-    ["run", "cache"].map((name) => own.getDirectoryHandle(name, { create: true })),
+  const [output, cache, arithmetic] = await Promise.all(
+    ["run", "cache", "arithmetic"].map((name) => own.getDirectoryHandle(name, { create: true })),
   );
-  return { output: output!, cache: cache! };
+  return { output: output!, cache: cache!, arithmetic: arithmetic! };
 }
 
 /** The files of an adapter, as PEFT has them. */
@@ -32,13 +32,24 @@ const FILES = [
   "trainer_state.json",
 ];
 
+/** The files of a model directory of one file of weights. */
+const MODEL = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"];
+
 /** The files of the run that is kept, by name. */
 export async function keptFiles(): Promise<ReadonlyMap<string, File>> {
-  const { output } = await runDirectories();
+  return filesIn((await runDirectories()).output, FILES);
+}
+
+/** The files of the arithmetic model, once it was trained here. */
+export async function arithmeticFiles(): Promise<readonly File[]> {
+  return [...(await filesIn((await runDirectories()).arithmetic, MODEL)).values()];
+}
+
+async function filesIn(directory: FileSystemDirectoryHandle, names: readonly string[]) {
   const found = await Promise.all(
-    FILES.map(async (name) => {
+    names.map(async (name) => {
       try {
-        return await (await output.getFileHandle(name)).getFile();
+        return await (await directory.getFileHandle(name)).getFile();
       } catch (error) {
         if ((error as Error).name === "NotFoundError") return null;
         throw error;

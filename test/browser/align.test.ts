@@ -289,6 +289,30 @@ describe("the page that aligns", () => {
     await page.close();
   });
 
+  it("trains the arithmetic model first, and aligns it", async () => {
+    const { page, complaints } = await open(browser, url);
+    await page.evaluate(() => {
+      // Fewer of its steps than it takes to add.
+      const { postMessage } = Worker.prototype;
+      Worker.prototype.postMessage = function (this: Worker, request: { kind: string }) {
+        const sent = request.kind === "learn" ? { ...request, steps: 3 } : request;
+        postMessage.call(this, sent);
+      } as Worker["postMessage"];
+    });
+    await page.click("#learn");
+    expect(await ending(page)).toBe("Done");
+    expect(await page.locator("#taken").innerText()).toMatch(/4 files.*additions\.jsonl/s);
+    await choose(page, { steps: 2, batchSize: 4 });
+    await page.click("#start");
+    expect(await ending(page)).toBe("Done");
+    const prompts = await page.locator(".answer p").allInnerTexts();
+    expect(prompts).toHaveLength(8);
+    for (const prompt of prompts) expect(prompt).toMatch(/^\d\d\+\d\d=$/);
+    expect(Object.keys(await savedAdapter(page)).sort()).toEqual([...ADAPTER].sort());
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
   it("takes a model and pairs that are dropped together, fits narrow windows and names all its fields", async () => {
     const { page, complaints } = await open(browser, url);
     await choose(page, { ...CHOICES, steps: 2 });
