@@ -23,15 +23,16 @@ export interface StepSize {
 const CHUNK = 1024;
 
 /**
- * Bytes of parameters, gradients and moments, and of what the backward pass needs of a micro-batch: of each token and block
- * some twelve vectors of the model's width, four of the feed-forward's, and the attention weights (with checkpointing of one
- * block, and of the others a vector); of a chunk of predictions the logits three times.
+ * Bytes of parameters, gradients, moments and updates, and of what the backward pass needs of a micro-batch: of each token and block
+ * some 18 vectors of the model's width, six of the feed-forward's, and the attention weights three times (with
+ * checkpointing of one block, and of the others a vector); of a chunk of predictions the logits three times. The counts
+ * are from measurements: `test/training/stepMemory.test.ts` has what WebAssembly's memory grew to.
  */
 export function stepMemory(config: DecoderConfig, size: StepSize): number {
   const { trained, frozen, bytes, tokens, length, checkpointing } = size;
   const { width, feedForward, heads, layers, vocabularySize } = config;
-  const block = 12 * width + 4 * feedForward.width + 2 * heads * length;
+  const block = 18 * width + 6 * feedForward.width + 3 * heads * length;
   const token = checkpointing ? layers.length * width + block : layers.length * block;
   const logits = 3 * Math.min(CHUNK, tokens) * vocabularySize;
-  return bytes * (4 * trained + frozen + tokens * token + logits);
+  return bytes * (5 * trained + frozen + tokens * token + logits);
 }
