@@ -82,7 +82,7 @@ async function train(
 ): Promise<void> {
   checkDevice(options);
   await checkOutput(options);
-  const { output, evalData, evalSplit, device, live } = options;
+  const { output, evalData, evalSplit, live } = options;
   const command = "loss" in options ? "align" : "sft";
   const { lm, adapter } = await loaded(options);
   const { tokenizer } = lm;
@@ -114,7 +114,7 @@ async function train(
     observer: {
       ...progress,
       facts: (facts) =>
-        process.stderr.write(`${table(factsOf(facts))}\n${warningOf(facts, device)}`),
+        process.stderr.write(`${table(factsOf(facts))}\n${warningOf(facts, options)}`),
       async log(row) {
         await progress.log?.(row);
         await page?.update();
@@ -205,9 +205,13 @@ function factsOf(facts: RunFacts): readonly (readonly [string, string])[] {
 const WASM = 2 ** 32;
 
 /** Says so where a run would not fit, and what to change. */
-function warningOf({ memory, frozen }: RunFacts, device: TrainOptions["device"]): string {
+export function warningOf(
+  { memory, frozen }: Pick<RunFacts, "memory" | "frozen">,
+  { device, gradientCheckpointing }: Pick<TrainOptions, "device" | "gradientCheckpointing">,
+): string {
   const most = device === "wasm" ? Math.min(WASM, totalmem()) : totalmem();
   if (memory < most) return "";
   const lora = frozen === 0 ? ", --lora" : "";
-  return `this may not fit into ${size(most)}: lower --max-length, --batch-size${lora}\n`;
+  const checkpointing = gradientCheckpointing ? "" : ", --gradient-checkpointing";
+  return `this may not fit into ${size(most)}: lower --max-length, --batch-size${lora}${checkpointing}\n`;
 }

@@ -245,15 +245,15 @@ function refuseOther(where: string, before: RunSettings["fit"], now: RunSettings
   const differences = differencesOf(before, now);
   if (differences === "") return;
   throw new TypeError(
-    `openRunDirectory: ${where} holds a run with other settings (${differences}); set overwrite to delete it, ` +
+    `openRunDirectory: ${where} holds a run with other settings (${differences}); set overwrite (--overwrite) to delete it, ` +
       "or choose another directory",
   );
 }
 
 function refusal(where: string, over: boolean): TypeError {
   return new TypeError(
-    `openRunDirectory: ${where} holds this run, ${over ? "finished" : "not finished"}; set resume to ` +
-      `${over ? "keep" : "go on with"} it, overwrite to delete it, or choose another directory`,
+    `openRunDirectory: ${where} holds this run, ${over ? "finished" : "not finished"}; set resume (--resume) to ` +
+      `${over ? "keep" : "go on with"} it, overwrite (--overwrite) to delete it, or choose another directory`,
   );
 }
 

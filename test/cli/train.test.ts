@@ -8,6 +8,7 @@ import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { warningOf } from "../../src/cli/train.js";
 import {
   fullPolicy,
   loadModel,
@@ -46,6 +47,24 @@ const short = (output: string, ...more: readonly string[]): string[] =>
   `--model ${model} --data ${data} --output ${at(output)} --batch-size 4 --max-steps 6 --log-every 2 --eval-every 3 --learning-rate 1e-2`
     .split(" ")
     .concat(more);
+
+describe("a run that may not fit", () => {
+  const none = { device: "wasm", gradientCheckpointing: false } as const;
+
+  it("names all that would make it smaller and is not done", () => {
+    expect(warningOf({ memory: 2 ** 50, frozen: 0 }, none)).toMatch(
+      /^this may not fit into \d.* GB: lower --max-length, --batch-size, --lora, --gradient-checkpointing\n$/,
+    );
+    const lora = { ...none, gradientCheckpointing: true };
+    expect(warningOf({ memory: 2 ** 50, frozen: 1 }, lora)).toMatch(
+      /--max-length, --batch-size\n$/,
+    );
+  });
+
+  it("is warned of only then", () => {
+    expect(warningOf({ memory: 1e6, frozen: 0 }, none)).toBe("");
+  });
+});
 
 describe("score", () => {
   it("writes a line for each row, the skipped ones too, and a summary for people", async () => {
@@ -132,7 +151,7 @@ describe("align", () => {
     const again = await started(main, ["align", ...args]);
     expect(again.code).toBe(2);
     expect(again.errors).toMatch(
-      /holds this run, not finished; set resume to go on with it, overwrite to delete it/,
+      /holds this run, not finished; set resume \(--resume\) to go on with it, overwrite \(--overwrite\) to delete it/,
     );
     const other = await started(main, ["align", ...args, "--resume", "--learning-rate", "1e-3"]);
     expect([other.code, other.errors]).toEqual([

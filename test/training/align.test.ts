@@ -140,7 +140,7 @@ describe("a run of an adapter", () => {
     expect(stopped.done).toBe(false);
     expect(existsSync(join(folder, "stopped", "report.html"))).toBe(false);
     await expect(align(options("stopped", own))).rejects.toThrow(
-      /set resume to go on with it, overwrite/,
+      /set resume \(--resume\) to go on with it, overwrite/,
     );
     const notices: string[] = [];
     const notice = (text: string) => void notices.push(text);

@@ -433,7 +433,7 @@ describe("a directory that holds a run", () => {
     await trained(await openRunDirectory(directory), { until: 4 });
     const before = await files();
     await expect(openRunDirectory(directory)).rejects.toThrow(
-      /holds this run, not finished; set resume to go on with it, overwrite to delete it/,
+      /holds this run, not finished; set resume \(--resume\) to go on with it, overwrite \(--overwrite\) to delete it/,
     );
     expect(await files()).toEqual(before);
     await trained(await openRunDirectory(directory, { resume: true }));
@@ -452,7 +452,7 @@ describe("a directory that holds a run", () => {
     const other = { loss: { name: "dpo", beta: 0.2 }, seed: 1, data: "a.jsonl" };
     for (const resume of [false, true]) {
       await expect(openRunDirectory(directory, { settings: other, resume })).rejects.toThrow(
-        /other settings \(loss.beta was 0.1, now 0.2; seed was not set, now 1\); set overwrite to delete it/,
+        /other settings \(loss.beta was 0.1, now 0.2; seed was not set, now 1\); set overwrite \(--overwrite\) to delete it/,
       );
     }
     const run = await openRunDirectory(directory, { settings, resume: true });
