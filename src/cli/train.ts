@@ -114,7 +114,7 @@ async function train(
     observer: {
       ...progress,
       facts: (facts) =>
-        process.stderr.write(`${table(factsOf(facts))}\n${warningOf(facts, options)}`),
+        process.stderr.write(`${table(factsOf(facts))}\n${warningOf(facts, options.device)}`),
       async log(row) {
         await progress.log?.(row);
         await page?.update();
@@ -197,7 +197,10 @@ function factsOf(facts: RunFacts): readonly (readonly [string, string])[] {
         ] as const)
       : []),
     ["longest row", `${integer(facts.longest)} tokens`],
-    ["memory", `up to about ${size(facts.memory)}`],
+    [
+      "memory",
+      `up to about ${size(facts.memory)}${facts.checkpointing ? ", blocks computed again for their gradients" : ""}`,
+    ],
   ];
 }
 
@@ -206,12 +209,12 @@ const WASM = 2 ** 32;
 
 /** Says so where a run would not fit, and what to change. */
 export function warningOf(
-  { memory, frozen }: Pick<RunFacts, "memory" | "frozen">,
-  { device, gradientCheckpointing }: Pick<TrainOptions, "device" | "gradientCheckpointing">,
+  { memory, frozen, checkpointing }: Pick<RunFacts, "memory" | "frozen" | "checkpointing">,
+  device: TrainOptions["device"],
 ): string {
   const most = device === "wasm" ? Math.min(WASM, totalmem()) : totalmem();
   if (memory < most) return "";
   const lora = frozen === 0 ? ", --lora" : "";
-  const checkpointing = gradientCheckpointing ? "" : ", --gradient-checkpointing";
-  return `this may not fit into ${size(most)}: lower --max-length, --batch-size${lora}${checkpointing}\n`;
+  const again = checkpointing ? "" : ", --gradient-checkpointing";
+  return `this may not fit into ${size(most)}: lower --max-length, --batch-size${lora}${again}\n`;
 }

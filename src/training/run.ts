@@ -13,6 +13,7 @@ import { type DecoderParameters, decoder } from "../models/decoder.js";
 import type { LoadedModel } from "../models/loadModel.js";
 import { initLora, type LoraAdapter } from "../models/lora.js";
 import { realize } from "../tensor/evaluate.js";
+import { deviceLimits } from "../tensor/pieces.js";
 import { adamwFor } from "./adamwFor.js";
 import { answersTo, firstPrompts } from "./answers.js";
 import { fit } from "./fit.js";
@@ -51,6 +52,8 @@ export interface RunFacts {
   readonly longest: number;
   /** Bytes that a step takes, about. */
   readonly memory: number;
+  /** Whether blocks are computed again for their gradients. */
+  readonly checkpointing: boolean;
   /** What reading the rows found; null where they came without it. */
   readonly summary: DataSummary | null;
 }
@@ -137,9 +140,9 @@ export async function trainRun<Row extends AnyRow, Trained extends Row>(
   evaluated: GivenRows<Row> | undefined,
 ): Promise<RunResult> {
   const { settings } = kind;
-  const { gradientCheckpointing: checkpointing } = settings;
-  const model = checkpointing ? decoder(options.lm.config, { checkpointing }) : options.lm.model;
-  const lm = { ...options.lm, model };
+  const { lm } = options;
+  const lmWith = (checkpointing: boolean): LoadedModel =>
+    checkpointing ? { ...lm, model: decoder(lm.config, { checkpointing }) } : lm;
   const { loraRank: rank, loraAlpha: alpha, loraTargets: targets, seed } = settings;
   const { loraDropout: dropout, loraRankStabilized: rankStabilized } = settings;
   if (options.adapter && settings.lora) {
@@ -150,33 +153,44 @@ export async function trainRun<Row extends AnyRow, Trained extends Row>(
   const adapter =
     options.adapter ??
     (settings.lora ? initLora(lm, { rank, alpha, targets, dropout, rankStabilized, seed }) : null);
-  return adapter
-    ? trained(kind, options, adapterOf(lm, adapter, seed), given, evaluated)
-    : trained(kind, options, wholeModel(lm, settings.saveDtype), given, evaluated);
+  if (!adapter) {
+    const whole = (again: boolean) => wholeModel(lmWith(again), settings.saveDtype);
+    return trained(kind, options, whole, given, evaluated);
+  }
+  const beside = (again: boolean) => adapterOf(lmWith(again), adapter, seed);
+  return trained(kind, options, beside, given, evaluated);
 }
 
+/** @param traineeWith What is trained, its blocks computed again for their gradients or not. */
 async function trained<P, Row extends AnyRow, Trained extends Row>(
   kind: RunKind<Row, Trained>,
   options: RunOptions,
-  trainee: Trainee<P>,
+  traineeWith: (checkpointing: boolean) => Trainee<P>,
   given: GivenRows<Row>,
   evaluated: GivenRows<Row> | undefined,
 ): Promise<RunResult> {
   const { lm, output, signal, observer = {} } = options;
   const { settings, command } = kind;
-  const { policy } = trainee;
   const all = rowsIn(given);
   const split = evaluated
     ? { train: all, heldOut: rowsIn(evaluated) }
     : heldOut(all, settings.evalShare, settings.seed);
   const { lengths, tokens } = await lengthsOf(kind, split.train);
   if (split.heldOut) await lengthsOf(kind, split.heldOut);
+  const plain = traineeWith(false);
+  const memoryWith = (checkpointing: boolean): number =>
+    memoryOf(lm, plain, { batchSize: settings.batchSize, checkpointing }, largest(lengths), tokens);
+  const checkpointing =
+    settings.gradientCheckpointing ?? memoryWith(false) > (await deviceLimits()).total;
+  const trainee = checkpointing ? traineeWith(true) : plain;
+  const { policy } = trainee;
   observer.facts?.({
     ...sizesOf(lm, trainee),
     rows: split.train.length,
     heldOut: split.heldOut?.length ?? 0,
     longest: largest(lengths),
-    memory: memoryOf(lm, trainee, settings, largest(lengths), tokens),
+    memory: memoryWith(checkpointing),
+    checkpointing,
     summary: "summary" in given ? given.summary : null,
   });
   const { resume, overwrite, keep, saveEvery, ...numbers } = settings;
@@ -185,6 +199,7 @@ async function trained<P, Row extends AnyRow, Trained extends Row>(
       command,
       version: VERSION,
       ...numbers,
+      gradientCheckpointing: checkpointing,
       loss: kind.loss,
       learningRate: kind.learningRate,
       order: kind.order,
@@ -345,7 +360,7 @@ function tokensOf(row: AnyRow): number {
 function memoryOf<P>(
   lm: LoadedModel,
   trainee: Trainee<P>,
-  { batchSize, gradientCheckpointing: checkpointing }: RunKind<AnyRow, AnyRow>["settings"],
+  { batchSize, checkpointing }: { readonly batchSize: number; readonly checkpointing: boolean },
   length: number,
   all: Uint32Array,
 ): number {

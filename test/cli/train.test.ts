@@ -49,20 +49,16 @@ const short = (output: string, ...more: readonly string[]): string[] =>
     .concat(more);
 
 describe("a run that may not fit", () => {
-  const none = { device: "wasm", gradientCheckpointing: false } as const;
-
   it("names all that would make it smaller and is not done", () => {
-    expect(warningOf({ memory: 2 ** 50, frozen: 0 }, none)).toMatch(
+    expect(warningOf({ memory: 2 ** 50, frozen: 0, checkpointing: false }, "wasm")).toMatch(
       /^this may not fit into \d.* GB: lower --max-length, --batch-size, --lora, --gradient-checkpointing\n$/,
     );
-    const lora = { ...none, gradientCheckpointing: true };
-    expect(warningOf({ memory: 2 ** 50, frozen: 1 }, lora)).toMatch(
-      /--max-length, --batch-size\n$/,
-    );
+    const least = warningOf({ memory: 2 ** 50, frozen: 1, checkpointing: true }, "wasm");
+    expect(least).toMatch(/--max-length, --batch-size\n$/);
   });
 
   it("is warned of only then", () => {
-    expect(warningOf({ memory: 1e6, frozen: 0 }, none)).toBe("");
+    expect(warningOf({ memory: 1e6, frozen: 0, checkpointing: true }, "wasm")).toBe("");
   });
 });
 

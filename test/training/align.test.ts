@@ -18,6 +18,7 @@ import {
   loadModel,
   mul,
   type PreferenceRow,
+  type RunFacts,
   readRun,
   realize,
   rowsOf,
@@ -200,6 +201,21 @@ describe("a run of a whole model", () => {
       const name = row.loss === undefined ? "eval_loss" : "loss";
       expect(again!.rows[i]![name]).toBeCloseTo(row[name] as number, 5);
     }
+  });
+
+  it("computes blocks again for their gradients where a step would not fit otherwise", async () => {
+    const long = pairs.map((pair) => ({ ...pair, chosenIds: new Array(20_000).fill(97) }));
+    const found: unknown[] = [];
+    const facts = ({ checkpointing }: RunFacts): void => {
+      found.push(checkpointing);
+      throw new Error("enough");
+    };
+    for (const own of [{}, { pairs: long }, { pairs: long, gradientCheckpointing: false }]) {
+      await expect(align(options("facts", { ...own, observer: { facts } }))).rejects.toThrow(
+        "enough",
+      );
+    }
+    expect(found).toEqual([false, true, false]);
   });
 
   it("trains on completions with labels, and on texts", async () => {

@@ -538,7 +538,7 @@ export const SETTINGS = {
     help: "compute blocks again for their gradients: less memory, more time",
     group: "Training",
     of: TRAIN,
-    default: false,
+    otherwise: "where a step would not fit",
   },
   maxBadSteps: {
     kind: COUNT,
