@@ -9,7 +9,7 @@ import { add } from "../ops/elementwise.js";
 import { constant } from "../tensor/create.js";
 import { REALIZED } from "../tensor/primitive.js";
 import { formatShape, sameShape } from "../tensor/shape.js";
-import { ID, type Tensor } from "../tensor/tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
 
 /** The nodes a gradient passes to: the inputs of the node's rule or of its primitive. */
 function gradientInputs(node: Tensor): readonly Tensor[] {
@@ -23,7 +23,7 @@ function insert(list: Tensor[], node: Tensor): void {
   let low = 0;
   for (let high = list.length; low < high; ) {
     const middle = (low + high) >> 1;
-    if (list[middle]![ID] < node[ID]) low = middle + 1;
+    if (list[middle]!._id < node._id) low = middle + 1;
     else high = middle;
   }
   if (list[low] !== node) list.splice(low, 0, node);
@@ -51,7 +51,7 @@ export function gradients(y: Tensor, xs: readonly Tensor[], cotangent?: Tensor):
     );
   }
   const targets = new Set(xs);
-  const oldest = xs.reduce((least, x) => Math.min(least, x[ID]), Number.POSITIVE_INFINITY);
+  const oldest = xs.reduce((least, x) => Math.min(least, x._id), Number.POSITIVE_INFINITY);
   const forgotten: Tensor[] = [];
   const leadsToTarget = dependence(targets, oldest, forgotten);
   const cotangents = new Map<Tensor, Tensor>();
@@ -109,7 +109,7 @@ function dependence(
         stack.pop();
       } else if (targets.has(node)) {
         known.set(node, true);
-      } else if (node[ID] < oldest) {
+      } else if (node._id < oldest) {
         // Inputs are older than the nodes that use them, so no target lies behind.
         known.set(node, false);
       } else {

@@ -30,7 +30,7 @@ import type {
 } from "../kernels/kernel.js";
 import type { IndexScope, Lowering } from "../tensor/primitive.js";
 import { sizeOf } from "../tensor/shape.js";
-import { POSITION, type Tensor } from "../tensor/tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { mergeAxes } from "./mergeAxes.js";
 import { isGiven, type Part } from "./partition.js";
 
@@ -112,7 +112,7 @@ export class KernelBuilder {
    * kernel is lowered after this one ({@link Part.stored}).
    */
   private demand(node: Tensor): void {
-    this.parts[node[POSITION]]!.stored = true;
+    this.parts[node._position]!.stored = true;
   }
 
   private bufferOf(node: Tensor): number {
@@ -122,8 +122,8 @@ export class KernelBuilder {
 
   /** The expression for an element of a node, from its inputs. */
   compute(node: Tensor, at: readonly Index[], conditions: readonly OpenCondition[] = []): number {
-    if (this.parts[node[POSITION]]!.uses < 2) return this.apply(node, at, conditions);
-    const key = `${node[POSITION]}@${at.map((index) => this.indexKey(index)).join()}|${this.conditionsKey(conditions)}`;
+    if (this.parts[node._position]!.uses < 2) return this.apply(node, at, conditions);
+    const key = `${node._position}@${at.map((index) => this.indexKey(index)).join()}|${this.conditionsKey(conditions)}`;
     const known = this.known.get(key);
     if (known !== undefined) return known;
     const result = this.apply(node, at, conditions);
@@ -228,7 +228,7 @@ export class KernelBuilder {
   }
 
   private isStored(node: Tensor): boolean {
-    return isGiven(node) || this.parts[node[POSITION]]!.stored;
+    return isGiven(node) || this.parts[node._position]!.stored;
   }
 
   /** The strided access of a matrix product to an operand: a load without conditions. */

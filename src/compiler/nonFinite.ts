@@ -5,7 +5,7 @@
 
 import type { TypedArray } from "../kernels/dtype.js";
 import { formatShape } from "../tensor/shape.js";
-import { REPEATED_ELEMENT, type Tensor } from "../tensor/tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { isGiven } from "./partition.js";
 
 /** What the search needs of the runtime. */
@@ -39,7 +39,7 @@ export async function traceNonFinite(
     const known = new Map<Tensor, boolean>();
     for (const node of nodesBehind(outputs)) {
       if (node.primitive.lowering.kind === "constant") {
-        known.set(node, Number.isFinite(node[REPEATED_ELEMENT]));
+        known.set(node, Number.isFinite(node._element));
         continue;
       }
       const given = isGiven(node);

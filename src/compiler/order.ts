@@ -5,7 +5,7 @@
 
 import { bytesPerElement } from "../kernels/dtype.js";
 import { sizeOf } from "../tensor/shape.js";
-import { POSITION, type Tensor } from "../tensor/tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { findWaits } from "./givenUp.js";
 import type { LoweredKernel } from "./kernelBuilder.js";
 import { lower } from "./lower.js";
@@ -21,8 +21,8 @@ function depths(nodes: readonly Tensor[]): Uint32Array {
   for (const node of nodes) {
     if (isGiven(node)) continue;
     let deepest = 0;
-    for (const input of node.inputs) deepest = Math.max(deepest, depth[input[POSITION]]!);
-    depth[node[POSITION]] = deepest + 1;
+    for (const input of node.inputs) deepest = Math.max(deepest, depth[input._position]!);
+    depth[node._position] = deepest + 1;
   }
   return depth;
 }
@@ -45,7 +45,7 @@ function depthFirst(graph: Graph, parts: readonly Part[]): RootedKernel[] {
   const order: RootedKernel[] = [];
   // The top of the stack comes next: of equally deep nodes the one that is read first.
   const deepestLast = (nodes: readonly Tensor[]): Tensor[] =>
-    [...nodes].reverse().sort((a, b) => depth[a[POSITION]]! - depth[b[POSITION]]!);
+    [...nodes].reverse().sort((a, b) => depth[a._position]! - depth[b._position]!);
   const stack = deepestLast(graph.outputs);
   while (stack.length > 0) {
     const root = stack[stack.length - 1]!;
@@ -60,7 +60,7 @@ function depthFirst(graph: Graph, parts: readonly Part[]): RootedKernel[] {
       stack.pop();
       continue;
     }
-    const kernel = lower(parts[root[POSITION]]!, parts);
+    const kernel = lower(parts[root._position]!, parts);
     lowered.set(root, kernel);
     const missing = kernel.reads.filter((node) => !isGiven(node) && !done.has(node));
     for (const node of deepestLast(missing)) stack.push(node);

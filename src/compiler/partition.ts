@@ -12,7 +12,7 @@ import { bytesPerElement, isFloating } from "../kernels/dtype.js";
 import { along, axis, delinearize, type Index, linearize, ZERO } from "../kernels/indexing.js";
 import type { ScalarOperation } from "../kernels/kernel.js";
 import { type Shape, sameShape, sizeOf } from "../tensor/shape.js";
-import { POSITION, type Tensor } from "../tensor/tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
 
 /** Largest number of operations fused into one kernel. */
 const LARGEST_KERNEL = 64;
@@ -172,13 +172,13 @@ export function partition(
     epilogue: null,
     inEpilogue: false,
   }));
-  const partOf = (node: Tensor): Part => parts[node[POSITION]]!;
+  const partOf = (node: Tensor): Part => parts[node._position]!;
   for (const { node } of parts) {
     if (isGiven(node)) continue;
     for (const input of node.inputs) {
       const part = partOf(input);
       part.uses++;
-      if (part.users.at(-1) !== node[POSITION]) part.users.push(node[POSITION]);
+      if (part.users.at(-1) !== node._position) part.users.push(node._position);
     }
   }
   storeOperands(parts, partOf);
@@ -223,7 +223,7 @@ function storeCompared(parts: readonly Part[], partOf: (node: Tensor) => Part): 
     const { lowering } = node.primitive;
     const rounds =
       lowering.kind === "map" && isFloating(node.dtype) && !SCALARS[lowering.operation].isExact;
-    return !rounds && node.inputs.every((input) => exact[input[POSITION]] === 1);
+    return !rounds && node.inputs.every((input) => exact[input._position] === 1);
   };
   for (const [position, part] of parts.entries()) {
     const { node } = part;
@@ -236,7 +236,7 @@ function storeCompared(parts: readonly Part[], partOf: (node: Tensor) => Part): 
       operand = partOf(operand.node.inputs[0]!);
       isShared ||= operand.users.length > 1;
     }
-    if (isShared && exact[operand.node[POSITION]] === 0) operand.stored = true;
+    if (isShared && exact[operand.node._position] === 0) operand.stored = true;
   }
 }
 
@@ -258,8 +258,8 @@ function costs(parts: readonly Part[], partOf: (node: Tensor) => Part): Float64A
     for (const [i, input] of node.inputs.entries()) {
       if (node.inputs.indexOf(input) < i) continue;
       const inside = !partOf(input).stored;
-      total += inside ? cost[input[POSITION]]! : 1;
-      count += inside ? length[input[POSITION]]! : 0;
+      total += inside ? cost[input._position]! : 1;
+      count += inside ? length[input._position]! : 0;
     }
     if (count > LARGEST_KERNEL && !part.inEpilogue) part.stored = true;
     cost[position] = total;
@@ -344,7 +344,7 @@ function storeShared(parts: readonly Part[], cost: Float64Array, recomputeLimit:
   for (const [position, part] of parts.entries()) {
     if (part.stored) continue;
     const after = part.node.inputs.some(
-      ({ [POSITION]: input }) =>
+      ({ _position: input }) =>
         !parts[input]!.stored && (isCandidate[input] === 1 || follows[input] === 1),
     );
     follows[position] = Number(after);
@@ -378,7 +378,7 @@ function candidates(
       kernel = kernel === NOWHERE || kernel === where ? where : SEVERAL;
       repeated ||= using.size > part.size && !isHeavy(using.node);
     }
-    if (part.epilogue) kernel = part.epilogue.node[POSITION];
+    if (part.epilogue) kernel = part.epilogue.node._position;
     home[position] = part.stored ? position : kernel;
     const { kind } = part.node.primitive.lowering;
     const canStore = kind === "map" || (kind === "read" && !part.isView);

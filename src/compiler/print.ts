@@ -5,13 +5,13 @@
 
 import type { TypedArray } from "../kernels/dtype.js";
 import { formatShape } from "../tensor/shape.js";
-import { knownElements, REPEATED_ELEMENT, type Tensor } from "../tensor/tensor.js";
+import { knownElements, type Tensor } from "../tensor/tensor.js";
 
 /** What {@link Tensor.toString} gives. */
 export function print(t: Tensor): string {
   const type = `${t.dtype}${formatShape(t.shape)}`;
   const { kind } = t.primitive.lowering;
-  if (kind === "constant") return `Tensor ${type} = ${t[REPEATED_ELEMENT]}`;
+  if (kind === "constant") return `Tensor ${type} = ${t._element}`;
   const values = knownElements(t);
   if (values) return `Tensor ${type} = ${nested(values, t)}`;
   if (kind === "leaf") return `Tensor ${type}`;

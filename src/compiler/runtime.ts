@@ -25,7 +25,7 @@ import type {
   Runtime,
 } from "../tensor/runtime.js";
 import { formatShape } from "../tensor/shape.js";
-import { REPEATED_ELEMENT, type Tensor } from "../tensor/tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { compile } from "./compile.js";
 import { explainPlan } from "./explain.js";
 import { GrowthWatch } from "./growth.js";
@@ -316,7 +316,10 @@ class Engine implements Runtime {
         buffer?.home === loaded.device ? buffer : await this.bring(input, loaded.device),
       );
     }
-    const constants = Float64Array.from(graph.constants, (node) => node[REPEATED_ELEMENT]);
+    const constants = new Float64Array(graph.constants.length);
+    graph.constants.forEach((node, i) => {
+      constants[i] = node._element;
+    });
     let results: readonly DeviceBuffer[];
     try {
       results = await executable.run(buffers, constants);

@@ -5,12 +5,12 @@
 
 import type { BufferHome } from "../devices/device.js";
 import { DTYPES } from "../kernels/dtype.js";
-import { POSITION, type Tensor, VISIT } from "../tensor/tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { isGiven } from "./partition.js";
 
 /** What a plan is compiled from. */
 export interface Graph {
-  /** Every node, inputs before their users; a node's `POSITION` is its place here. */
+  /** Every node, inputs before their users; a node's `_position` is its place here. */
   readonly nodes: readonly Tensor[];
   readonly outputs: readonly Tensor[];
   /** Nodes whose elements are given, and constants, in the order the plan takes them. */
@@ -55,7 +55,7 @@ export class Structure {
       stack.push(output);
       while (stack.length > 0) {
         const node = stack[stack.length - 1]!;
-        if (node[VISIT] === visit) {
+        if (node._visit === visit) {
           stack.pop();
           continue;
         }
@@ -64,7 +64,7 @@ export class Structure {
         if (!given) {
           for (let i = node.inputs.length - 1; i >= 0; i--) {
             const input = node.inputs[i]!;
-            if (input[VISIT] !== visit) {
+            if (input._visit !== visit) {
               stack.push(input);
               ready = false;
             }
@@ -72,19 +72,19 @@ export class Structure {
         }
         if (!ready) continue;
         stack.pop();
-        if (!given && node.inputs.length > 0 && node[VISIT] === visit - 1) this.repeated++;
-        node[VISIT] = visit;
-        node[POSITION] = nodes.push(node) - 1;
+        if (!given && node.inputs.length > 0 && node._visit === visit - 1) this.repeated++;
+        node._visit = visit;
+        node._position = nodes.push(node) - 1;
         if (given) inputs.push(node);
         else if (node.primitive.lowering.kind === "constant") constants.push(node);
         this.record(node, given);
       }
     }
     this.push(-2);
-    for (const output of outputs) this.push(output[POSITION]);
-    const givenUp = spare.filter((node) => node[VISIT] === visit);
+    for (const output of outputs) this.push(output._position);
+    const givenUp = spare.filter((node) => node._visit === visit);
     if (givenUp.length > 0) this.push(-3);
-    for (const node of givenUp) this.push(node[POSITION]);
+    for (const node of givenUp) this.push(node._position);
     this.hash = this.fold();
     return { nodes, outputs: [...outputs], inputs, constants, givenUp };
   }
@@ -113,7 +113,7 @@ export class Structure {
       if (typeof attribute === "number") this.push(attribute);
       else this.pushAll(attribute);
     }
-    for (const input of inputs) this.push(input[POSITION]);
+    for (const input of inputs) this.push(input._position);
   }
 
   private pushAll(values: readonly number[]): void {

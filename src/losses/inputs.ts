@@ -7,7 +7,7 @@
 import { checkNumber, describeValue, isPlainObject } from "../checks.js";
 import { isFloating } from "../kernels/dtype.js";
 import { formatShape } from "../tensor/shape.js";
-import { knownElements, REPEATED_ELEMENT, Tensor } from "../tensor/tensor.js";
+import { knownElements, Tensor } from "../tensor/tensor.js";
 import type { PairLogProbs } from "./types.js";
 
 type InputName = keyof PairLogProbs;
@@ -104,7 +104,7 @@ export function checkBatch<Name extends string>(
       throw new TypeError(`${loss}: \`${name}\` must be ${dtype}, got ${input.dtype}`);
     }
     if (largest === undefined) continue;
-    for (const value of knownElements(input) ?? [input[REPEATED_ELEMENT]]) {
+    for (const value of knownElements(input) ?? [input._element]) {
       if (value <= largest) continue;
       const doubt = value > 0 ? ": is the sign right?" : "";
       throw new RangeError(

@@ -13,7 +13,7 @@ import {
   type Shape,
   sameShape,
 } from "../tensor/shape.js";
-import { createNode, REPEATED_ELEMENT, type Tensor } from "../tensor/tensor.js";
+import { createNode, type Tensor } from "../tensor/tensor.js";
 import { reshape } from "./movement.js";
 import { sum } from "./reduce.js";
 
@@ -40,7 +40,7 @@ export function broadcastTo(x: Tensor, shape: Shape): Tensor {
       `broadcastTo: shape ${formatShape(x.shape)} does not broadcast to ${formatShape(shape)}`,
     );
   }
-  if (x.primitive === CONSTANT) return constant(shape, x[REPEATED_ELEMENT], x.dtype);
+  if (x.primitive === CONSTANT) return constant(shape, x._element, x.dtype);
   return createNode({
     primitive: BROADCAST,
     inputs: [x],

@@ -19,13 +19,7 @@ import {
   type VectorJacobianProduct,
 } from "../tensor/primitive.js";
 import { broadcastShapes } from "../tensor/shape.js";
-import {
-  checkTensorLike,
-  createNode,
-  REPEATED_ELEMENT,
-  Tensor,
-  type TensorLike,
-} from "../tensor/tensor.js";
+import { checkTensorLike, createNode, Tensor, type TensorLike } from "../tensor/tensor.js";
 import { broadcastTo } from "./broadcast.js";
 
 function map(
@@ -88,7 +82,7 @@ function align(name: string, a: TensorLike, b: TensorLike, least: DType): [Tenso
 
 /** Whether every element is known to be `value`. */
 function isConstant(x: Tensor, value: number): boolean {
-  return x.primitive === CONSTANT && x[REPEATED_ELEMENT] === value;
+  return x.primitive === CONSTANT && x._element === value;
 }
 
 // d(a + b) = da + db
@@ -114,9 +108,7 @@ export function mul(a: TensorLike, b: TensorLike): Tensor {
   if (isConstant(x, 1)) return y;
   if (x.primitive === CONSTANT && y.primitive === CONSTANT) {
     const product =
-      x.dtype === "int32"
-        ? Math.imul(x[REPEATED_ELEMENT], y[REPEATED_ELEMENT])
-        : x[REPEATED_ELEMENT] * y[REPEATED_ELEMENT];
+      x.dtype === "int32" ? Math.imul(x._element, y._element) : x._element * y._element;
     return constant(x.shape, product, x.dtype);
   }
   return map(MUL, [x, y]);
@@ -191,8 +183,7 @@ const NEG = /* @__PURE__ */ unary("neg", (g) => [neg(g)]);
 /** `−x`. */
 export function neg(x: TensorLike): Tensor {
   const number = toNumber(x);
-  if (number.primitive === CONSTANT)
-    return constant(number.shape, -number[REPEATED_ELEMENT], number.dtype);
+  if (number.primitive === CONSTANT) return constant(number.shape, -number._element, number.dtype);
   return map(NEG, [number]);
 }
 
@@ -422,7 +413,6 @@ export function cast(x: TensorLike, dtype: DType): Tensor {
   const t = asTensor(x);
   if (t.dtype === dtype) return t;
   checkDType("cast", dtype);
-  if (t.primitive === CONSTANT && dtype !== "int32")
-    return constant(t.shape, t[REPEATED_ELEMENT], dtype);
+  if (t.primitive === CONSTANT && dtype !== "int32") return constant(t.shape, t._element, dtype);
   return map(CAST, [t], dtype);
 }

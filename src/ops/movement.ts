@@ -23,7 +23,7 @@ import {
   sameShape,
   sizeOf,
 } from "../tensor/shape.js";
-import { checkTensor, createNode, REPEATED_ELEMENT, type Tensor } from "../tensor/tensor.js";
+import { checkTensor, createNode, type Tensor } from "../tensor/tensor.js";
 import { broadcastTo } from "./broadcast.js";
 import { cast, less, lessEqual, sub, where } from "./elementwise.js";
 
@@ -33,7 +33,7 @@ function move<A extends Attributes>(
   attributes: NoInfer<A>,
   shape: Shape,
 ): Tensor {
-  if (x.primitive === CONSTANT) return constant(shape, x[REPEATED_ELEMENT], x.dtype);
+  if (x.primitive === CONSTANT) return constant(shape, x._element, x.dtype);
   return createNode({ primitive: operation, inputs: [x], attributes, shape, dtype: x.dtype });
 }
 

@@ -15,7 +15,7 @@ import {
   type VectorJacobianProduct,
 } from "../tensor/primitive.js";
 import { formatShape, normalizeAxes, type Shape } from "../tensor/shape.js";
-import { checkTensor, createNode, REPEATED_ELEMENT, type Tensor } from "../tensor/tensor.js";
+import { checkTensor, createNode, type Tensor } from "../tensor/tensor.js";
 import { broadcastTo } from "./broadcast.js";
 import { alias } from "./composite.js";
 import { cast, div, equal, mul, sqrt, where } from "./elementwise.js";
@@ -95,7 +95,7 @@ export function sum(x: Tensor, axes?: Axes, options?: ReduceOptions): Tensor {
   const shape = remainingShape(x.shape, list);
   if (terms.primitive === CONSTANT) {
     const count = extentOf(x, list);
-    const value = count === 0 ? 0 : terms[REPEATED_ELEMENT] * count;
+    const value = count === 0 ? 0 : terms._element * count;
     return finish(constant(shape, value, terms.dtype), x, list, options);
   }
   if (reduced.length === 0) return finish(reshape(terms, shape), x, list, options);

@@ -18,7 +18,6 @@ import {
   checkTensorLike,
   createNode,
   type NestedArray,
-  REPEATED_ELEMENT,
   Tensor,
   type TensorLike,
 } from "./tensor.js";
@@ -196,7 +195,7 @@ export function constant(shape: Shape, value: number, dtype: DType): Tensor {
 
 function repeated(primitive: Primitive, shape: Shape, value: number, dtype: DType): Tensor {
   const result = createNode({ primitive, inputs: NONE, attributes: NO_ATTRIBUTES, shape, dtype });
-  result[REPEATED_ELEMENT] = elementOf(dtype, value);
+  result._element = elementOf(dtype, value);
   return result;
 }
 

@@ -57,10 +57,15 @@ export async function realizeInto<T>(givenUp: unknown, tree: T, ...trees: unknow
 }
 
 function leavesOfAll(caller: string, trees: readonly unknown[]): Tensor[] {
-  return trees.flatMap((part) => {
-    if (typeof part === "object" || part === undefined) return treeLeaves(part);
-    throw new TypeError(`${caller}: expected tensors or trees of them, got ${describeValue(part)}`);
-  });
+  const leaves: Tensor[] = [];
+  for (const part of trees) {
+    if (typeof part !== "object" && part !== undefined) {
+      const found = describeValue(part);
+      throw new TypeError(`${caller}: expected tensors or trees of them, got ${found}`);
+    }
+    for (const leaf of treeLeaves(part)) leaves.push(leaf);
+  }
+  return leaves;
 }
 
 /** Evaluates tensors, what they share once. Their history stays. */

@@ -70,13 +70,6 @@ export function knownElements({ host, buffer }: Tensor): TypedArray | undefined 
   return host ?? buffer?.home.peek?.(buffer);
 }
 
-// Numbers that are kept on a node have symbols for keys: a property with a name would be read as a value.
-// Two are registered: where a page holds the library twice, one runtime reads the nodes of both.
-export const ID: unique symbol = /* @__PURE__ */ Symbol.for("id");
-export const REPEATED_ELEMENT: unique symbol = /* @__PURE__ */ Symbol.for("element");
-export const VISIT: unique symbol = /* @__PURE__ */ Symbol();
-export const POSITION: unique symbol = /* @__PURE__ */ Symbol();
-
 /** What cannot be cloned, first among a tensor's fields: its text is in the error of `structuredClone`. */
 const UNCLONEABLE = /* @__PURE__ */ Symbol("a tensor: use encodeTree");
 
@@ -98,8 +91,9 @@ export class Tensor {
   readonly shape: Shape;
   /** Element type. */
   readonly dtype: DType;
+  // Numbers that are kept on a node begin with a line: `loss.element` or `loss.position` would be read as a value.
   /** @internal Grows with creation, so a node's inputs have smaller ids than it has. */
-  readonly [ID]: number = nextId++;
+  readonly _id: number = nextId++;
   /** @internal */
   primitive: Primitive<Attributes>;
   /** @internal */
@@ -107,7 +101,7 @@ export class Tensor {
   /** @internal What completes the primitive: axes, extents, offsets. */
   attributes: Attributes;
   /** @internal The repeated element of a constant. */
-  [REPEATED_ELEMENT] = 0;
+  _element = 0;
   /** @internal Elements on the host, for leaves that were not needed on a device yet. */
   host: TypedArray | null = null;
   /** @internal Elements on a device, once evaluated. */
@@ -115,9 +109,9 @@ export class Tensor {
   /** @internal */
   rule: GradientRule | null = null;
   /** @internal Which traversal saw the node last, and the place it gave it. */
-  [VISIT] = 0;
+  _visit = 0;
   /** @internal */
-  [POSITION] = 0;
+  _position = 0;
   /** @internal Stack of the creating call, while debugging. */
   readonly stack: string | null;
 

@@ -36,10 +36,18 @@ type Branch = Readonly<Record<string, unknown>>;
 /** The tensors of a tree, in key order. */
 export function treeLeaves(tree: unknown): Tensor[] {
   const leaves: Tensor[] = [];
-  visitLeaves(tree, (leaf) => {
-    if (leaf instanceof Tensor) leaves.push(leaf);
-  });
+  collectLeaves(tree, leaves, tree);
   return leaves;
+}
+
+/** Appends the tensors of a part of the tree: {@link visitLeaves} without keys, which every step has time for. */
+function collectLeaves(part: unknown, leaves: Tensor[], tree: unknown): void {
+  if (part instanceof Tensor) leaves.push(part);
+  else if (Array.isArray(part) || isPlainObject(part)) {
+    for (const child of Object.values(part)) collectLeaves(child, leaves, tree);
+  } else if (typeof part === "object" && part !== null) {
+    visitLeaves(tree, () => {}); // Throws, and says where.
+  }
 }
 
 /**
@@ -112,14 +120,15 @@ export function mapTrees<T>(
       );
     }
     if (!isBranch(value, keys)) return value;
-    const mapped: [key: string, item: unknown][] = [];
-    for (const key of Object.keys(value)) {
+    const child = (key: string): unknown => {
       const below = rest.map((other) => (isBranch(other, keys) ? other[key] : other));
       keys.push(key);
-      mapped.push([key, visit(value[key], below)]);
+      const mapped = visit(value[key], below);
       keys.pop();
-    }
-    return Array.isArray(value) ? mapped.map(([, item]) => item) : Object.fromEntries(mapped);
+      return mapped;
+    };
+    if (Array.isArray(value)) return value.map((_, index) => child(String(index)));
+    return Object.fromEntries(Object.keys(value).map((key) => [key, child(key)]));
   };
   return visit(tree, others) as T;
 }
