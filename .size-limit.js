@@ -48,7 +48,7 @@ export default [
   subpath("models", "36.1 kB"),
   subpath("data", "15.6 kB"),
   subpath("training", "76.6 kB"),
-  subpath("methods", "2.3 kB"),
+  subpath("methods", "2.6 kB"),
   entry("index", "everything, every device and the libraries of tokenizers included", "404 kB", {
     plugins: [],
   }),

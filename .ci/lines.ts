@@ -55,7 +55,7 @@ const BUDGETS: Readonly<Record<string, readonly [lines: number, reason: string]>
     4270,
     "the loop with its options and log, orders and schedules of TRL, run directories, how they are gone on with and their locks, what does not go together, objectives of pairs, judged completions and texts, references, SPO's v*",
   ],
-  methods: [115, "choosing pairs"],
+  methods: [160, "choosing pairs, rewards and their checks"],
   "training/settings": [
     1010,
     "the table of some 80 settings, the kinds of their values, TRL's names",
