@@ -24,7 +24,7 @@ export {
   valueAndGrad,
 } from "./autograd/transforms.js";
 // Tensors
-export type { DType, TypedArray } from "./kernels/dtype.js";
+export type { DType, FloatDType, StorageType, TypedArray } from "./kernels/dtype.js";
 
 // Operations
 export * from "./ops/index.js";
@@ -74,6 +74,7 @@ export type {
   GpuBackend,
 } from "./tensor/runtime.js";
 export type { Shape } from "./tensor/shape.js";
+export { storeAs } from "./tensor/storage.js";
 export { type NestedArray, Tensor, type TensorLike } from "./tensor/tensor.js";
 export {
   type Tree,

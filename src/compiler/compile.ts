@@ -25,12 +25,12 @@ export function compile(
   const buffers: Omit<PlanBuffer, "offset">[] = [];
   const numbers = new Map<Tensor, number>();
   const add = (node: Tensor, role: PlanBuffer["role"]): number => {
-    const { dtype, shape, primitive } = node;
+    const { dtype, storage, shape, primitive } = node;
     const home = homes.get(node) ?? node;
     let number = numbers.get(home);
     if (number === undefined) {
       const name = `a ${dtype} tensor of shape ${formatShape(shape)} (${primitive.name})`;
-      number = buffers.push({ dtype, size: sizeOf(shape), role, name }) - 1;
+      number = buffers.push({ dtype: storage, size: sizeOf(shape), role, name }) - 1;
     }
     numbers.set(home, number).set(node, number);
     return number;

@@ -18,8 +18,8 @@ import { overwritable } from "./scratch.js";
 import type { Graph } from "./structure.js";
 
 /** Memory can be passed on between values of one type. */
-function typeOf({ dtype, shape }: Tensor): string {
-  return `${dtype} ${sizeOf(shape)}`;
+function typeOf({ storage, shape }: Tensor): string {
+  return `${storage} ${sizeOf(shape)}`;
 }
 
 /** The value some elements of which the kernel replaces, if it reads nothing else of it. */

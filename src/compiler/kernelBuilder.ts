@@ -67,6 +67,18 @@ export interface OpenScatter {
   readonly replaces: boolean;
 }
 
+/** An operand of a product whose axes are not final. */
+export interface OpenOperand {
+  readonly buffer: number;
+  readonly index: Index;
+  readonly storage?: "bfloat16";
+}
+
+/** How a stored node is held, if not as its dtype says. */
+function storageIn({ storage }: Tensor): { storage?: "bfloat16" } {
+  return storage === "bfloat16" ? { storage } : {};
+}
+
 /** The epilogue cannot run over the given axes. It becomes a kernel of its own. */
 export const MISFIT = "misfit";
 
@@ -101,6 +113,7 @@ export class KernelBuilder {
     return this.emit({
       kind: "load",
       dtype: node.dtype,
+      ...storageIn(node),
       buffer,
       index: resolve(position),
       conditions,
@@ -221,8 +234,12 @@ export class KernelBuilder {
   /** Makes a node buffer 1, for a kernel that replaces some of its elements. Another shape has them in the same order. */
   base(node: Tensor): void {
     let base = node;
-    while (base.primitive.lowering.kind === "reshape" && !this.isStored(base))
-      base = base.inputs[0]!;
+    while (base.primitive.lowering.kind === "reshape" && !this.isStored(base)) {
+      const inner = base.inputs[0]!;
+      // What replaces elements has those of its dtype before it.
+      if (inner.storage !== inner.dtype) break;
+      base = inner;
+    }
     this.demand(base);
     this.bufferOf(base);
   }
@@ -232,12 +249,16 @@ export class KernelBuilder {
   }
 
   /** The strided access of a matrix product to an operand: a load without conditions. */
-  operand(node: Tensor, at: readonly Index[]): { buffer: number; index: Index } {
+  operand(node: Tensor, at: readonly Index[]): OpenOperand {
     const number = this.value(node, at, []);
     const load = loadIn(this.expressions[number]!);
     if (load?.conditions.length === 0) return load;
     this.demand(node);
-    return { buffer: this.bufferOf(node), index: linearize(at, node.shape) };
+    return {
+      buffer: this.bufferOf(node),
+      index: linearize(at, node.shape),
+      ...storageIn(node),
+    };
   }
 
   /**

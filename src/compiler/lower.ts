@@ -18,7 +18,7 @@ import type { MatmulOperand } from "../kernels/kernel.js";
 import type { Lowering } from "../tensor/primitive.js";
 import { sizeOf } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { KernelBuilder, type LoweredKernel, MISFIT } from "./kernelBuilder.js";
+import { KernelBuilder, type LoweredKernel, MISFIT, type OpenOperand } from "./kernelBuilder.js";
 import type { Part } from "./partition.js";
 
 /**
@@ -108,10 +108,11 @@ function lowerMatmul(part: Part, heavy: Tensor, parts: readonly Part[]): Lowered
   const strides = (index: Index, axes: readonly Axis[]): readonly number[] =>
     toAffine(index, axes).strides;
   const operand = (
-    { buffer, index }: { buffer: number; index: Index },
+    { buffer, index, storage }: OpenOperand,
     outer: readonly Axis[],
   ): MatmulOperand => ({
     buffer,
+    ...(storage && { storage }),
     offset: index.offset,
     batch: strides(index, batches),
     outer: strides(index, outer),

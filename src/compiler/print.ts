@@ -9,7 +9,7 @@ import { knownElements, type Tensor } from "../tensor/tensor.js";
 
 /** What {@link Tensor.toString} gives. */
 export function print(t: Tensor): string {
-  const type = `${t.dtype}${formatShape(t.shape)}`;
+  const type = `${t.storage}${formatShape(t.shape)}`;
   const { kind } = t.primitive.lowering;
   if (kind === "constant") return `Tensor ${type} = ${t._element}`;
   const values = knownElements(t);

@@ -12,7 +12,7 @@ import {
   InterruptedError,
   OutOfMemoryError,
 } from "../devices/device.js";
-import type { TypedArray } from "../kernels/dtype.js";
+import { type StorageType, type TypedArray, widened } from "../kernels/dtype.js";
 import { GIVEN_UP } from "../tensor/primitive.js";
 import type {
   DebugOptions,
@@ -131,13 +131,13 @@ class Engine implements Runtime {
       () => copy,
       async () => (await issue()).copy,
     );
-    return elements;
+    return widened(elements);
   }
 
-  async fill(tensor: Tensor, fill: Fill): Promise<void> {
+  async fill(tensor: Tensor, storage: StorageType, fill: Fill): Promise<void> {
     const loaded = await this.load();
     await loaded.pressure.relieve();
-    await this.withMemory(loaded, () => this.write(tensor, loaded.device, fill));
+    await this.withMemory(loaded, () => this.write(tensor, loaded.device, storage, fill));
   }
 
   async limits(): Promise<DeviceLimits> {
@@ -209,7 +209,7 @@ class Engine implements Runtime {
       await traceNonFinite(missing, {
         nodesBehind: (outputs) => this.structure.capture(outputs).nodes,
         run: (node) => this.run([node], loaded),
-        elements: async (node) => device.download(await this.bring(node, device)),
+        elements: async (node) => widened(await device.download(await this.bring(node, device))),
       });
     }
     giveUp(ending, distinct);
@@ -279,14 +279,19 @@ class Engine implements Runtime {
           : `${what} dispose() gave its memory back`,
       );
     }
-    return this.write(tensor, device, async (write) => write(0, values));
+    return this.write(tensor, device, tensor.storage, async (write) => write(0, values));
   }
 
   /** Makes the tensor's buffer and has it written. */
-  private async write(tensor: Tensor, device: Device, fill: Fill): Promise<DeviceBuffer> {
-    const { dtype, size } = tensor;
-    const what = `Tensor ${dtype}${formatShape(tensor.shape)}`;
-    const buffer = await device.create(dtype, size, what);
+  private async write(
+    tensor: Tensor,
+    device: Device,
+    storage: StorageType,
+    fill: Fill,
+  ): Promise<DeviceBuffer> {
+    const { size } = tensor;
+    const what = `Tensor ${storage}${formatShape(tensor.shape)}`;
+    const buffer = await device.create(storage, size, what);
     try {
       await fill(async (from, values) => device.write(buffer, from, values, what));
     } catch (error) {

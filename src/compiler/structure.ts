@@ -4,7 +4,7 @@
  */
 
 import type { BufferHome } from "../devices/device.js";
-import { DTYPES } from "../kernels/dtype.js";
+import { STORAGE_TYPES } from "../kernels/dtype.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { isGiven } from "./partition.js";
 
@@ -104,7 +104,7 @@ export class Structure {
   private record(node: Tensor, given: boolean): void {
     const { shape, attributes, inputs } = node;
     this.push(given ? -1 : node.primitive.id);
-    this.push(DTYPES.indexOf(node.dtype));
+    this.push(STORAGE_TYPES.indexOf(node.storage));
     this.pushAll(shape);
     if (given) return;
     // The nodes of a primitive list the same attributes in the same order, so names need not be told.

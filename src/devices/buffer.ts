@@ -3,7 +3,7 @@
  * @module
  */
 
-import type { DType } from "../kernels/dtype.js";
+import type { StorageType } from "../kernels/dtype.js";
 import type { BufferHome, DeviceBuffer } from "./device.js";
 
 /** A device that takes back what disposed buffers held. */
@@ -16,7 +16,7 @@ export class ResidentBuffer<Held> implements DeviceBuffer {
   private holding: Held | null;
 
   constructor(
-    readonly dtype: DType,
+    readonly dtype: StorageType,
     readonly size: number,
     readonly home: ResidentHome<Held>,
     held: Held,

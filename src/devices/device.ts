@@ -3,21 +3,21 @@
  * @module
  */
 
-import type { DType, TypedArray } from "../kernels/dtype.js";
+import type { StorageType, StoredArray } from "../kernels/dtype.js";
 import type { Plan } from "../kernels/kernel.js";
 
 /** Where a buffer lives. */
 export interface BufferHome {
   /** A copy of a buffer's elements as they are when this is called: it is issued before anything is awaited. */
-  download(buffer: DeviceBuffer): Promise<TypedArray>;
+  download(buffer: DeviceBuffer): Promise<StoredArray>;
   /** The elements where they lie, if they can be read at once; valid until the next evaluation. */
-  peek?(buffer: DeviceBuffer): TypedArray;
+  peek?(buffer: DeviceBuffer): StoredArray;
 }
 
 /** Elements of a tensor on a device. */
 export interface DeviceBuffer {
   readonly home: BufferHome;
-  readonly dtype: DType;
+  readonly dtype: StorageType;
   readonly size: number;
   /** Gives the memory back at once. Without it, garbage collection does. */
   dispose(): void;
@@ -108,10 +108,18 @@ export interface Device extends BufferHome {
   configure?(options: DeviceOptions): void;
   /** What tensors may take, where that is known beforehand. */
   readonly limits?: DeviceLimits;
-  /** A buffer whose elements are to be written. `what` names the tensor in errors, here and below. */
-  create(dtype: DType, size: number, what: string): DeviceBuffer | Promise<DeviceBuffer>;
+  /**
+   * A buffer whose elements are to be written. `what` names the tensor in errors, here and below.
+   * @throws for a storage type that the device does not have.
+   */
+  create(dtype: StorageType, size: number, what: string): DeviceBuffer | Promise<DeviceBuffer>;
   /** Writes numbers as a buffer's elements, from one of those on. All are written before a plan reads them. */
-  write(buffer: DeviceBuffer, from: number, values: TypedArray, what: string): void | Promise<void>;
+  write(
+    buffer: DeviceBuffer,
+    from: number,
+    values: StoredArray,
+    what: string,
+  ): void | Promise<void>;
   prepare(plan: Plan): Promise<Executable>;
   /** Resolves when the device has accepted all work issued so far. Rejects if it refused any. */
   accepted?(): Promise<void>;

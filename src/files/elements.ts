@@ -3,7 +3,14 @@
  * @module
  */
 
-import { allocate, type DType, type TypedArray } from "../kernels/dtype.js";
+import {
+  allocate,
+  type DType,
+  type StorageType,
+  type StoredArray,
+  type TypedArray,
+  toBFloat16,
+} from "../kernels/dtype.js";
 
 /** Reads the elements of a file's bytes into an array of the tensor's dtype. */
 type Widen = (bytes: Uint8Array, into: TypedArray, name: string) => void;
@@ -37,15 +44,6 @@ function each(
 /** Bytes that are the elements. */
 const copied: Widen = (bytes, into) => new Uint8Array(into.buffer).set(bytes);
 
-const float32Bits = new Int32Array(1);
-const float32Value = new Float32Array(float32Bits.buffer);
-
-/** The number of a bfloat16's bits: the upper half of a float32's. */
-function fromBFloat16(bits: number): number {
-  float32Bits[0] = bits << 16;
-  return float32Value[0]!;
-}
-
 /** The number of an IEEE half's bits: 1 sign, 5 exponent (bias 15), 10 fraction. */
 function fromFloat16(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
@@ -55,6 +53,14 @@ function fromFloat16(bits: number): number {
   if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
+
+/** The bits of a bfloat16 are the upper half of a float32's. */
+const upperHalves: Widen = (bytes, into) => {
+  const bits = new Uint32Array(into.buffer, into.byteOffset, into.length);
+  for (let i = 0; i < bits.length; i++) {
+    bits[i] = (bytes[2 * i]! << 16) | (bytes[2 * i + 1]! << 24);
+  }
+};
 
 /** Every 16-bit pattern's number, made when the first file of the type is read. */
 function table(of: (bits: number) => number): Widen {
@@ -72,7 +78,7 @@ const FILE_TYPES: Readonly<Record<string, FileType>> = {
   F64: { bytes: 8, dtype: "float64", widen: copied },
   F32: { bytes: 4, dtype: "float32", widen: copied },
   F16: { bytes: 2, dtype: "float32", widen: /* @__PURE__ */ table(fromFloat16) },
-  BF16: { bytes: 2, dtype: "float32", widen: /* @__PURE__ */ table(fromBFloat16) },
+  BF16: { bytes: 2, dtype: "float32", widen: upperHalves },
   I64: {
     bytes: 8,
     dtype: "int32",
@@ -128,6 +134,18 @@ export function elementsOf(name: string, dtype: string, bytes: Uint8Array): Type
   const elements = allocate(type.dtype, bytes.length / type.bytes);
   type.widen(bytes, elements, name);
   return elements;
+}
+
+/** The elements of a tensor's bytes as a device is to hold them; to a bfloat16 they are rounded. */
+export function storedElementsOf(
+  name: string,
+  dtype: string,
+  storage: StorageType,
+  bytes: Uint8Array,
+): StoredArray {
+  if (storage !== "bfloat16") return elementsOf(name, dtype, bytes);
+  if (dtype === "BF16") return new Uint16Array(bytes.slice().buffer);
+  return toBFloat16(elementsOf(name, dtype, bytes));
 }
 
 /** The file's type of a tensor's elements: its own dtype's, booleans as bytes. */

@@ -3,19 +3,19 @@
  * @module
  */
 
-import type { TypedArray } from "../kernels/dtype.js";
+import type { StoredArray } from "../kernels/dtype.js";
 
 /** Rows and columns of a block that are in the cache together. */
 const TILE = 32;
 
 /** The columns of a matrix from one to before another, as rows. */
-export function transposedColumns(
-  matrix: TypedArray,
+export function transposedColumns<A extends StoredArray>(
+  matrix: A,
   columns: number,
   from: number,
   to: number,
-  into: TypedArray,
-): TypedArray {
+  into: A,
+): A {
   const rows = matrix.length / columns;
   for (let left = from; left < to; left += TILE) {
     const right = Math.min(left + TILE, to);

@@ -7,11 +7,20 @@
 /** Element type of a tensor. Booleans occupy one 32-bit integer (0 or 1) on a device. */
 export type DType = "float32" | "float64" | "int32" | "bool";
 
+/**
+ * How a device holds elements: as their dtype does, or float32 values in the 2 bytes of a bfloat16, the upper half
+ * of a float32's. Kernels widen what they read; what they write is of a dtype.
+ */
+export type StorageType = DType | "bfloat16";
+
 /** The floating-point types. */
 export type FloatDType = Extract<DType, `float${number}`>;
 
 /** The typed array that holds elements of a dtype on a device and on the host. */
 export type TypedArray = Float32Array | Float64Array | Int32Array;
+
+/** The typed array that holds elements as a device does. */
+export type StoredArray = TypedArray | Uint16Array;
 
 /** What there is to know of a dtype. */
 interface DTypeTraits<D extends DType = DType> {
@@ -38,9 +47,14 @@ const TABLE: { readonly [D in DType]: DTypeTraits<D> } = {
 /** All dtypes, in promotion order. */
 export const DTYPES = /* @__PURE__ */ Object.keys(TABLE) as readonly DType[];
 
+/** All storage types; a type's place is its number in the structure of a graph. */
+export const STORAGE_TYPES: readonly StorageType[] = /* @__PURE__ */ [...DTYPES, "bfloat16"];
+
 /** Bytes one element occupies on a device. */
-export function bytesPerElement(dtype: DType): 4 | 8 {
-  return TABLE[dtype].bytes;
+export function bytesPerElement(dtype: DType): 4 | 8;
+export function bytesPerElement(storage: StorageType): 2 | 4 | 8;
+export function bytesPerElement(storage: StorageType): 2 | 4 | 8 {
+  return storage === "bfloat16" ? 2 : TABLE[storage].bytes;
 }
 
 /** Whether the dtype is floating point, so that gradients flow through it. */
@@ -59,8 +73,38 @@ export function viewAs(
   bytes: ArrayBufferLike,
   byteOffset: number,
   length: number,
-): TypedArray {
-  return new TABLE[dtype].array(bytes, byteOffset, length);
+): TypedArray;
+export function viewAs(
+  storage: StorageType,
+  bytes: ArrayBufferLike,
+  byteOffset: number,
+  length: number,
+): StoredArray;
+export function viewAs(
+  storage: StorageType,
+  bytes: ArrayBufferLike,
+  byteOffset: number,
+  length: number,
+): StoredArray {
+  if (storage === "bfloat16") return new Uint16Array(bytes, byteOffset, length);
+  return new TABLE[storage].array(bytes, byteOffset, length);
+}
+
+/** Elements as their dtype has them: the float32 values of bfloat16s, of others the array itself. */
+export function widened(elements: StoredArray): TypedArray {
+  if (!(elements instanceof Uint16Array)) return elements;
+  const values = new Float32Array(elements.length);
+  const bits = new Uint32Array(values.buffer);
+  for (let i = 0; i < elements.length; i++) bits[i] = elements[i]! << 16;
+  return values;
+}
+
+/** Numbers as bfloat16s: the nearest, of two equally near ones the even, and infinity beyond the largest. */
+export function toBFloat16(values: TypedArray): Uint16Array {
+  const bits = new Uint32Array(Float32Array.from(values).buffer);
+  return Uint16Array.from(bits, (all, i) =>
+    Number.isNaN(values[i]) ? 0x7fc0 : (all + 0x7fff + ((all >>> 16) & 1)) >>> 16,
+  );
 }
 
 /** A number as an element of the dtype. */

@@ -10,7 +10,7 @@
  * @module
  */
 
-import type { DType, FloatDType } from "./dtype.js";
+import type { DType, FloatDType, StorageType } from "./dtype.js";
 
 /** Scalar functions of one argument. `round` takes the even one of two nearest integers. */
 export type UnaryOperation =
@@ -84,6 +84,8 @@ export type ExpressionOver<Index> =
   | {
       readonly kind: "load";
       readonly dtype: DType;
+      /** How the buffer holds it, if not as the dtype does. */
+      readonly storage?: "bfloat16";
       readonly buffer: number;
       readonly index: Index;
       readonly conditions: readonly ConditionOver<Index>[];
@@ -159,6 +161,8 @@ export interface ScatterKernel {
 /** A strided operand of a matrix product. Each list of strides belongs to the equally named list of axes. */
 export interface MatmulOperand {
   readonly buffer: number;
+  /** How the buffer holds its elements, if not as the kernel's dtype does. */
+  readonly storage?: "bfloat16";
   readonly offset: number;
   readonly batch: readonly number[];
   /** Strides of the axes the product keeps (m for the left operand, n for the right). */
@@ -218,7 +222,7 @@ export interface Step {
 
 /** A buffer of a plan. */
 export interface PlanBuffer {
-  readonly dtype: DType;
+  readonly dtype: StorageType;
   readonly size: number;
   /**
    * Inputs are given, outputs are handed over, temporaries live inside the plan. An input that steps write to

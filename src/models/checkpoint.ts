@@ -4,11 +4,11 @@
  * @module
  */
 
-import { elementsOf, fileTypeOf } from "../files/elements.js";
+import { fileTypeOf, storedElementsOf } from "../files/elements.js";
 import type { SafetensorsHeader } from "../files/header.js";
 import type { ByteSource } from "../files/source.js";
 import { transposedColumns } from "../files/transpose.js";
-import { bytesPerElement, type DType, type TypedArray } from "../kernels/dtype.js";
+import { bytesPerElement, type StorageType, type StoredArray } from "../kernels/dtype.js";
 import { currentDevice } from "../tensor/evaluate.js";
 import { deviceLimits, tensorOfPieces } from "../tensor/pieces.js";
 import { sizeOf } from "../tensor/shape.js";
@@ -50,7 +50,10 @@ const HEAD = "lm_head.weight";
 export async function readParameters(
   { config: given, family }: { readonly config: DecoderConfig; readonly family: Family },
   files: readonly CheckpointFile[],
-  { dtype, onProgress }: { readonly dtype: DType; readonly onProgress?: LoadProgress | undefined },
+  {
+    dtype,
+    onProgress,
+  }: { readonly dtype: StorageType; readonly onProgress?: LoadProgress | undefined },
 ): Promise<LoadedParameters> {
   const { config, wanted, found } = await untied(given, family, files);
   await checkLimits(wanted, found, dtype);
@@ -63,7 +66,9 @@ export async function readParameters(
   };
   try {
     for (const { name, path, transposed } of wanted) {
-      tensors.set(path, await readTensor(found.get(name)!, { transposed, dtype, read }));
+      const tensor = found.get(name)!;
+      const storage = storageOf(tensor, dtype);
+      tensors.set(path, await readTensor(tensor, { transposed, storage, read }));
     }
   } catch (error) {
     for (const tensor of tensors.values()) tensor.dispose();
@@ -167,12 +172,13 @@ function check(
 async function checkLimits(
   wanted: readonly CheckpointTensor[],
   found: ReadonlyMap<string, FoundTensor>,
-  dtype: DType,
+  dtype: StorageType,
 ): Promise<void> {
   const limits = await deviceLimits();
   let total = 0;
   for (const { name } of wanted) {
-    const bytes = sizeOf(found.get(name)!.shape) * bytesPerElement(dtype);
+    const tensor = found.get(name)!;
+    const bytes = sizeOf(tensor.shape) * bytesPerElement(storageOf(tensor, dtype));
     total += bytes;
     if (bytes > limits.tensor) {
       throw new RangeError(
@@ -190,6 +196,11 @@ async function checkLimits(
   }
 }
 
+/** How a tensor is kept. bfloat16 is for matrices: the few elements of vectors are float32. */
+function storageOf({ shape }: FoundTensor, dtype: StorageType): StorageType {
+  return dtype === "bfloat16" && shape.length < 2 ? "float32" : dtype;
+}
+
 /** Most elements that the host holds at a time. */
 const PIECE = 2 ** 20;
 
@@ -197,9 +208,10 @@ const PIECE = 2 ** 20;
 async function* piecesOf(
   { source, header, name }: FoundTensor,
   unit: number,
+  storage: StorageType = "float32",
 ): AsyncGenerator<{
   readonly from: number;
-  readonly elements: TypedArray;
+  readonly elements: StoredArray;
   readonly bytes: number;
 }> {
   const { dtype: stored, bytes } = header.tensors.get(name)!;
@@ -207,7 +219,7 @@ async function* piecesOf(
   const step = each * unit * Math.max(1, Math.floor(PIECE / unit));
   for (let from = bytes[0]; from < bytes[1]; from += step) {
     const to = Math.min(bytes[1], from + step);
-    const elements = elementsOf(name, stored, await source.read(from, to));
+    const elements = storedElementsOf(name, stored, storage, await source.read(from, to));
     yield { from: (from - bytes[0]) / each, elements, bytes: to - from };
   }
 }
@@ -229,17 +241,18 @@ function bytesOf({ header, name }: FoundTensor): number {
 
 interface ReadOptions {
   readonly transposed: boolean;
-  readonly dtype: DType;
+  readonly storage: StorageType;
   /** Called with the bytes of each piece. */
   readonly read: (bytes: number) => void;
 }
 
 async function readTensor(at: FoundTensor, options: ReadOptions): Promise<Tensor> {
-  const { transposed, dtype, read } = options;
+  const { transposed, storage, read } = options;
   const [rows = 1, columns = 1] = at.shape;
   const shape = transposed ? [columns, rows] : at.shape;
-  return tensorOfPieces(shape, dtype, async (write) => {
-    for await (const { from, elements, bytes } of piecesOf(at, transposed ? columns : 1)) {
+  return tensorOfPieces(shape, storage, async (write) => {
+    const pieces = piecesOf(at, transposed ? columns : 1, storage);
+    for await (const { from, elements, bytes } of pieces) {
       if (!transposed) await write(from, elements);
       else {
         // Some rows of the file are a part of each row of the tensor.

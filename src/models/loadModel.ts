@@ -3,9 +3,9 @@
  * @module
  */
 
-import { checkFlag, checkOptions } from "../checks.js";
+import { checkChoice, checkFlag, checkOptions } from "../checks.js";
 import { readHeader } from "../files/safetensors.js";
-import type { DType } from "../kernels/dtype.js";
+import type { FloatDType } from "../kernels/dtype.js";
 import { type CheckpointFile, type LoadProgress, readParameters } from "./checkpoint.js";
 import { type Decoder, type DecoderConfig, type DecoderParameters, decoder } from "./decoder.js";
 import type { ConfigJson } from "./families/configReader.js";
@@ -25,8 +25,13 @@ import { readTokenizer, type Tokenizer } from "./tokenizer.js";
 export interface LoadModelOptions {
   /** Branch, tag or commit of a model on the hub; default `"main"`. */
   readonly revision?: string;
-  /** Of the parameters: `"float32"` (default), or `"float64"` on devices that have it. */
-  readonly dtype?: DType;
+  /**
+   * Of the parameters: `"float32"` (default), or `"float64"` on devices that have it. `"bfloat16"` keeps matrices in
+   * 2 bytes an element, as most files have them, on the `wasm` device: they are widened wherever they are read, and results
+   * are those of the widened weights. Weights of other files are rounded to it. They are for use and for adapters:
+   * training them makes them float32.
+   */
+  readonly dtype?: FloatDType | "bfloat16";
   /** Whether to read the tokenizer, where there is one. Default true. */
   readonly tokenizer?: boolean;
   /** Called after each piece that was read, with the bytes so far. */
@@ -73,9 +78,7 @@ export async function loadModel(
   checkOptions("loadModel", options, "revision", "dtype", "tokenizer", "onProgress");
   const { revision, dtype = "float32", tokenizer: wanted = true, onProgress } = options;
   checkFlag("loadModel", "tokenizer", wanted);
-  if (dtype !== "float32" && dtype !== "float64") {
-    throw new TypeError(`loadModel: dtype must be "float32" or "float64", got ${String(dtype)}`);
-  }
+  checkChoice("loadModel", "dtype", dtype, ["float32", "float64", "bfloat16"]);
   const from = await modelFiles(source, revision);
   const { configJson, read, generationConfig } = await readConfigs(from);
   const tokenizer = wanted ? await readTokenizer(from) : null;

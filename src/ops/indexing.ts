@@ -237,7 +237,7 @@ export function writeSlice(target: Tensor, update: Tensor, start: Tensor | numbe
   const from = typeof start === "number" ? constant([], start, "int32") : start;
   return createNode({
     primitive: WRITE_SLICE,
-    inputs: [target, cast(update, target.dtype), from],
+    inputs: [cast(target, target.dtype), cast(update, target.dtype), from],
     attributes: NO_ATTRIBUTES,
     shape: target.shape,
     dtype: target.dtype,

@@ -19,7 +19,7 @@ const ARGSORT = /* @__PURE__ */ primitive("argsort", { kind: "sort" }, null);
 /** Positions, as int32, that put the elements along an axis in ascending order; stable, NaN last. */
 export function argsort(x: Tensor, axis = -1): Tensor {
   const d = normalizeAxis("argsort", axis, x.rank);
-  const rows = swapAxes(x, d, -1);
+  const rows = swapAxes(cast(x, x.dtype), d, -1);
   const order = createNode({
     primitive: ARGSORT,
     inputs: [rows],

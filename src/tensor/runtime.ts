@@ -4,7 +4,7 @@
  */
 
 import type { DeviceLimits, DeviceName, DeviceOptions, GpuBackend } from "../devices/device.js";
-import type { TypedArray } from "../kernels/dtype.js";
+import type { StorageType, StoredArray, TypedArray } from "../kernels/dtype.js";
 import type { Tensor } from "./tensor.js";
 
 export type {
@@ -63,7 +63,7 @@ export interface Explanation {
 }
 
 /** Writes all elements of a tensor in pieces, each from a place on. */
-export type Fill = (write: (from: number, values: TypedArray) => Promise<void>) => Promise<void>;
+export type Fill = (write: (from: number, values: StoredArray) => Promise<void>) => Promise<void>;
 
 /** What tensors need of the floor below. */
 export interface Runtime {
@@ -72,7 +72,7 @@ export interface Runtime {
   /** Evaluates a tensor and copies its elements: those it has now, whatever is evaluated meanwhile. */
   read(tensor: Tensor): Promise<TypedArray>;
   /** Gives a leaf its elements on the device. If that fails, it has none. */
-  fill(tensor: Tensor, fill: Fill): Promise<void>;
+  fill(tensor: Tensor, storage: StorageType, fill: Fill): Promise<void>;
   /** What tensors may take on the device. */
   limits(): Promise<DeviceLimits>;
   explain(tensors: readonly Tensor[], givenUp: readonly Tensor[]): Promise<Explanation>;

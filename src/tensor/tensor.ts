@@ -8,7 +8,7 @@
  */
 
 import { describeValue } from "../checks.js";
-import type { DType, TypedArray } from "../kernels/dtype.js";
+import type { DType, StorageType, TypedArray } from "../kernels/dtype.js";
 import { stopGradient } from "../ops/composite.js";
 import * as ops from "../ops/index.js";
 import { type Attributes, LEAF, NO_ATTRIBUTES, type Primitive, REALIZED } from "./primitive.js";
@@ -65,9 +65,11 @@ export function createNode<A extends Attributes>(parts: NodeParts<A>): Tensor {
   return new Tensor(parts as unknown as NodeParts<Attributes>);
 }
 
-/** The elements where they can be read at once: on the host, or in memory of the processor. */
+/** The elements where they can be read at once: on the host, or in memory of the processor as their dtype has them. */
 export function knownElements({ host, buffer }: Tensor): TypedArray | undefined {
-  return host ?? buffer?.home.peek?.(buffer);
+  if (host) return host;
+  const elements = buffer?.home.peek?.(buffer);
+  return elements instanceof Uint16Array ? undefined : elements;
 }
 
 /** What cannot be cloned, first among a tensor's fields: its text is in the error of `structuredClone`. */
@@ -124,6 +126,14 @@ export class Tensor {
     this.shape = parts.shape;
     this.dtype = parts.dtype;
     this.stack = creation.capture ? (new Error().stack ?? null) : null;
+  }
+
+  /**
+   * How a device holds the elements: as `dtype`, or in the 2 bytes of a bfloat16, for weights that {@link storeAs} or
+   * `loadModel` keeps so.
+   */
+  get storage(): StorageType {
+    return this.buffer?.dtype ?? this.dtype;
   }
 
   /** Number of elements. */

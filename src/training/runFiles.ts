@@ -4,6 +4,7 @@
  */
 
 import { type DirectoryTreeTarget, outputTree, textIn, writeText } from "../files/outputTree.js";
+import type { FloatDType } from "../kernels/dtype.js";
 import { loadAdapter, saveAdapter } from "../models/adapterFiles.js";
 import type { DecoderParameters } from "../models/decoder.js";
 import { type LoadedModel, loadModel } from "../models/loadModel.js";
@@ -101,7 +102,7 @@ export function adapterWeights(
 
 /** How checkpoints keep a whole model: in transformers' files, with the bits of the parameters. */
 export function modelWeights(lm: LoadedModel): CheckpointWeights<DecoderParameters> {
-  const { dtype } = lm.parameters.finalNorm.weight;
+  const dtype = lm.parameters.finalNorm.weight.dtype as FloatDType;
   return {
     kind: "model",
     save: (directory, parameters) => saveModel(directory, { ...lm, parameters }),

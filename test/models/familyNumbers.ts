@@ -4,7 +4,7 @@
  */
 
 import {
-  type DType,
+  type FloatDType,
   generate,
   gradients,
   loadModel,
@@ -50,7 +50,7 @@ export interface FamilyNumbers {
 /** The model's numbers on the device. */
 export async function familyNumbers(
   { name, options }: Pick<TestedDevice, "name" | "options">,
-  dtype: DType,
+  dtype: FloatDType,
   input: FamilyInput,
 ): Promise<FamilyNumbers> {
   await setDevice(name, options);

@@ -3,23 +3,35 @@
  * @module
  */
 
-import { allocate, type DType, type TypedArray } from "../../kernels/dtype.js";
+import {
+  allocate,
+  type DType,
+  type StorageType,
+  type StoredArray,
+  type TypedArray,
+} from "../../kernels/dtype.js";
 import type { Plan } from "../../kernels/kernel.js";
 
 /** Integers up to here are exact in float32. */
 export const LARGEST_INTEGER = 2 ** 24;
 
 /** The dtypes whose elements float32 holds. */
-const HELD: Readonly<Record<DType, boolean>> = {
+const HELD: Readonly<Record<StorageType, boolean>> = {
   float32: true,
   int32: true,
   bool: true,
   float64: false,
+  bfloat16: false,
 };
 
 /** Refuses dtypes that the GPU does not have. */
-export function checkDType(dtype: DType, what: string): void {
+export function checkDType(dtype: StorageType, what: string): asserts dtype is DType {
   if (HELD[dtype]) return;
+  if (dtype === "bfloat16") {
+    throw new TypeError(
+      `the GPU holds float32, and ${what} is kept as bfloat16: load it as float32, or use setDevice("wasm")`,
+    );
+  }
   throw new TypeError(
     `the GPU computes in float32, and ${what} is ${dtype}: cast it to float32, or use setDevice("wasm")`,
   );
@@ -38,8 +50,8 @@ function checkInteger(value: number, what: string): void {
  * @throws for integers that float32 does not hold.
  */
 export function toFloats(
-  values: TypedArray,
-  dtype: DType,
+  values: StoredArray,
+  dtype: StorageType,
   what: string,
 ): Float32Array<ArrayBuffer> {
   if (dtype === "int32") for (const value of values) checkInteger(value, `${what} holds`);
@@ -68,9 +80,9 @@ export function constantsCheck({ steps }: Plan): (constants: Float64Array) => vo
 }
 
 /** Elements that were downloaded. */
-export function fromFloats(values: Float32Array, dtype: DType): TypedArray {
+export function fromFloats(values: Float32Array, dtype: StorageType): TypedArray {
   if (dtype === "float32") return values;
-  const elements = allocate(dtype, values.length);
+  const elements = allocate(dtype as DType, values.length);
   // 2³¹ − 1 is 2³¹ in float32.
   for (let i = 0; i < values.length; i++) elements[i] = Math.min(values[i]!, 2147483647);
   return elements;

@@ -4,16 +4,23 @@
  * @module
  */
 
-import { allocate, type DType, type TypedArray } from "../../kernels/dtype.js";
+import {
+  allocate,
+  type DType,
+  type StorageType,
+  type StoredArray,
+  type TypedArray,
+  widened,
+} from "../../kernels/dtype.js";
 import type { Plan, Step } from "../../kernels/kernel.js";
 import { ResidentBuffer, type ResidentHome } from "../buffer.js";
 import type { Device, DeviceBuffer, DeviceMemory, Executable } from "../device.js";
 import { runKernel } from "./kernels.js";
 
 /** A buffer holds a typed array. */
-type InterpreterBuffer = ResidentBuffer<TypedArray>;
+type InterpreterBuffer = ResidentBuffer<StoredArray>;
 
-class InterpreterDevice implements Device, ResidentHome<TypedArray> {
+class InterpreterDevice implements Device, ResidentHome<StoredArray> {
   readonly name = "interpreter";
   readonly backend = "interpreter";
   readonly recomputeLimit = 24;
@@ -27,31 +34,32 @@ class InterpreterDevice implements Device, ResidentHome<TypedArray> {
     this.buffers += buffers;
   }
 
-  private bufferOf(values: TypedArray, dtype: DType): DeviceBuffer {
+  private bufferOf(values: StoredArray, dtype: StorageType): DeviceBuffer {
     const buffer = new ResidentBuffer(dtype, values.length, this, values);
     this.account(values.byteLength, 1);
     this.gone.register(buffer, values.byteLength, buffer);
     return buffer;
   }
 
-  release(buffer: InterpreterBuffer, values: TypedArray): void {
+  release(buffer: InterpreterBuffer, values: StoredArray): void {
     this.gone.unregister(buffer);
     this.account(-values.byteLength, -1);
   }
 
-  create(dtype: DType, size: number): DeviceBuffer {
-    return this.bufferOf(allocate(dtype, size), dtype);
+  create(dtype: StorageType, size: number): DeviceBuffer {
+    const values = dtype === "bfloat16" ? new Uint16Array(size) : allocate(dtype, size);
+    return this.bufferOf(values, dtype);
   }
 
-  write(buffer: DeviceBuffer, from: number, values: TypedArray): void {
+  write(buffer: DeviceBuffer, from: number, values: StoredArray): void {
     (buffer as InterpreterBuffer).held.set(values, from);
   }
 
-  async download(buffer: DeviceBuffer): Promise<TypedArray> {
+  async download(buffer: DeviceBuffer): Promise<StoredArray> {
     return (buffer as InterpreterBuffer).held.slice();
   }
 
-  peek(buffer: DeviceBuffer): TypedArray {
+  peek(buffer: DeviceBuffer): StoredArray {
     return (buffer as InterpreterBuffer).held;
   }
 
@@ -69,10 +77,10 @@ class InterpreterDevice implements Device, ResidentHome<TypedArray> {
     constants: Float64Array,
   ): DeviceBuffer[] {
     const arrays = plan.buffers.map(({ dtype, size, role }) =>
-      role === "input" ? null : allocate(dtype, size),
+      role === "input" ? null : allocate(dtype as DType, size),
     );
     plan.inputs.forEach((buffer, i) => {
-      arrays[buffer] = (inputs[i] as InterpreterBuffer).held;
+      arrays[buffer] = widened((inputs[i] as InterpreterBuffer).held);
     });
     for (const step of plan.steps) runStep(step, arrays, constants);
     return plan.outputs.map((buffer) => {

@@ -110,6 +110,7 @@ export const i32 = {
   geS: plain(0x4e),
   geU: plain(0x4f),
   load: load([0x28], 2),
+  load16U: load([0x2f], 1),
   store: store([0x36], 2),
   truncSatF32S: extended(0xfc, 0),
   truncSatF64S: extended(0xfc, 2),
@@ -124,6 +125,7 @@ export const f32 = {
   mul: plain(0x94),
   demoteF64: plain(0xb6),
   convertI32S: plain(0xb2),
+  reinterpretI32: plain(0xbe),
 } as const;
 
 export const f64 = {
@@ -140,11 +142,15 @@ export const f64 = {
 /** Loads, stores and bitwise operations on 128-bit vectors. Alignments are hints only. */
 export const v128 = {
   load: simdLoad(0, 2),
+  /** Four integers of 16 bits, each in a lane of 32. */
+  load16x4U: simdLoad(4, 1),
+  load16Splat: simdLoad(8, 1),
   load32Splat: simdLoad(9, 2),
   load64Splat: simdLoad(10, 3),
   load32Zero: simdLoad(0x5c, 2),
   load64Zero: simdLoad(0x5d, 2),
   store: store([0xfd, 11], 2),
+  load16Lane: laneLoad(0x55, 1),
   load32Lane: laneLoad(0x56, 2),
   load64Lane: laneLoad(0x57, 3),
   store32Lane: laneLoad(0x5a, 2),
@@ -198,6 +204,7 @@ export const i32x4 = {
   truncSatF32x4S: simd(248),
   truncSatF64x2SZero: simd(252),
   extendLowI16x8S: simd(167),
+  extendLowI16x8U: simd(169),
 } as const;
 
 export const i64x2 = {

@@ -4,7 +4,12 @@
  * @module
  */
 
-import { bytesPerElement, type DType, type TypedArray, viewAs } from "../../kernels/dtype.js";
+import {
+  bytesPerElement,
+  type StorageType,
+  type StoredArray,
+  viewAs,
+} from "../../kernels/dtype.js";
 import type { Plan, PlanBuffer, Step } from "../../kernels/kernel.js";
 import { argsortRows } from "../argsort.js";
 import type { ResidentHome } from "../buffer.js";
@@ -80,11 +85,11 @@ export class WasmDevice implements Device, ResidentHome<Block> {
     }
   }
 
-  create(dtype: DType, size: number, what: string): DeviceBuffer {
+  create(dtype: StorageType, size: number, what: string): DeviceBuffer {
     return this.buffers.create(dtype, size, what);
   }
 
-  write(buffer: DeviceBuffer, from: number, values: TypedArray): void {
+  write(buffer: DeviceBuffer, from: number, values: StoredArray): void {
     this.buffers.view(buffer as WasmBuffer).set(values, from);
   }
 
@@ -92,11 +97,11 @@ export class WasmDevice implements Device, ResidentHome<Block> {
     return { tensor: this.heap.most, total: this.heap.most };
   }
 
-  async download(buffer: DeviceBuffer): Promise<TypedArray> {
+  async download(buffer: DeviceBuffer): Promise<StoredArray> {
     return this.buffers.view(buffer as WasmBuffer).slice();
   }
 
-  peek(buffer: DeviceBuffer): TypedArray {
+  peek(buffer: DeviceBuffer): StoredArray {
     return this.buffers.view(buffer as WasmBuffer);
   }
 

@@ -4,7 +4,12 @@
  * @module
  */
 
-import { bytesPerElement, type DType, type TypedArray, viewAs } from "../../kernels/dtype.js";
+import {
+  bytesPerElement,
+  type StorageType,
+  type StoredArray,
+  viewAs,
+} from "../../kernels/dtype.js";
 import { ResidentBuffer, type ResidentHome } from "../buffer.js";
 import type { Heap } from "./heap.js";
 
@@ -31,7 +36,7 @@ export class BufferMemory {
   ) {}
 
   /** A buffer whose elements are not set. `what` names it in errors. */
-  create(dtype: DType, size: number, what: string): WasmBuffer {
+  create(dtype: StorageType, size: number, what: string): WasmBuffer {
     const bytes = size * bytesPerElement(dtype);
     const block = { address: this.heap.allocate(bytes, what), bytes };
     const buffer = new ResidentBuffer(dtype, size, this.home, block);
@@ -42,7 +47,7 @@ export class BufferMemory {
   }
 
   /** The elements, where they lie. The view is valid until the heap grows. */
-  view({ dtype, held, size }: WasmBuffer): TypedArray {
+  view({ dtype, held, size }: WasmBuffer): StoredArray {
     return viewAs(dtype, this.heap.memory.buffer, held.address, size);
   }
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { DType, TypedArray } from "../../../kernels/dtype.js";
+import type { StorageType, StoredArray, TypedArray } from "../../../kernels/dtype.js";
 import type { Plan } from "../../../kernels/kernel.js";
 import { ResidentBuffer } from "../../buffer.js";
 import {
@@ -91,7 +91,7 @@ class WebGl2Device implements Device {
     return { tensor: 4 * this.largest, total: Number.POSITIVE_INFINITY };
   }
 
-  create(dtype: DType, size: number, what: string): DeviceBuffer {
+  create(dtype: StorageType, size: number, what: string): DeviceBuffer {
     this.check();
     checkDType(dtype, what);
     this.checkSize(size, what);
@@ -105,7 +105,7 @@ class WebGl2Device implements Device {
     return this.own(dtype, size, texture);
   }
 
-  write(buffer: DeviceBuffer, from: number, values: TypedArray, what: string): void {
+  write(buffer: DeviceBuffer, from: number, values: StoredArray, what: string): void {
     this.check();
     writeTexture((buffer as WebGl2Buffer).held, from, toFloats(values, buffer.dtype, what));
     this.checkErrors(what);
@@ -265,7 +265,7 @@ class WebGl2Device implements Device {
     return new FloatTexture(gl, texture, size);
   }
 
-  private own(dtype: DType, size: number, texture: FloatTexture): WebGl2Buffer {
+  private own(dtype: StorageType, size: number, texture: FloatTexture): WebGl2Buffer {
     const buffer = new ResidentBuffer(dtype, size, this, texture);
     this.gone.register(buffer, texture, buffer);
     this.bytes += texture.bytes;

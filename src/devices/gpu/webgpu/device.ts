@@ -6,7 +6,7 @@
  */
 /// <reference types="@webgpu/types" />
 
-import type { DType, TypedArray } from "../../../kernels/dtype.js";
+import type { StorageType, StoredArray, TypedArray } from "../../../kernels/dtype.js";
 import type { Plan } from "../../../kernels/kernel.js";
 import { ResidentBuffer } from "../../buffer.js";
 import type { Device, DeviceBuffer, DeviceLimits, DeviceMemory, Executable } from "../../device.js";
@@ -122,14 +122,19 @@ export class WebGpuDevice implements Device {
     return { tensor: this.largest, total: Number.POSITIVE_INFINITY };
   }
 
-  async create(dtype: DType, size: number, what: string): Promise<DeviceBuffer> {
+  async create(dtype: StorageType, size: number, what: string): Promise<DeviceBuffer> {
     this.check();
     checkDType(dtype, what);
     const [block] = await this.allocate([{ bytes: sizeInBytes(size), what }]);
     return this.own(dtype, size, block!);
   }
 
-  async write(buffer: DeviceBuffer, from: number, values: TypedArray, what: string): Promise<void> {
+  async write(
+    buffer: DeviceBuffer,
+    from: number,
+    values: StoredArray,
+    what: string,
+  ): Promise<void> {
     this.check();
     const { dtype } = buffer;
     const floats = toFloats(values, dtype, what);
@@ -298,7 +303,7 @@ export class WebGpuDevice implements Device {
   }
 
   /** A tensor's elements in a block. */
-  own(dtype: DType, size: number, block: Block): WebGpuBuffer {
+  own(dtype: StorageType, size: number, block: Block): WebGpuBuffer {
     const buffer = new ResidentBuffer(dtype, size, this, block);
     this.gone.register(buffer, block, buffer);
     this.bytes += block.bytes;

@@ -4,7 +4,12 @@
  * @module
  */
 
-import { bytesPerElement, type DType, type FloatDType } from "../../../kernels/dtype.js";
+import {
+  bytesPerElement,
+  type DType,
+  type FloatDType,
+  type StorageType,
+} from "../../../kernels/dtype.js";
 import { operandsOf } from "../../../kernels/expressions.js";
 import type {
   Affine,
@@ -224,11 +229,11 @@ export class Values {
   }
 
   /** Where an element of a buffer is. */
-  address(buffer: number, index: Affine, dtype: DType): Code {
+  address(buffer: number, index: Affine, storage: StorageType): Code {
     const start = this.nest.once(`b${buffer}`, "i32", 0, () =>
       i32.load(this.f.parameters[0]!.get, 4 * buffer),
     );
-    return this.affine(index, bytesPerElement(dtype), start).get;
+    return this.affine(index, bytesPerElement(storage), start).get;
   }
 
   /** Whether a condition holds for any of the current elements, as an i32. */
@@ -250,9 +255,9 @@ export class Values {
   }
 
   private load(e: Extract<Expression, { kind: "load" }>, dependence: number): Code {
-    const { dtype, index, buffer, conditions } = e;
+    const { dtype, storage = dtype, index, buffer, conditions } = e;
     const stride = this.nest.isWide(dependence) ? this.nest.vectorStride(index) : 0;
-    let address = this.address(buffer, index, dtype);
+    let address = this.address(buffer, index, storage);
     if (conditions.length > 0) {
       const all = conjunction(conditions.map((condition) => this.holds(condition)));
       const safe = this.nest.once(`safe ${JSON.stringify(e)}`, "i32", dependence, () =>
@@ -260,13 +265,32 @@ export class Values {
       );
       address = safe.get;
     }
-    return this.loadCode(dtype, address, stride);
+    return this.loadCode(storage, address, stride);
   }
 
   /** Elements at an address, `stride` elements apart along the lanes; stride 0: one in every lane. */
-  loadCode(dtype: DType, address: Code, stride: number): Code {
-    const loaded = this.rawLoad(bytesPerElement(dtype), address, stride);
-    return dtype === "bool" ? i32x4.neg(loaded) : loaded;
+  loadCode(storage: StorageType, address: Code, stride: number): Code {
+    if (storage === "bfloat16") return this.widenedLoad(address, stride);
+    const loaded = this.rawLoad(bytesPerElement(storage), address, stride);
+    return storage === "bool" ? i32x4.neg(loaded) : loaded;
+  }
+
+  /** bfloat16s as float32: the bits of each become the upper half of its lane. */
+  private widenedLoad(address: Code, stride: number): Code {
+    const upper = (bits: Code): Code => i32x4.shl(bits, i32.const(16));
+    if (stride === 0) return upper(v128.load16Splat(address));
+    const { lanes } = this.analysis;
+    if (stride === 1) {
+      return upper(
+        lanes === 2 ? i32x4.extendLowI16x8U(v128.load32Zero(address)) : v128.load16x4U(address),
+      );
+    }
+    let result: Code = v128.constI32(0);
+    for (let lane = 0; lane < lanes; lane++) {
+      const at = i32.add(address, i32.const(lane * stride * 2));
+      result = v128.load16Lane(at, result, 2 * lane + 1);
+    }
+    return result;
   }
 
   private rawLoad(bytes: 4 | 8, address: Code, stride: number): Code {

@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { MatmulKernel } from "../../../kernels/kernel.js";
+import type { MatmulKernel, MatmulOperand } from "../../../kernels/kernel.js";
 import { collapse, type StridedAxis, sizeOf } from "../../../kernels/layout.js";
-import { SCALARS, type Scalar } from "./lanes.js";
+import { type Elements, elementsOf, SCALARS, type Scalar } from "./lanes.js";
 
 /** The part of the output that is held in registers: rows × columns of float32, half the columns of float64. */
 export interface RegisterTile {
@@ -25,6 +25,7 @@ const DEFAULT_TILE: RegisterTile = { rows: 4, columns: 8 };
 /** An operand seen as batch × outer × inner, each a list of axes that could not be merged further; offset and strides in bytes. */
 export interface Operand {
   readonly slot: number;
+  readonly elements: Elements;
   readonly offset: number;
   readonly batch: readonly StridedAxis[];
   readonly outer: readonly StridedAxis[];
@@ -88,13 +89,17 @@ export function evenIn(axes: readonly StridedAxis[], count: number): boolean {
   return axes.length <= 1 || (axes.at(-1)?.size ?? 0) % count === 0;
 }
 
-/** Whether aligned groups of a vector's length are contiguous. */
-export function contiguousIn(axes: readonly StridedAxis[], scalar: Scalar): boolean {
-  return axes.at(-1)?.stride === scalar.size && evenIn(axes, scalar.lanes);
+/** Whether aligned groups of a vector's length are contiguous along axes of an operand. */
+export function contiguousIn(
+  axes: readonly StridedAxis[],
+  { elements }: Operand,
+  { lanes }: Scalar,
+): boolean {
+  return axes.at(-1)?.stride === elements.bytes && evenIn(axes, lanes);
 }
 
 /** The product as it is asked for: sizes, and operands as batch × outer × inner. */
-function sidesOf(kernel: MatmulKernel, bytes: number) {
+function sidesOf(kernel: MatmulKernel, scalar: Scalar) {
   // Trailing batch axes that the right operand does not have are rows of the left.
   let shared = kernel.batch.length;
   while (shared > 0 && (kernel.right.batch[shared - 1] === 0 || kernel.batch[shared - 1] === 1))
@@ -102,20 +107,24 @@ function sidesOf(kernel: MatmulKernel, bytes: number) {
   const batch = kernel.batch.slice(0, shared);
   const rows = [...kernel.batch.slice(shared), ...kernel.m];
   const rowStrides = [...kernel.left.batch.slice(shared), ...kernel.left.outer];
-  const left: Operand = {
-    slot: kernel.left.buffer,
-    offset: kernel.left.offset * bytes,
-    batch: axesInBytes(batch, kernel.left.batch, bytes),
-    outer: axesInBytes(rows, rowStrides, bytes),
-    inner: axesInBytes(kernel.k, kernel.left.inner, bytes),
+  const operand = (
+    { buffer, storage, offset, batch: matrices, inner }: MatmulOperand,
+    sizes: readonly number[],
+    strides: readonly number[],
+  ): Operand => {
+    const elements = elementsOf(scalar, storage);
+    const { bytes } = elements;
+    return {
+      slot: buffer,
+      elements,
+      offset: offset * bytes,
+      batch: axesInBytes(batch, matrices, bytes),
+      outer: axesInBytes(sizes, strides, bytes),
+      inner: axesInBytes(kernel.k, inner, bytes),
+    };
   };
-  const right: Operand = {
-    slot: kernel.right.buffer,
-    offset: kernel.right.offset * bytes,
-    batch: axesInBytes(batch, kernel.right.batch, bytes),
-    outer: axesInBytes(kernel.n, kernel.right.outer, bytes),
-    inner: axesInBytes(kernel.k, kernel.right.inner, bytes),
-  };
+  const left = operand(kernel.left, rows, rowStrides);
+  const right = operand(kernel.right, kernel.n, kernel.right.outer);
   const [m, n, k] = [sizeOf(rows), sizeOf(kernel.n), sizeOf(kernel.k)];
   return { batch: sizeOf(batch), m, n, k, left, right };
 }
@@ -133,10 +142,11 @@ const transpose = ({ batch, m, n, k, left, right }: Sides): Sides => ({
 });
 
 /** Whether a matrix times a vector is sums along contiguous rows, and whether the product is transposed. */
-function orientationOf({ m, n, k, left, right }: Sides, bytes: number) {
-  const dotLeft = k > 0 && n === 1 && uniformStride(left.inner) === bytes;
-  const dotRight = k > 0 && m === 1 && !dotLeft && uniformStride(right.inner) === bytes;
-  const isColumn = k > 0 && n === 1 && m > 1 && uniformStride(left.outer) === bytes;
+function orientationOf({ m, n, k, left, right }: Sides) {
+  const alongRows = ({ inner, elements }: Operand) => uniformStride(inner) === elements.bytes;
+  const dotLeft = k > 0 && n === 1 && alongRows(left);
+  const dotRight = k > 0 && m === 1 && !dotLeft && alongRows(right);
+  const isColumn = k > 0 && n === 1 && m > 1 && uniformStride(left.outer) === left.elements.bytes;
   return { dot: dotLeft || dotRight, transposed: dotRight || (isColumn && !dotLeft) };
 }
 
@@ -152,16 +162,20 @@ function registerTileOf(m: number, n: number, lanes: number, most: RegisterTile)
 }
 
 /** Which operands are packed: those that a tile cannot read in place, or not fast. */
-function packingOf({ m, left, right }: Sides, { rows }: RegisterTile, bytes: number) {
+function packingOf({ m, left, right }: Sides, { rows }: RegisterTile, { size }: Scalar) {
   const leftStep = uniformStride(left.inner);
   const rightStep = uniformStride(right.inner);
   const leftRow = left.outer.at(-1)?.stride ?? 0;
   const leftInPlace =
-    (leftStep === bytes || leftStep === 0) && leftRow >= 0 && evenIn(left.outer, rows);
-  const rightInPlace = rightStep !== undefined && uniformStride(right.outer) === bytes;
+    left.elements.bytes === size &&
+    (leftStep === size || leftStep === 0) &&
+    leftRow >= 0 &&
+    evenIn(left.outer, rows);
+  const inRows = rightStep !== undefined && uniformStride(right.outer) === right.elements.bytes;
+  const rightInPlace = inRows && right.elements.bytes === size;
   // Steps of a page or more fall into one set of the L1 cache, where a panel read in place does not stay.
   const isNear = rightInPlace && (m <= 4 || (m <= 64 && Math.abs(rightStep) <= 2048));
-  return { leftStep, leftRow, rightInPlace, packLeft: !leftInPlace, packRight: !isNear };
+  return { leftStep, leftRow, inRows, packLeft: !leftInPlace, packRight: !isNear };
 }
 
 /**
@@ -189,18 +203,24 @@ function cacheBlocksOf(
 export function blockingOf(kernel: MatmulKernel, most: RegisterTile = DEFAULT_TILE): Blocking {
   const scalar = SCALARS[kernel.dtype];
   const { size, lanes } = scalar;
-  const asked = sidesOf(kernel, size);
-  const { dot, transposed } = orientationOf(asked, size);
+  const asked = sidesOf(kernel, scalar);
+  const { dot, transposed } = orientationOf(asked);
   const sides = transposed ? transpose(asked) : asked;
   const { m, n, k } = sides;
   const tile = registerTileOf(m, n, lanes, most);
   const { rows, columns } = tile;
   const rowUnit = roundUp(4, rows) % 4 === 0 ? roundUp(4, rows) : 4 * rows;
-  const packing = packingOf(sides, tile, size);
-  const { packLeft, packRight, leftStep } = packing;
+  const packing = packingOf(sides, tile, scalar);
+  const { packLeft, packRight, leftStep, inRows } = packing;
   const blocks = cacheBlocksOf(sides, tile, rowUnit, packRight, size);
   const row =
-    !dot && m === 1 && k > 0 && k <= LONGEST_RUN && leftStep !== undefined && packing.rightInPlace;
+    !dot &&
+    m === 1 &&
+    k > 0 &&
+    k <= LONGEST_RUN &&
+    leftStep !== undefined &&
+    sides.left.elements.bytes === size &&
+    inRows;
 
   const epilogueByRow = kernel.epilogue !== null && !(transposed && !dot);
   // Each share packs its own part of the operand whose axis is divided, and all of the other operand.
@@ -225,6 +245,11 @@ export function blockingOf(kernel: MatmulKernel, most: RegisterTile = DEFAULT_TI
     split,
     item,
   };
+}
+
+/** Whether a vector is numbers of the product's type without gaps. */
+export function isContiguous({ inner, elements }: Operand, { size }: Scalar): boolean {
+  return elements.bytes === size && uniformStride(inner) === size;
 }
 
 /** Work items of one matrix. */
@@ -252,7 +277,6 @@ export function packedRightBytes({ packRight, k, kc, n, nc, columns, scalar }: B
 export function workspaceBytesOf(blocking: Blocking): number {
   const { method, right, scalar, k, packLeft, leftRow, m, mc } = blocking;
   if (method === "row") return 0;
-  if (method === "dot")
-    return uniformStride(right.inner) === scalar.size ? 0 : roundUp(k * scalar.size, 16);
+  if (method === "dot") return isContiguous(right, scalar) ? 0 : roundUp(k * scalar.size, 16);
   return roundUp(packedRightBytes(blocking), 16) + (packLeft ? Math.min(m, mc) * leftRow : 0);
 }

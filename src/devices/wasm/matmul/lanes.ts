@@ -4,8 +4,20 @@
  */
 
 import type { FloatDType } from "../../../kernels/dtype.js";
-import { type Code, f32, f32x4, f64, f64x2, type Local, v128 } from "../assembler.js";
+import { range } from "../../../kernels/layout.js";
+import { type Code, f32, f32x4, f64, f64x2, i32, i32x4, type Local, v128 } from "../assembler.js";
 import { multiplyAdd } from "../relaxed.js";
+
+/** Reading the elements of an operand, as they lie in memory, as numbers of the product's type. */
+export interface Elements {
+  readonly bytes: number;
+  /** One element. */
+  readonly load: (address: Code, offset?: number) => Code;
+  /** A vector of neighbours. */
+  readonly loadVector: (address: Code, offset?: number) => Code;
+  /** The first `count` lanes of a vector, reading no memory beyond them. */
+  readonly loadLanes: (into: Local, address: Code, count: number) => Code;
+}
 
 /** Instructions and sizes of one element type. */
 export interface Scalar {
@@ -88,6 +100,31 @@ const FLOAT64: Scalar = {
 
 /** The element types of products. */
 export const SCALARS: Readonly<Record<FloatDType, Scalar>> = { float32: FLOAT32, float64: FLOAT64 };
+
+/** bfloat16s as float32: the bits of each are the upper half of a float32's. */
+const BFLOAT16: Elements = {
+  bytes: 2,
+  load: (address, offset) =>
+    f32.reinterpretI32(i32.shl(i32.load16U(address, offset), i32.const(16))),
+  loadVector: (address, offset) => i32x4.shl(v128.load16x4U(address, offset), i32.const(16)),
+  loadLanes: (into, address, count) => [
+    into.set(v128.constI32(0)),
+    range(count).map((lane) =>
+      into.set(v128.load16Lane(address, into.get, 2 * lane + 1, 2 * lane)),
+    ),
+  ],
+};
+
+/** How the elements of an operand are read. */
+export function elementsOf(scalar: Scalar, storage?: "bfloat16"): Elements {
+  if (storage === "bfloat16") return BFLOAT16;
+  return {
+    bytes: scalar.size,
+    load: scalar.load,
+    loadVector: v128.load,
+    loadLanes: (into, address, count) => loadLanes(scalar, into, address, count, 0),
+  };
+}
 
 /** Loads the first `count` lanes of a vector, reading no memory beyond them. */
 export function loadLanes(

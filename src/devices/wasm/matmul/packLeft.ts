@@ -12,8 +12,8 @@ import { forUpTo, increment, offsetOf, scaled } from "./code.js";
 export function packLeftFunction(blocking: Blocking): FunctionBuilder {
   const frame = frameOf(blocking);
   const { scalar, left } = blocking;
-  if (contiguousIn(left.inner, scalar)) frame.builder.body = byVectors(frame);
-  else if (contiguousIn(left.outer, scalar)) frame.builder.body = bySquares(frame);
+  if (contiguousIn(left.inner, left, scalar)) frame.builder.body = byVectors(frame);
+  else if (contiguousIn(left.outer, left, scalar)) frame.builder.body = bySquares(frame);
   else frame.builder.body = [allRows(frame), byElements(frame, frame.begin.get)];
   return frame.builder;
 }
@@ -60,8 +60,8 @@ function alongRow(frame: Frame, count: number): Code {
     q.set(i32.add(to.get, i32.add(toRow, intoRow(frame)))),
     forUpTo(index, end.get, count, [
       count === 1
-        ? scalar.store(q.get, scalar.load(address))
-        : v128.store(q.get, v128.load(address)),
+        ? scalar.store(q.get, left.elements.load(address))
+        : v128.store(q.get, left.elements.loadVector(address)),
       stride === undefined ? [] : increment(p, count * stride),
       increment(q, count * scalar.size),
     ]),
@@ -139,10 +139,12 @@ function wholeSquares(frame: Frame): Code {
       rowEnd.set(wholeEnd(frame, rowBegin, rows)),
       forUpTo(row, rowEnd.get, lanes, [
         stride === undefined ? shift.set(offsetOf(left.outer, row)) : [],
-        square.map((vector, i) => vector.set(v128.load(addressIn(columns[i]!)))),
+        square.map((vector, i) => vector.set(left.elements.loadVector(addressIn(columns[i]!)))),
         scalar.transpose(square, temporary),
         square.map((vector, i) => v128.store(q.get, vector.get, i * leftRow)),
-        stride === undefined ? [] : columns.map((column) => increment(column, 16)),
+        stride === undefined
+          ? []
+          : columns.map((column) => increment(column, lanes * left.elements.bytes)),
         increment(q, lanes * leftRow),
       ]),
     ]),

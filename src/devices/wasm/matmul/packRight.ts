@@ -13,7 +13,8 @@ export function packRightFunction(blocking: Blocking, width: number): FunctionBu
   const frame = frameOf(blocking, width);
   const { builder, begin, depth, to, q, index, end } = frame;
   const { scalar, right } = blocking;
-  const bySquare = !contiguousIn(right.outer, scalar) && contiguousIn(right.inner, scalar);
+  const bySquare =
+    !contiguousIn(right.outer, right, scalar) && contiguousIn(right.inner, right, scalar);
   const body = bySquare
     ? copySquares(frame)
     : [
@@ -99,15 +100,16 @@ function columnsOf(
 function copyColumns({ blocking, columns, q, alongK }: Frame, from: number, upTo: number): Code {
   const { scalar, right } = blocking;
   const { size, lanes } = scalar;
-  const byVector = contiguousIn(right.outer, scalar);
+  const byVector = contiguousIn(right.outer, right, scalar);
+  const { load, loadVector } = right.elements;
   const copies: Code[] = [];
   for (let j = from; j < upTo; ) {
     const [address, offset] = columns.at(j);
     const isVector = byVector && j + lanes <= upTo;
     copies.push(
       isVector
-        ? v128.store(q.get, v128.load(address, offset), j * size)
-        : scalar.store(q.get, scalar.load(address, offset), j * size),
+        ? v128.store(q.get, loadVector(address, offset), j * size)
+        : scalar.store(q.get, load(address, offset), j * size),
     );
     j += isVector ? lanes : 1;
   }
@@ -117,7 +119,7 @@ function copyColumns({ blocking, columns, q, alongK }: Frame, from: number, upTo
 /** Copies squares of lanes × lanes elements, transposed in registers, and what remains by elements. */
 function copySquares(frame: Frame): Code {
   const { blocking, width, builder, begin, depth, to, q, index, end, rowBytes } = frame;
-  const { scalar, k } = blocking;
+  const { scalar, right, k } = blocking;
   const { lanes } = scalar;
   const square = range(lanes).map(() => builder.local("v128"));
   const temporary = range(lanes / 2).map(() => builder.local("v128"));
@@ -132,7 +134,9 @@ function copySquares(frame: Frame): Code {
     range(whole / lanes).map((group) => [
       restart(i32.const(0)),
       frame.alongK(lanes, [
-        square.map((vector, j) => vector.set(v128.load(...frame.columns.at(group * lanes + j)))),
+        square.map((vector, j) =>
+          vector.set(right.elements.loadVector(...frame.columns.at(group * lanes + j))),
+        ),
         scalar.transpose(square, temporary),
         square.map((vector, i) => v128.store(q.get, vector.get, group * 16 + i * rowBytes)),
       ]),

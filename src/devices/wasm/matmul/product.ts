@@ -9,7 +9,7 @@
  */
 
 import { type Code, control, FunctionBuilder, i32, type Local } from "../assembler.js";
-import { type Blocking, itemsPerBatch, type Operand, uniformStride } from "./blocking.js";
+import { type Blocking, isContiguous, itemsPerBatch, type Operand } from "./blocking.js";
 import { atMost, forUpTo, increment, offsetOf, type ProductFrame, scaled } from "./code.js";
 import { productOfTiles } from "./tiles.js";
 import { dotFunction, rowFunction } from "./vector.js";
@@ -127,7 +127,7 @@ function matrixTimesVector(frame: ProductFrame): Code {
   const { scalar, right, k } = blocking;
   const { size } = scalar;
   const call = define(dotFunction(blocking));
-  const contiguous = uniformStride(right.inner) === size;
+  const contiguous = isContiguous(right, scalar);
   const index = local();
   const copyVector: Code = [
     index.set(i32.const(0)),
@@ -137,7 +137,7 @@ function matrixTimesVector(frame: ProductFrame): Code {
       1,
       scalar.store(
         i32.add(workspace.get, scaled(index.get, size)),
-        scalar.load(i32.add(b.get, offsetOf(right.inner, index))),
+        right.elements.load(i32.add(b.get, offsetOf(right.inner, index))),
       ),
     ),
   ];
@@ -150,12 +150,18 @@ function matrixTimesVector(frame: ProductFrame): Code {
 
 function vectorTimesMatrix(frame: ProductFrame): Code {
   const { blocking, define, a, b, c, first, last } = frame;
-  const { scalar, n, split } = blocking;
+  const { scalar, right, n, split } = blocking;
   const call = define(rowFunction(blocking));
-  const from = split === "n" ? scaled(first.get, scalar.size) : i32.const(0);
+  const from = (bytes: number): Code => (split === "n" ? scaled(first.get, bytes) : i32.const(0));
   const count = split === "n" ? i32.sub(last.get, first.get) : i32.const(n);
   return [
-    control.call(call, a.get, i32.add(b.get, from), i32.add(c.get, from), count),
+    control.call(
+      call,
+      a.get,
+      i32.add(b.get, from(right.elements.bytes)),
+      i32.add(c.get, from(scalar.size)),
+      count,
+    ),
     finishAll(frame),
   ];
 }

@@ -25,6 +25,7 @@ const STREAMS = 8;
 /** `(matrix, vector, output, begin, end)`: `output[i] = Σ_k matrix[i, k] · vector[k]`, both contiguous along k. */
 export function dotFunction({ scalar, left, k }: Blocking): FunctionBuilder {
   const { size, lanes } = scalar;
+  const { elements } = left;
   const builder = new FunctionBuilder(["i32", "i32", "i32", "i32", "i32"]);
   const [matrix, vector, output, row, end] = builder.parameters;
   const [position, step, q] = [builder.local("i32"), builder.local("i32"), builder.local("i32")];
@@ -52,8 +53,8 @@ export function dotFunction({ scalar, left, k }: Blocking): FunctionBuilder {
             control.loop([
               b.set(v128.load(q.get)),
               active.map(({ p, sums }) => [
-                sums.set(scalar.multiplyAdd(v128.load(p.get), b.get, sums.get)),
-                increment(p, 16),
+                sums.set(scalar.multiplyAdd(elements.loadVector(p.get), b.get, sums.get)),
+                increment(p, lanes * elements.bytes),
               ]),
               increment(q, 16),
               control.branchIf(0, step.tee(i32.sub(step.get, i32.const(lanes)))),
@@ -70,7 +71,10 @@ export function dotFunction({ scalar, left, k }: Blocking): FunctionBuilder {
           sum.set(
             scalar.scalarAdd(
               sum.get,
-              scalar.scalarMul(scalar.load(p.get, i * size), scalar.load(q.get, i * size)),
+              scalar.scalarMul(
+                elements.load(p.get, i * elements.bytes),
+                scalar.load(q.get, i * size),
+              ),
             ),
           ),
         ),
@@ -102,6 +106,7 @@ export function dotFunction({ scalar, left, k }: Blocking): FunctionBuilder {
  */
 export function rowFunction({ scalar, left, right, n, k }: Blocking): FunctionBuilder {
   const { size, lanes } = scalar;
+  const { elements } = right;
   const builder = new FunctionBuilder(["i32", "i32", "i32", "i32"]);
   const [vector, matrix, output, count] = builder.parameters;
   const [step, p, q, end] = [
@@ -122,7 +127,7 @@ export function rowFunction({ scalar, left, right, n, k }: Blocking): FunctionBu
   const rows = (height: number): Code => {
     const used = factors.slice(0, height);
     const products = used.map((factor, i) =>
-      scalar.mul(factor.get, v128.load(at(p, i, rightStep))),
+      scalar.mul(factor.get, elements.loadVector(at(p, i, rightStep))),
     );
     const more = i32.ltU(q.get, end.get);
     return [
@@ -134,7 +139,7 @@ export function rowFunction({ scalar, left, right, n, k }: Blocking): FunctionBu
         more,
         control.loop([
           v128.store(q.get, scalar.add(v128.load(q.get), inPairs(products, scalar.add))),
-          increment(p, 16),
+          increment(p, lanes * elements.bytes),
           increment(q, 16),
           control.branchIf(0, more),
         ]),
@@ -143,7 +148,7 @@ export function rowFunction({ scalar, left, right, n, k }: Blocking): FunctionBu
         ? control.if(i32.and(count.get, i32.const(lanes - 1)), [
             loadLanes(scalar, sum, q.get, rest, 0),
             used.map((factor, i) => [
-              loadLanes(scalar, row, at(p, i, rightStep), rest, 0),
+              elements.loadLanes(row, at(p, i, rightStep), rest),
               sum.set(scalar.multiplyAdd(factor.get, row.get, sum.get)),
             ]),
             storeLanes(scalar, q.get, sum, rest, 0),

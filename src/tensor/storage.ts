@@ -1,0 +1,37 @@
+/**
+ * Tensors held in fewer bytes than their dtype takes.
+ * @module
+ */
+
+import { checkChoice } from "../checks.js";
+import { toBFloat16 } from "../kernels/dtype.js";
+import { tensorOfPieces } from "./pieces.js";
+import type { Tensor } from "./tensor.js";
+import { treeLeaves, treeUnflatten } from "./tree.js";
+
+/**
+ * Rounds float32 tensors to bfloat16 (8 bits of precision: the nearest, of two equally near ones the even) and holds
+ * them in 2 bytes an element: weights that are read and not trained, as the base model of an adapter.
+ *
+ * A tensor's `dtype` stays `"float32"`, its {@link Tensor.storage} is `"bfloat16"`. Operations widen what they read, so
+ * results are those of the rounded float32 weights, and are float32 themselves; `cast(t, "float32")` is a copy that is
+ * held as float32. The devices `wasm` and `interpreter` have it; the GPU refuses it.
+ *
+ * @param tree Evaluated where it is not yet. Its tensors stay as they are; tensors of other dtypes are in the result
+ * too.
+ * @example
+ * const frozen = await storeAs("bfloat16", parameters);
+ * for (const t of treeLeaves(parameters)) t.dispose();
+ */
+export async function storeAs<T>(storage: "bfloat16", tree: T): Promise<T> {
+  checkChoice("storeAs", "storage", storage, ["bfloat16"]);
+  const stored: Tensor[] = [];
+  for (const t of treeLeaves(tree)) stored.push(await rounded(t));
+  return treeUnflatten(tree, stored);
+}
+
+async function rounded(t: Tensor): Promise<Tensor> {
+  if (t.storage !== "float32") return t;
+  const values = toBFloat16(await t.data());
+  return tensorOfPieces(t.shape, "bfloat16", (write) => write(0, values));
+}
