@@ -27,12 +27,17 @@ export function sequenceKl(logits: Tensor, referenceLogits: Tensor, mask: Tensor
     );
   }
   checkMask("sequenceKl", mask, "logits", logits.shape);
-  const logProbs = (all: Tensor): Tensor => logSoftmax(zeroMasked(slice(all, null, [0, -1]), mask));
-  const reference = logProbs(referenceLogits);
+  const kept = (all: Tensor): Tensor => zeroMasked(slice(all, null, [0, -1]), mask);
+  return maskedSum(klOf(kept(logits), kept(referenceLogits)), mask);
+}
+
+/** `KL(π_ref ‖ π_θ)` of the distributions of logits, nats, `[…, V]` → `[…]`. */
+export function klOf(logits: Tensor, referenceLogits: Tensor): Tensor {
+  const reference = logSoftmax(referenceLogits);
   const probability = exp(reference);
   // 0·(−∞) = 0: a word the reference excludes has no part, whatever the policy thinks of it.
   const isPossible = greater(probability, 0);
   const possible = (all: Tensor): Tensor => where(isPossible, all, 0);
-  const ratio = sub(possible(reference), possible(logProbs(logits)));
-  return maskedSum(sum(mul(probability, ratio), -1), mask);
+  const ratio = sub(possible(reference), possible(logSoftmax(logits)));
+  return sum(mul(probability, ratio), -1);
 }

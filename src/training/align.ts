@@ -10,8 +10,8 @@ import type { LoadedModel } from "../models/loadModel.js";
 import type { AnyObjective } from "./fitOptions.js";
 import { checkRowKind } from "./givenRows.js";
 import { optimumFloor } from "./optimumFloor.js";
-import { fullPolicy } from "./policy.js";
-import type { LossChoice } from "./preferenceLosses.js";
+import { fullPolicy, type Policy } from "./policy.js";
+import { checkLossChoice, comparingIn, type LossChoice } from "./preferenceLosses.js";
 import {
   preferenceObjective,
   type ReferencedPair,
@@ -86,8 +86,9 @@ export async function align(options: AlignOptions): Promise<RunResult> {
   }
   // Options that do not go together are found before anything is computed.
   const policy = fullPolicy(lm);
+  const before = fullPolicy(options.reference ?? lm);
   if (isUnpaired) unpairedObjective({ policy, ...unpairedOptions(loss, settings) });
-  else preferenceObjective({ policy, ...pairOptions(loss, settings, 0) });
+  else preferenceObjective({ policy, ...pairOptions(loss, settings, 0, before) });
   const common = {
     command: "align" as const,
     settings,
@@ -110,7 +111,8 @@ export async function align(options: AlignOptions): Promise<RunResult> {
             "mismatchedIds",
           ),
         async prepare(trainee, rows, held, isNew) {
-          const found = await referenced(options, settings, trainee, rows, held, isNew);
+          const reference = referenceOf(options, trainee);
+          const found = await referenced(options, settings, trainee, reference, rows, held, isNew);
           const own = unpairedOptions(loss, settings);
           return { ...found, objective: unpairedObjective({ policy: trainee.policy, ...own }) };
         },
@@ -126,9 +128,10 @@ export async function align(options: AlignOptions): Promise<RunResult> {
       check: (rows) =>
         checkRowKind("align", rows, "readPreferences", "promptIds", "chosenIds", "rejectedIds"),
       async prepare(trainee, rows, held, isNew) {
-        const found = await referenced(options, settings, trainee, rows, held, isNew);
+        const reference = referenceOf(options, trainee);
+        const found = await referenced(options, settings, trainee, reference, rows, held, isNew);
         const floor = await floorOf(options, settings, trainee, rows, held);
-        const own = pairOptions(loss, settings, floor);
+        const own = pairOptions(loss, settings, floor, reference);
         const objective = preferenceObjective({ policy: trainee.policy, ...own });
         return { ...found, objective: objective as AnyObjective<never, ReferencedPair> };
       },
@@ -170,7 +173,13 @@ function unpairedOptions(loss: AlignOptions["loss"], settings: Settings) {
 }
 
 /** What a pairs' objective is made with. @param optimum v*, where it is what fine-tuning reaches. */
-function pairOptions(loss: AlignOptions["loss"], settings: Settings, optimum: number | null) {
+function pairOptions(
+  loss: AlignOptions["loss"],
+  settings: Settings,
+  optimum: number | null,
+  reference: Policy<unknown>,
+) {
+  checkLossChoice("align", loss);
   const spo = spoOf(settings, optimum);
   const names = Array.isArray(loss) && loss.length === 1 ? loss[0] : loss;
   const all = lossOptions(settings);
@@ -184,6 +193,7 @@ function pairOptions(loss: AlignOptions["loss"], settings: Settings, optimum: nu
   return {
     loss: names as LossChoice,
     lossOptions: all,
+    ...(comparingIn(names as LossChoice).length > 0 && { reference }),
     batchSemantics: settings.batchSemantics,
     ...(spo && { spo }),
   };
@@ -233,17 +243,22 @@ function spoOf(settings: Settings, optimum: number | null): SpoOptions | undefin
   return present({ ...own, method: spo, gamma });
 }
 
+/** The reference model: the one that is given, or what is trained as it is before. */
+function referenceOf<P>({ reference, lm }: AlignOptions, trainee: Trainee<P>): Policy<unknown> {
+  const parameters = trainee.whole(trainee.policy.parameters);
+  return fullPolicy(reference ?? { model: lm.model, parameters }) as Policy<unknown>;
+}
+
 /** Rows with the reference's log-probabilities, which the policy must start at. */
 async function referenced<P, R extends PreferenceRow | UnpairedRow>(
-  { reference, lm, cache, signal, observer }: AlignOptions,
+  { reference, cache, signal, observer }: AlignOptions,
   { evalBatchSize: batchSize }: Settings,
   trainee: Trainee<P>,
+  policy: Policy<unknown>,
   rows: Rows<R>,
   held: Rows<R> | null,
   isNew: boolean,
 ) {
-  const parameters = trainee.whole(trainee.policy.parameters);
-  const policy = fullPolicy(reference ?? { model: lm.model, parameters });
   const count = rows.length + (held?.length ?? 0);
   const of = (own: Rows<R>, before: number) =>
     withReferences(own, {

@@ -10,6 +10,9 @@ import type { LossConfig } from "../losses/names/lossConfig.js";
 import { LOSSES, type LossName } from "../losses/names/lossNames.js";
 import type { PairLogProbs, PreferenceLoss, PreferenceLossFunction } from "../losses/types.js";
 import { tensor } from "../tensor/create.js";
+import { LOSS_INPUTS } from "./lossInputs.js";
+import type { Columns } from "./rowObjective.js";
+import type { ExtraScore } from "./sequences.js";
 
 /** A loss, by its name, or a list of names that is a mix, or itself. */
 export type LossChoice = LossName | readonly LossName[] | PreferenceLossFunction<never>;
@@ -25,16 +28,25 @@ export interface TrainingLoss {
   readonly stateful: readonly string[];
   /** Whether it takes WPO's weights. */
   readonly weighted: boolean;
+  /** What it needs of sequences besides: see {@link scoreSequences}. */
+  readonly reads: readonly ExtraScore[];
+  /** The names of the losses that take what only policy and reference together say of pairs. */
+  readonly comparing: readonly string[];
   init(): LossStates;
-  /**
-   * @param weights WPO's, if it takes them.
-   * @param training Whether the pairs enter the states.
-   */
+  /** @param at With `training` the pairs enter the states. */
   judge(
     pairs: PairLogProbs,
     at: { readonly states: LossStates; readonly training: boolean },
-    weights: LossConfig,
+    besides: LossGiven,
   ): { readonly result: PreferenceLoss; readonly states: LossStates };
+}
+
+/** What a loss is given besides pairs. */
+export interface LossGiven {
+  /** WPO's weights, if it takes them. */
+  readonly weights: LossConfig;
+  /** Values of the pairs: those that {@link LOSS_INPUTS} names are among them. */
+  readonly values: Columns;
 }
 
 /** Losses in which rows meet without a state: by ranks, or by the number of all tokens. */
@@ -51,11 +63,13 @@ const STATEFUL: Readonly<Record<string, { readonly start: object | null; readonl
 /** Losses that take of each pair what rows do not have. */
 const OTHER_INPUTS: Readonly<Record<string, string>> = {
   aspo: "sentences and their weights",
-  diffusion_dpo: "errors of a diffusion model",
-  dmpo: "errors of a diffusion model",
   sgdpo: "parts of the completions' log-ratios",
-  tdpo1: "divergences over the whole vocabulary",
-  tdpo2: "divergences over the whole vocabulary",
+};
+
+/** Losses of what no language model has, and the functions that apply them. */
+const OF_DIFFUSION: Readonly<Record<string, string>> = {
+  diffusion_dpo: "diffusionDpoLoss",
+  dmpo: "dmpoLoss",
 };
 
 /**
@@ -68,10 +82,22 @@ export function trainingLoss(
   options: LossConfig,
 ): TrainingLoss {
   const names = namesOf(choice);
+  const isFunction = typeof choice === "function";
+  const isList = !isFunction && typeof choice !== "string";
+  const apply = (
+    isFunction ? withOptions(choice, options) : lossByName(choice, options)
+  ) as PreferenceLossFunction;
   for (const name of names) {
     if (name === "spo") {
       throw new TypeError(
         `${caller}: spo is an option beside the loss: { loss: "sigmoid", spo: {} }`,
+      );
+    }
+    const ofDiffusion = OF_DIFFUSION[name];
+    if (ofDiffusion !== undefined) {
+      throw new TypeError(
+        `${caller}: ${name} takes squared denoising errors of a diffusion model, which language models do not have; train ` +
+          `a model of your own with fit and lossObjective(f), where f gives ${ofDiffusion} its errors`,
       );
     }
     const other = OTHER_INPUTS[name];
@@ -80,25 +106,30 @@ export function trainingLoss(
       `${caller}: ${name} takes ${other}, which rows do not have; give the loss as a function that makes them`,
     );
   }
-  const isFunction = typeof choice === "function";
-  const isList = !isFunction && typeof choice !== "string";
-  const apply = (
-    isFunction ? withOptions(choice, options) : lossByName(choice, options)
-  ) as PreferenceLossFunction;
   const ownOptions = (name: string) => (isList ? ((options[name] ?? {}) as LossConfig) : options);
   const stateful = names.filter((name) => {
     const own = STATEFUL[name];
     return own && !(own.not && ownOptions(name)[own.not] !== undefined);
   });
+  const comparing = comparingIn(choice);
   const isWeighted = names.includes("wpo") || (!isFunction && options.use_weighting === true);
 
   const own: TrainingLoss = {
     coupled: names.length === 0 || names.some((name) => RANKED.includes(name) || STATEFUL[name]),
     stateful,
     weighted: isWeighted,
+    comparing,
+    reads: [
+      ...(isWeighted ? (["logWeight"] as const) : []),
+      ...new Set(comparing.map((name) => LOSS_INPUTS[name]!.reads)),
+    ],
     init: () => Object.fromEntries(stateful.map((name) => [name, STATEFUL[name]!.start])),
-    judge(pairs, { states, training }, weights) {
-      const given = stateful.map((name) => [name, stateOptions(states[name], training)] as const);
+    judge(pairs, { states, training }, { weights, values }) {
+      const given = names.map((name) => {
+        const inputs = (LOSS_INPUTS[name]?.names ?? []).map((own) => [own, values[own]]);
+        const state = stateful.includes(name) && stateOptions(states[name], training);
+        return [name, { ...state, ...Object.fromEntries(inputs) }] as const;
+      });
       const own = isList ? Object.fromEntries(given) : given[0]?.[1];
       const result = apply(pairs, { ...own, ...weights });
       const parts = isList ? (result as unknown as { terms: PreferenceLoss[] }).terms : [result];
@@ -127,7 +158,9 @@ function tryOut(loss: TrainingLoss): void {
     rejectedLength: lengths,
   };
   const weights = loss.weighted ? { chosenLogWeight: numbers, rejectedLogWeight: numbers } : {};
-  loss.judge(pairs, { states: loss.init(), training: true }, weights);
+  const inputs = loss.comparing.flatMap((name) => LOSS_INPUTS[name]!.names);
+  const values = Object.fromEntries(inputs.map((name) => [name, numbers]));
+  loss.judge(pairs, { states: loss.init(), training: true }, { weights, values });
 }
 
 /** Options by which a loss gets its state. Where there is none yet, a batch is judged by its own statistics. */
@@ -142,6 +175,11 @@ function namesOf(choice: LossChoice): readonly string[] {
   if (typeof choice !== "function") return choice as readonly string[];
   const known = Object.entries(LOSSES).find(([, { loss }]) => (loss as unknown) === choice);
   return known ? [known[0]] : [];
+}
+
+/** The names of those losses of a choice that take what only policy and reference together say of pairs. */
+export function comparingIn(choice: LossChoice): readonly string[] {
+  return namesOf(choice).filter((name) => LOSS_INPUTS[name] !== undefined);
 }
 
 function withOptions(loss: unknown, options: LossConfig): PreferenceLossFunction {

@@ -15,6 +15,7 @@ import { tensor } from "../tensor/create.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { treeLeaves } from "../tensor/tree.js";
 import { checkRowKind } from "./givenRows.js";
+import { LOSS_INPUTS } from "./lossInputs.js";
 import type { Objective, WeightedSum } from "./objective.js";
 import { checkPolicy, type Policy } from "./policy.js";
 import {
@@ -73,6 +74,11 @@ export interface PreferenceObjectiveOptions<P> extends ReadingOptions {
   readonly loss?: LossChoice;
   /** Options of the loss: `{ beta: 0.1 }`; of a name also TRL's. */
   readonly lossOptions?: LossConfig;
+  /**
+   * The reference model, at the parameters it starts from, for the losses that compare whole distributions with it in every
+   * step: `"tdpo1"`, `"tdpo2"`. Others take what rows have from {@link withReferences}.
+   */
+  readonly reference?: Policy<unknown>;
   /** SPO around the loss; default: the loss alone. */
   readonly spo?: SpoOptions;
   /** Default `"whole"`. */
@@ -112,6 +118,7 @@ export function preferenceObjective<P>(
   checkReading("preferenceObjective", options, batchSemantics);
   checkLossChoice("preferenceObjective", loss);
   const base = trainingLoss("preferenceObjective", loss, lossOptions);
+  checkReference(options, base.comparing);
   if (spo) checkSpo(spo);
   const { dtype } = treeLeaves(policy.parameters)[0]!;
   const isPenalty = spo !== undefined && (spo.method ?? "penalty") === "penalty";
@@ -152,25 +159,33 @@ export function preferenceObjective<P>(
       };
     },
     values(parameters, { sequences, facts, rows }, draw): RowValues {
-      const reading = { ...options, draw, logWeight: base.weighted };
-      const found = scoreSequences(policy, parameters, sequences, reading);
-      const [chosen, rejected] = [[0, rows] as const, [rows, 2 * rows] as const];
+      const reading = { ...options, draw, also: base.reads };
+      const { logProbs, kl, ...sums } = scoreSequences(policy, parameters, sequences, reading);
+      const chosen = (all: Tensor): Tensor => slice(all, [0, rows]);
+      const rejected = (all: Tensor): Tensor => slice(all, [rows, 2 * rows]);
       const constants: Record<string, Tensor> = { ...facts };
-      for (const [name, sums] of Object.entries(found)) {
-        if (name === "logProbs") continue;
-        constants[`${name}/chosen`] = slice(sums, chosen);
-        constants[`${name}/rejected`] = slice(sums, rejected);
+      for (const [name, all] of Object.entries(sums)) {
+        constants[`${name}/chosen`] = chosen(all);
+        constants[`${name}/rejected`] = rejected(all);
       }
-      const { logProbs } = found;
-      const scores = { chosen: slice(logProbs, chosen), rejected: slice(logProbs, rejected) };
-      return { scores, facts: constants };
+      return {
+        scores: {
+          chosen: chosen(logProbs),
+          rejected: rejected(logProbs),
+          ...(kl && { chosenKl: chosen(kl), rejectedKl: rejected(kl) }),
+        },
+        facts: constants,
+      };
     },
     judge({ scores, facts }, { state, step, training }) {
       const pairs = pairsOf(scores, facts);
-      const weights = base.weighted ? wpoWeights(facts) : {};
+      const besides = {
+        weights: base.weighted ? wpoWeights(facts) : {},
+        values: { ...facts, ...scores },
+      };
       let { losses } = state;
       const judgeBase = (own: PairLogProbs): PreferenceLoss => {
-        const judged = base.judge(own, { states: losses, training }, weights);
+        const judged = base.judge(own, { states: losses, training }, besides);
         if (training) losses = judged.states;
         return judged.result;
       };
@@ -202,6 +217,7 @@ const OPTIONS = [
   "policy",
   "loss",
   "lossOptions",
+  "reference",
   "spo",
   "batchSemantics",
   "chunkSize",
@@ -232,6 +248,34 @@ export function checkReading(
   checkCount(caller, "chunkSize", chunkSize, 1);
   checkCount(caller, "multipleOf", multipleOf, 1);
   checkChoice(caller, "batchSemantics", semantics, ["whole", "trl"]);
+}
+
+/** Rejects a missing reference model, one that nothing reads, and one of another vocabulary. */
+function checkReference<P>(
+  { policy, reference }: PreferenceObjectiveOptions<P>,
+  comparing: readonly string[],
+): void {
+  const caller = "preferenceObjective";
+  const [name] = comparing;
+  if (reference === undefined && name !== undefined) {
+    throw new TypeError(
+      `${caller}: ${name} compares with the reference model in every step: give it as reference, fullPolicy(lm); the ` +
+        "log-probabilities that rows have of it are not enough",
+    );
+  }
+  if (reference === undefined) return;
+  if (name === undefined) {
+    throw new TypeError(
+      `${caller}: reference is for the losses ${Object.keys(LOSS_INPUTS).join(", ")}; what others need of it rows have ` +
+        "from withReferences",
+    );
+  }
+  checkPolicy(caller, reference);
+  const [own, other] = [policy.vocabularySize, reference.vocabularySize];
+  if (own === other || own === undefined || other === undefined) return;
+  throw new RangeError(
+    `${caller}: ${name} compares distributions over one vocabulary, but the policy's has ${own} tokens and the reference's ${other}`,
+  );
 }
 
 /** The options that belong to one method. */
@@ -304,7 +348,8 @@ function gapOf(pairs: PairLogProbs, spo: SpoOptions): Tensor {
 function pairsOf(scores: Columns, facts: Columns): PairLogProbs {
   const { chosenLength, rejectedLength, referenceChosen, referenceRejected } = facts;
   return {
-    ...(scores as { readonly chosen: Tensor; readonly rejected: Tensor }),
+    chosen: scores.chosen!,
+    rejected: scores.rejected!,
     chosenLength: chosenLength!,
     rejectedLength: rejectedLength!,
     ...(referenceChosen && { referenceChosen }),

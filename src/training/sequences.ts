@@ -6,6 +6,7 @@
 import { checkpoint } from "../autograd/control.js";
 import { describeValue } from "../checks.js";
 import { logProbsOf } from "../logprobs/logProbs.js";
+import { klOf } from "../logprobs/sequenceKl.js";
 import { type PackedBatch, packBatch } from "../nn/packing.js";
 import { softCap } from "../nn/softCap.js";
 import { logSoftmax, logSumExp } from "../ops/activations.js";
@@ -108,7 +109,7 @@ export async function packSequences(
 
 /** What a model says of sequences: sums over the tokens that count, `[sequences]` each. */
 export interface SequenceScores {
-  /** `Σ_t log p(y_t)`, nats. It alone has a gradient. */
+  /** `Σ_t log p(y_t)`, nats. It and `kl` have gradients, the others none. */
   readonly logProbs: Tensor;
   /** `−Σ_t Σ_v p_v log p_v`, nats. */
   readonly entropy: Tensor;
@@ -118,16 +119,25 @@ export interface SequenceScores {
   readonly correct: Tensor;
   /** `Σ_t (log p(y_t) − log Σ_v p_v²)`, nats: WPO's log W, before it is averaged. If it is asked for. */
   readonly logWeight?: Tensor;
+  /** `Σ_t KL(π_ref ‖ π_θ)`, nats: TDPO's K. If it is asked for. */
+  readonly kl?: Tensor;
 }
 
-const SCORES = ["logProbs", "entropy", "logits", "correct", "logWeight"] as const;
+type ScoreName = keyof SequenceScores;
+/** Scores that cost more, or compare with a reference. */
+export type ExtraScore = "logWeight" | "kl";
+
+const SCORES: readonly ScoreName[] = ["logProbs", "entropy", "logits", "correct"];
+const DIFFERENTIABLE: readonly ScoreName[] = ["logProbs", "kl"];
 
 /** Options of {@link scoreSequences}. */
 interface ScoreOptions extends ReadingOptions {
   /** See {@link Policy}. */
   readonly draw?: string | undefined;
-  /** Whether to give `logWeight`. Default false. */
-  readonly logWeight?: boolean | undefined;
+  /** What to give besides. Default: nothing. */
+  readonly also?: readonly ExtraScore[];
+  /** The reference model, for `kl`. */
+  readonly reference?: Policy<unknown> | undefined;
 }
 
 /**
@@ -140,27 +150,26 @@ export function scoreSequences<P>(
   policy: Policy<P>,
   parameters: P,
   sequences: PackedSequences,
-  { chunkSize = 1024, draw, logWeight = false }: ScoreOptions = {},
+  { chunkSize = 1024, draw, also = [], reference }: ScoreOptions = {},
 ): SequenceScores {
-  const names = logWeight ? SCORES : SCORES.slice(0, -1);
+  const names = [...SCORES, ...also];
   const { packed, sequenceOf, count } = sequences;
-  const { vocabularySize = Number.POSITIVE_INFINITY } = policy;
-  const { id, row } = sequences.highest;
-  if (id >= vocabularySize) {
-    throw new RangeError(
-      `row ${row} has the token id ${id}, but the model's are 0 … ${vocabularySize - 1}: was another model's tokenizer used?`,
+  const own = readWith(policy, parameters, sequences, draw);
+  const other = reference && readWith(reference, reference.parameters, sequences);
+  const chunk = checkpoint((targets: Tensor, states: Tensor, others?: Tensor): Tensor => {
+    const logits = own.logitsOf(states);
+    const referenceLogits = other && stopGradient(other.logitsOf(others!)).cast(logits.dtype);
+    const scores = tokenScores(logits, targets, referenceLogits);
+    return stack(
+      names.map((name) => scores[name]!),
+      -1,
     );
-  }
-  const { hidden, head } = policy.states(parameters, packed, draw);
-  const weight = transpose(head);
-  const chunk = checkpoint((states: Tensor, targets: Tensor): Tensor => {
-    const logits = softCap(matmul(states, weight), policy.logitSoftCap);
-    return stack(tokenScores(logits, targets).slice(0, names.length), -1);
   });
   const chunks: Tensor[] = [];
   for (let start = 0; start < packed.targets.size; start += chunkSize) {
-    const range = [start, start + chunkSize] as const;
-    chunks.push(chunk(slice(hidden, range), slice(packed.targets, range)));
+    const part = (all: Tensor): Tensor => slice(all, [start, start + chunkSize]);
+    const others = other && stopGradient(part(other.hidden));
+    chunks.push(chunk(part(packed.targets), part(own.hidden), others));
   }
   const all = chunks.length === 1 ? chunks[0]! : concat(chunks);
   // What fills sizes up is added to a sequence of its own.
@@ -168,21 +177,47 @@ export function scoreSequences<P>(
   const sums = scatterAdd(nothing, sequenceOf, all);
   const scores = names.map((name, i) => {
     const column = slice(sums, [0, count], [i, i + 1]).reshape([count]);
-    return [name, i === 0 ? column : stopGradient(column)] as const;
+    return [name, DIFFERENTIABLE.includes(name) ? column : stopGradient(column)] as const;
   });
   return Object.fromEntries(scores) as unknown as SequenceScores;
 }
 
-/** The scores of tokens under logits `[m, V]`, `[m]` each, in the order of {@link SCORES}. */
-function tokenScores(logits: Tensor, targets: Tensor): Tensor[] {
-  const logProb = logProbsOf(logits, targets);
+/**
+ * Hidden states of packed sequences' predictions, and their logits.
+ * @throws for a token id that is none of the model's, naming its row.
+ */
+function readWith<P>(
+  policy: Policy<P>,
+  parameters: P,
+  { packed, highest: { id, row } }: PackedSequences,
+  draw?: string,
+) {
+  const { vocabularySize = Number.POSITIVE_INFINITY, logitSoftCap } = policy;
+  if (id >= vocabularySize) {
+    throw new RangeError(
+      `row ${row} has the token id ${id}, but the model's are 0 … ${vocabularySize - 1}: was another model's tokenizer used?`,
+    );
+  }
+  const { hidden, head } = policy.states(parameters, packed, draw);
+  const weight = transpose(head);
+  return { hidden, logitsOf: (states: Tensor) => softCap(matmul(states, weight), logitSoftCap) };
+}
+
+/** The scores of tokens under logits `[m, V]`, `[m]` each. */
+function tokenScores(
+  logits: Tensor,
+  targets: Tensor,
+  referenceLogits: Tensor | undefined,
+): SequenceScores {
+  const logProbs = logProbsOf(logits, targets);
   const constant = stopGradient(logits);
   const all = logSoftmax(constant);
-  return [
-    logProb,
-    sum(mul(exp(all), all), -1).neg(),
-    constant.mean(-1),
-    cast(equal(argmax(constant, -1), targets), logits.dtype),
-    stopGradient(logProb).sub(logSumExp(mul(all, 2), -1)),
-  ];
+  return {
+    logProbs,
+    entropy: sum(mul(exp(all), all), -1).neg(),
+    logits: constant.mean(-1),
+    correct: cast(equal(argmax(constant, -1), targets), logits.dtype),
+    logWeight: stopGradient(logProbs).sub(logSumExp(mul(all, 2), -1)),
+    ...(referenceLogits && { kl: klOf(logits, referenceLogits) }),
+  };
 }

@@ -168,6 +168,50 @@ describe("a run of an adapter", () => {
   });
 });
 
+describe("a run that compares with the reference in every step", () => {
+  it.each([
+    ["tdpo2", {}],
+    ["tdpo1", { lora: { rank: 2 }, spo: { floorSteps: 2 } }],
+  ] as const)(
+    "%s %j: from ln 2 on, and with the bits of one that was stopped",
+    async (loss, own) => {
+      const name = `every-${loss}`;
+      const common = { ...own, loss, maxSteps: 4 };
+      await align(options(name, common));
+      const { rows } = await readRun(join(folder, name), name);
+      expect(rows[0]).toMatchObject({ step: 0, "eval_rewards/margins": 0 });
+      if (loss === "tdpo2") expect(rows[0]!.eval_loss).toBeCloseTo(Math.LN2, 6);
+      expect(rows.at(-1)!.eval_loss).toBeLessThan(rows[0]!.eval_loss as number);
+      const signal = { aborted: false };
+      const stop = {
+        step({ step }: { step: number }) {
+          signal.aborted = step === 2;
+        },
+      };
+      const half = await align(options(`${name}-half`, { ...common, signal, observer: stop }));
+      expect(half.done).toBe(false);
+      await align(options(`${name}-half`, { ...common, resume: true }));
+      const weights = "lora" in own ? "adapter_model.safetensors" : "model.safetensors";
+      for (const file of [weights, "metrics.jsonl"]) {
+        expect(await bytes(`${name}-half`, file), file).toEqual(await bytes(name, file));
+      }
+    },
+  );
+
+  it("takes another reference model, and refuses one of another vocabulary", async () => {
+    const parameters = await realize(treeMap((t) => mul(t, 1.1), lm.parameters));
+    const reference = { ...lm, parameters, source: "another" };
+    await align(options("every-other", { loss: "tdpo2", reference, maxSteps: 1 }));
+    const { rows } = await readRun(join(folder, "every-other"), "every-other");
+    expect(rows[0]!.eval_loss).not.toBeCloseTo(Math.LN2, 3);
+    const other = await loadModel(await tinyFiles({ ...FAMILIES.qwen3!, vocab_size: 300 }));
+    await expect(align(options("refused", { loss: "tdpo2", reference: other }))).rejects.toThrow(
+      "the policy's has 257 tokens and the reference's 300",
+    );
+    expect(existsSync(join(folder, "refused"))).toBe(false);
+  });
+});
+
 describe("a run of a whole model", () => {
   it("leaves a model, and stops before its first step without a trace of training", async () => {
     const { adapter, parameters } = await align(

@@ -7,6 +7,7 @@ import { describe, expect, it } from "vitest";
 import { rowsOf } from "../../src/data/rows.js";
 import {
   bilevelStep,
+  type DecoderParameters,
   fullPolicy,
   type GptParameters,
   initLora,
@@ -24,6 +25,7 @@ import {
   type SpoOptions,
   spoLoss,
   type Tensor,
+  tdpoLoss,
   tensor,
   textObjective,
   treeLeaves,
@@ -31,10 +33,13 @@ import {
   unpairedKtoLoss,
   unpairedObjective,
   valueAndGrad,
+  withLora,
+  withReferences,
 } from "../../src/index.js";
 import { LOSSES } from "../../src/losses/names/lossNames.js";
 import { randomNormal } from "../../src/tensor/random.js";
 import type { AnyObjective } from "../../src/training/fitOptions.js";
+import { LOSS_INPUTS } from "../../src/training/lossInputs.js";
 import { tinyFiles } from "../models/tinyCheckpoint.js";
 import { FAMILIES } from "../models/tinyFamilies.js";
 import {
@@ -42,11 +47,15 @@ import {
   completionLogProbs,
   cutRows,
   difference,
+  divergences,
+  divergencesOf,
   logWeights,
   model,
   pairLogProbs,
+  pairLogProbsOf,
   pairs,
   policy,
+  reference,
   referencedCompletions,
   referencedPairs,
   texts,
@@ -55,7 +64,7 @@ import {
 const lm = fullPolicy({ model, parameters: policy });
 
 /** Losses that take what rows do not have. */
-const REFUSED = ["aspo", "diffusion_dpo", "dmpo", "sgdpo", "spo", "tdpo1", "tdpo2"];
+const REFUSED = ["aspo", "diffusion_dpo", "dmpo", "sgdpo", "spo"];
 
 /** Options that losses need, and states from which means are not those of the batch alone. */
 const OPTIONS: Readonly<Record<string, LossConfig>> = {
@@ -68,6 +77,17 @@ const STATES: Readonly<Record<string, object>> = {
   betadpo: { mean: 0.2, std: 0.4, count: 2 },
   alphadpo: { mean: 0.1, std: 0.3, count: 2 },
 };
+
+/** What losses are given besides pairs. */
+const BESIDES: Readonly<Record<string, (at: GptParameters) => LossConfig>> = {
+  wpo: logWeights,
+  tdpo1: divergences,
+  tdpo2: divergences,
+};
+
+/** The reference, for the losses that compare with it in every step. */
+const referenceFor = (...losses: readonly string[]) =>
+  losses.some((name) => name in LOSS_INPUTS) ? { reference } : {};
 
 const names = (Object.keys(LOSSES) as LossName[]).filter((name) => !REFUSED.includes(name));
 
@@ -97,16 +117,17 @@ const start = <State>(state: State) => ({ parameters: policy, state, step: 3 });
 describe("the gradient of a step is that of the loss of all its pairs, however it is cut:", () => {
   it.each(names)("%s", async (name) => {
     const lossOptions = OPTIONS[name] ?? {};
-    const objective = preferenceObjective({ policy: lm, loss: name, lossOptions });
+    const own = { policy: lm, loss: name, lossOptions, ...referenceFor(name) };
+    const objective = preferenceObjective({ ...own, chunkSize: 7 });
     const state = STATES[name];
     const direct = (at: GptParameters): Tensor =>
       named(name, lossOptions)(pairLogProbs(at), {
         ...(state && { state }),
-        ...(name === "wpo" && logWeights(at)),
+        ...BESIDES[name]?.(at),
       }).loss;
     const [loss, expected] = valueAndGrad(direct)(policy);
-    const own = { losses: state ? { [name]: state } : {}, gamma: 0 };
-    await agrees(objective, await referencedPairs(), start(own), expected, loss);
+    const states = { losses: state ? { [name]: state } : {}, gamma: 0 };
+    await agrees(objective, await referencedPairs(), start(states), expected, loss);
   });
 
   it("a mix, with WPO's weights and a state", async () => {
@@ -122,18 +143,25 @@ describe("the gradient of a step is that of the loss of all its pairs, however i
     await agrees(objective, await referencedPairs(), start(own), expected, value);
   });
 
-  it.each<SpoOptions>([
+  const penalties: readonly SpoOptions[] = [
     { gamma: 0.7 },
     { gamma: (step) => 0.1 * step, floor: 1.9 },
     { hinge: true, epsilon: 0.01, floor: 2.5 },
     { hinge: true, epsilon: 0.01, floor: 9 },
     { gamma: "dual", dualRate: 0.3, damping: 2, per: "sequence" },
-  ])("SPO's penalty %o", async (spo) => {
-    const objective = preferenceObjective({ policy: lm, loss: "ipo", spo });
+  ];
+  it.each(
+    (["ipo", "tdpo2"] as const).flatMap((loss) => penalties.map((spo) => [loss, spo] as const)),
+  )("SPO's penalty, %s, %o", async (loss, spo) => {
+    const objective = preferenceObjective({ policy: lm, loss, spo, ...referenceFor(loss) });
     const { gamma } = spo;
     const point = gamma === "dual" ? { state: { gamma: 0.5 } } : { step: 3 };
     const direct = (at: GptParameters): Tensor =>
-      spoLoss(pairLogProbs(at), { ...spo, ...point, base: lossByName("ipo") } as never).loss;
+      spoLoss(pairLogProbs(at), {
+        ...spo,
+        ...point,
+        base: lossByName(loss, BESIDES[loss]?.(at)),
+      } as never).loss;
     const own = { losses: {}, gamma: gamma === "dual" ? 0.5 : 0 };
     const [value, expected] = valueAndGrad(direct)(policy);
     await agrees(objective, await referencedPairs(), start(own), expected, value);
@@ -149,10 +177,12 @@ describe("the gradient of a step is that of the loss of all its pairs, however i
     ["sigmoid", { method: "lookahead", alpha: 0.3 }, { method: "lookahead", alpha: 0.3 }],
     ["aot", { method: "lookahead", alpha: 0.3 }, { method: "lookahead", alpha: 0.3 }],
     ["alphadpo", { method: "lookahead", alpha: 0.3 }, { method: "lookahead", alpha: 0.3 }],
+    ["tdpo2", { method: "barrier", floor: 2 }, { method: "barrier" }],
+    ["tdpo1", { method: "lookahead", alpha: 0.3 }, { method: "lookahead", alpha: 0.3 }],
   ])("SPO's levels, %s, %o", async (loss, spo, options) => {
-    const objective = preferenceObjective({ policy: lm, loss, spo });
+    const objective = preferenceObjective({ policy: lm, loss, spo, ...referenceFor(loss) });
     const problem = {
-      upper: (at: GptParameters) => named(loss)(pairLogProbs(at)).loss,
+      upper: (at: GptParameters) => named(loss, BESIDES[loss]?.(at))(pairLogProbs(at)).loss,
       lower: (at: GptParameters) => {
         const { chosen, chosenLength } = pairLogProbs(at);
         return chosen.div(chosenLength).mean().neg();
@@ -282,6 +312,10 @@ describe("central differences of the evaluated loss give the gradient of a step"
     const spo = { hinge: true, floor: 1 };
     await check(preferenceObjective({ policy: lm, loss: "aot", spo }), await referencedPairs());
   });
+  it("of pairs, with divergences from the reference", async () => {
+    const own = { policy: lm, loss: "tdpo1", reference, spo: { gamma: 0.5 } } as const;
+    await check(preferenceObjective(own), await referencedPairs());
+  });
   it("of judged completions", async () => {
     const objective = unpairedObjective({ policy: lm, loss: "apo_zero_unpaired" });
     await check(objective, await referencedCompletions());
@@ -318,6 +352,58 @@ describe("an adapter", () => {
     expect(await difference(await stepOf(unknown, 3), once)).toBeLessThan(1e-9);
     expect(await difference(await stepOf("sigmoid", 4), once)).toBeGreaterThan(1e-3);
   });
+
+  it("is compared with its base in every step", async () => {
+    const base = await loadModel(await tinyFiles(FAMILIES.llama!), { dtype: "float64" });
+    const adapter = initLora(base, { rank: 2, alpha: 4, targets: "all-linear", seed: 1 });
+    const before = fullPolicy(base);
+    const { rows } = await withReferences(pairs, { policy: before });
+    const own = { policy: loraPolicy(base, adapter), reference: before };
+    const logits = (at: DecoderParameters) => (ids: Tensor) => base.model.apply(at, ids);
+    let number = 0;
+    const parameters = treeMap(
+      (t) => randomNormal(t.shape, { seed: `B ${number++}`, std: 0.2, dtype: t.dtype }),
+      adapter.parameters,
+    );
+    for (const loss of ["tdpo2"] as const) {
+      const objective = preferenceObjective({ ...own, loss });
+      const direct = (at: typeof parameters): Tensor => {
+        const models = [
+          logits(withLora(base, { ...adapter, parameters: at })),
+          logits(base.parameters),
+        ] as const;
+        return named(loss, divergencesOf(...models))(pairLogProbsOf(...models)).loss;
+      };
+      const [value, expected] = valueAndGrad(direct)(parameters);
+      const at = { parameters, state: objective.init(), step: 3 };
+      const { gradient, metrics } = await objective.step(
+        at,
+        await cutRows(objective, rows, [4, 2]),
+      );
+      expect(await difference(gradient, expected), loss).toBeLessThan(1e-9);
+      const [sum, weight] = await metrics.loss!.data();
+      expect(sum! / weight!).toBeCloseTo(await value.item(), 9);
+    }
+  });
+});
+
+describe("at the reference", () => {
+  it.each(Object.keys(LOSS_INPUTS) as LossName[])("%s is ln 2, and has a slope", async (loss) => {
+    const own = { policy: reference, loss, reference } as const;
+    const objective = preferenceObjective(own);
+    const at = { parameters: reference.parameters, state: objective.init(), step: 0 };
+    const micro = await cutRows(objective, await referencedPairs(), [4, 2]);
+    const { gradient, metrics } = await objective.step(at, micro);
+    const [sum, weight] = await metrics.loss!.data();
+    expect(sum! / weight!).toBeCloseTo(Math.LN2, 12);
+    const dpo = preferenceObjective({ policy: reference });
+    const { gradient: slope } = await dpo.step(
+      at,
+      await cutRows(dpo, await referencedPairs(), [6]),
+    );
+    // The divergence is least there.
+    expect(await difference(gradient, slope)).toBeLessThan(1e-9);
+  });
 });
 
 describe("what does not go together is refused", () => {
@@ -325,8 +411,11 @@ describe("what does not go together is refused", () => {
     preferenceObjective({ policy: lm, ...options });
 
   it.each<readonly [Partial<PreferenceObjectiveOptions<GptParameters>>, RegExp]>([
-    [{ loss: "tdpo1" }, /tdpo1 takes divergences/],
-    [{ loss: ["sigmoid", "dmpo"] }, /dmpo takes errors of a diffusion model/],
+    [
+      { loss: ["sigmoid", "dmpo"] },
+      /dmpo takes squared denoising errors .* where f gives dmpoLoss/,
+    ],
+    [{ loss: "diffusion_dpo" }, /f gives diffusionDpoLoss its errors/],
     [{ loss: "spo" }, /spo is an option beside the loss/],
     [{ loss: "sigmod" as "sigmoid" }, /did you mean "sigmoid"/],
     [{ loss: 3 as never }, /loss must be a loss's name/],
@@ -352,6 +441,27 @@ describe("what does not go together is refused", () => {
     [{ chunkSize: 0 }, /chunkSize must be an integer ≥ 1/],
   ])("%o", (options, message) => {
     expect(refused(options)).toThrow(message);
+  });
+
+  it("a reference model that is missing, that nothing reads, or of another vocabulary", () => {
+    for (const loss of ["tdpo1", ["sft", "tdpo1"], tdpoLoss] as const) {
+      expect(refused({ loss })).toThrow(
+        "tdpo1 compares with the reference model in every step: give it as reference",
+      );
+    }
+    expect(refused({ reference })).toThrow(
+      /reference is for the losses tdpo1, tdpo2.*; what others/,
+    );
+    expect(refused({ loss: "tdpo2", reference: model as never })).toThrow(
+      /policy must be what full/,
+    );
+    const larger = { ...reference, vocabularySize: 14 };
+    expect(refused({ loss: "tdpo2", reference: larger })).toThrow(
+      "distributions over one vocabulary, but the policy's has 13 tokens and the reference's 14",
+    );
+    expect(refused({ loss: "tdpo1", reference, lossOptions: { alpha: 1 } })).toThrow(
+      "alpha belongs to version 2",
+    );
   });
 
   it("rows without references, by their number", async () => {

@@ -12,6 +12,7 @@ import {
   randomNormal,
   realize,
   rowsOf,
+  sequenceKl,
   sequenceLogProbs,
   type Tensor,
   tensor,
@@ -100,27 +101,39 @@ function padded(sequences: readonly { prompt: number[]; completion: number[] }[]
 const sidesOf = (side: "chosenIds" | "rejectedIds") =>
   padded(pairs.map((pair) => ({ prompt: pair.promptIds, completion: pair[side] })));
 
-const logProbsOf = (at: GptParameters, side: "chosenIds" | "rejectedIds"): Tensor => {
+/** A model as the logits of padded ids. */
+type Logits = (ids: Tensor) => Tensor;
+
+const logitsAt =
+  (at: GptParameters): Logits =>
+  (ids) =>
+    model.apply(at, ids);
+const referenceLogits = logitsAt(reference.parameters);
+
+const logProbsOf = (logits: Logits, side: "chosenIds" | "rejectedIds"): Tensor => {
   const own = sidesOf(side);
-  return sequenceLogProbs(model.apply(at, own.ids), own.ids, own.mask);
+  return sequenceLogProbs(logits(own.ids), own.ids, own.mask);
 };
 
-/** All pairs' log-probabilities, and what WPO takes. */
-export function pairLogProbs(at: GptParameters): Required<PairLogProbs> {
+/** All pairs' log-probabilities under two models. */
+export function pairLogProbsOf(policy: Logits, reference: Logits): Required<PairLogProbs> {
   const lengths = (side: "chosenIds" | "rejectedIds") =>
     tensor(
       pairs.map((pair) => pair[side].length),
       { dtype: "float64" },
     );
   return {
-    chosen: logProbsOf(at, "chosenIds"),
-    rejected: logProbsOf(at, "rejectedIds"),
-    referenceChosen: logProbsOf(reference.parameters, "chosenIds"),
-    referenceRejected: logProbsOf(reference.parameters, "rejectedIds"),
+    chosen: logProbsOf(policy, "chosenIds"),
+    rejected: logProbsOf(policy, "rejectedIds"),
+    referenceChosen: logProbsOf(reference, "chosenIds"),
+    referenceRejected: logProbsOf(reference, "rejectedIds"),
     chosenLength: lengths("chosenIds"),
     rejectedLength: lengths("rejectedIds"),
   };
 }
+
+/** All pairs' log-probabilities. */
+export const pairLogProbs = (at: GptParameters) => pairLogProbsOf(logitsAt(at), referenceLogits);
 
 /** WPO's weights. */
 export function logWeights(at: GptParameters) {
@@ -130,6 +143,18 @@ export function logWeights(at: GptParameters) {
   };
   return { chosenLogWeight: of("chosenIds"), rejectedLogWeight: of("rejectedIds") };
 }
+
+/** TDPO's divergences of two models. */
+export function divergencesOf(policy: Logits, reference: Logits) {
+  const of = (side: "chosenIds" | "rejectedIds") => {
+    const { ids, mask } = sidesOf(side);
+    return sequenceKl(policy(ids), reference(ids), mask);
+  };
+  return { chosenKl: of("chosenIds"), rejectedKl: of("rejectedIds") };
+}
+
+/** TDPO's divergences. */
+export const divergences = (at: GptParameters) => divergencesOf(logitsAt(at), referenceLogits);
 
 /** Log-probabilities of completions, or of those of other prompts. */
 export function completionLogProbs(at: GptParameters, side: "completionIds" | "mismatchedIds") {
