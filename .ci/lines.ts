@@ -58,7 +58,15 @@ const BUDGETS: Readonly<Record<string, readonly [lines: number, reason: string]>
     4390,
     "the loop with its options and log, orders and schedules of TRL, run directories, how they are gone on with and their locks, what does not go together, objectives of pairs, judged completions and texts, references and what losses read of them in every step, SPO's v*",
   ],
-  methods: [160, "choosing pairs, rewards and their checks"],
+  methods: [180, "choosing pairs, rewards and their checks, and what all of the room exports"],
+  "methods/chat": [
+    780,
+    "models behind endpoints, of the AI SDK and loaded; limits, retries, a budget and a transcript for all of them",
+  ],
+  "methods/prompts": [
+    660,
+    "a judge, a writer, fences around what they are shown, and the search for a prompt",
+  ],
   "training/settings": [
     1010,
     "the table of some 80 settings, the kinds of their values, TRL's names",

@@ -23,6 +23,7 @@ export const GUIDES = [
   "align",
   "training",
   "objectives",
+  "drpo",
   "cli",
   "options",
   "files",

@@ -3,6 +3,39 @@
  * @module
  */
 
+export { type AiSdkCall, type AiSdkModel, aiSdkModel } from "./chat/aiSdkModel.js";
+export {
+  ChatError,
+  type ChatFailure,
+  type ChatModel,
+  type ChatOptions,
+  type ChatTurn,
+  type ChatUsage,
+} from "./chat/chatModel.js";
+export { type EndpointOptions, endpointModel } from "./chat/endpointModel.js";
+export { type LocalModelOptions, localModel } from "./chat/localModel.js";
+export type { Clock, RequestBudget, RequestOptions } from "./chat/requests.js";
+export {
+  type Exchange,
+  openTranscript,
+  type Transcript,
+  type TranscriptOptions,
+} from "./chat/transcript.js";
+export { type Aspects, REWARD_ASPECTS } from "./prompts/aspects.js";
+export { type PromptExample, promptMessages } from "./prompts/examples.js";
+export {
+  type JudgeCounts,
+  type JudgeReward,
+  type JudgeRewardOptions,
+  judgeReward,
+} from "./prompts/judge.js";
+export {
+  type OptimizedPrompt,
+  type OptimizePromptOptions,
+  optimizePrompt,
+  type PromptProgress,
+  type PromptState,
+} from "./prompts/optimizePrompt.js";
 export { type RejectionSampleOptions, rejectionSample } from "./rejectionSample.js";
 export { type Reward, rewardsOf } from "./reward.js";
 export {
