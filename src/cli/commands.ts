@@ -10,6 +10,7 @@ import { generate } from "./generate.js";
 import { info } from "./info.js";
 import { merge } from "./merge.js";
 import type { Given, OptionsOf } from "./options.js";
+import { prompt } from "./prompt.js";
 import { score } from "./score.js";
 import { alignCommand, sftCommand } from "./train.js";
 
@@ -72,5 +73,12 @@ export const COMMANDS = [
     summary: "put an adapter into a model's weights",
     description: "Writes a model with an adapter's corrections in its weights.",
     run: merge,
+  }),
+  command("prompt", {
+    summary: "search for a system prompt with a judge model",
+    description:
+      "Searches for the system prompt and examples under which a model, loaded here or at an endpoint, answers queries best, as a judge model sees it. " +
+      "Keys are read from PREFGRAD_API_KEY and PREFGRAD_JUDGE_API_KEY.",
+    run: prompt,
   }),
 ];

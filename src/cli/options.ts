@@ -23,7 +23,17 @@ import { type CommandName, SETTINGS } from "../training/settings/table.js";
 import { InputError } from "./input.js";
 
 const GENERATE = ["generate"] as const;
-const CONFIGURED = ["align", "sft", "score", "check", "generate", "info", "merge"] as const;
+const PROMPT = ["prompt"] as const;
+const CONFIGURED = [
+  "align",
+  "sft",
+  "score",
+  "check",
+  "generate",
+  "info",
+  "merge",
+  "prompt",
+] as const;
 
 export const OPTIONS = {
   ...SETTINGS,
@@ -38,8 +48,8 @@ export const OPTIONS = {
     kind: COUNT,
     help: "tokens to write, at most",
     group: "Generation",
-    of: GENERATE,
-    otherwise: "the model's, or 256, cut to what the context leaves",
+    of: [...GENERATE, ...PROMPT],
+    otherwise: "generate: the model's, or 256, cut to what the context leaves; prompt: 1024",
   },
   sample: {
     kind: FLAG,
@@ -88,6 +98,111 @@ export const OPTIONS = {
     help: "ends after this text, which may be a special token; may be repeated",
     group: "Generation",
     of: GENERATE,
+  },
+  queries: {
+    kind: textOf("<file>"),
+    help: "queries as the model will get them: a text a line, or .jsonl with texts or { query }",
+    group: "Prompt search",
+    of: PROMPT,
+    required: PROMPT,
+  },
+  endpoint: {
+    kind: textOf("<address>"),
+    help: "OpenAI-compatible interface that has --model, https://…/v1; its key is PREFGRAD_API_KEY of the environment",
+    group: "Prompt search",
+    of: PROMPT,
+    otherwise: "none: --model is loaded here",
+  },
+  judge: {
+    kind: textOf("<model>"),
+    help: "model that judges and writes, as --model",
+    group: "Prompt search",
+    of: PROMPT,
+    otherwise: "--model",
+  },
+  judgeEndpoint: {
+    kind: textOf("<address>"),
+    help: "interface that has --judge; its key is PREFGRAD_JUDGE_API_KEY",
+    group: "Prompt search",
+    of: PROMPT,
+    otherwise: "--endpoint",
+  },
+  prompt: {
+    kind: TEXT,
+    help: "system prompt to begin with",
+    group: "Prompt search",
+    of: PROMPT,
+    default: "You are a helpful assistant.",
+  },
+  rewrites: {
+    kind: COUNT,
+    help: "prompts written for each one that is kept",
+    group: "Prompt search",
+    of: PROMPT,
+    default: 3,
+  },
+  beam: {
+    kind: COUNT,
+    help: "prompts that are kept",
+    group: "Prompt search",
+    of: PROMPT,
+    default: 2,
+  },
+  depth: {
+    kind: WHOLE,
+    help: "rounds",
+    group: "Prompt search",
+    of: PROMPT,
+    default: 20,
+  },
+  queriesPerStep: {
+    kind: COUNT,
+    help: "queries of a round, in turn",
+    group: "Prompt search",
+    of: PROMPT,
+    default: 4,
+  },
+  examples: {
+    kind: WHOLE,
+    help: "queries of which examples are made before the search; 0: no examples",
+    group: "Prompt search",
+    of: PROMPT,
+    default: 16,
+  },
+  maxRequests: {
+    kind: COUNT,
+    help: "requests, those before --resume included; then it ends with the best so far",
+    group: "Prompt search",
+    of: PROMPT,
+    otherwise: "no limit",
+  },
+  maxTokens: {
+    kind: COUNT,
+    help: "tokens of requests and answers; then it ends with the best so far",
+    group: "Prompt search",
+    of: PROMPT,
+    otherwise: "no limit",
+  },
+  concurrency: {
+    kind: COUNT,
+    help: "requests at a time",
+    group: "Prompt search",
+    of: PROMPT,
+    default: 4,
+  },
+  timeout: {
+    kind: POSITIVE,
+    help: "seconds after which a request counts as failed",
+    group: "Prompt search",
+    of: PROMPT,
+    default: 120,
+  },
+  retries: {
+    kind: WHOLE,
+    help: "further tries of a request that failed and may succeed later",
+    group: "Prompt search",
+    of: PROMPT,
+    default: 5,
   },
   live: {
     kind: FLAG,

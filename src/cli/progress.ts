@@ -3,10 +3,11 @@
  * @module
  */
 
+import type { PromptProgress } from "../methods/prompts/optimizePrompt.js";
 import type { LoadProgress } from "../models/checkpoint.js";
 import type { LogRow } from "../training/fitState.js";
 import type { RunObserver } from "../training/run.js";
-import { duration, hasColours } from "./text.js";
+import { duration, hasColours, integer } from "./text.js";
 
 /** A line that says how far loading is, and is gone at its end. Where there are no bars, nothing is shown. */
 export function loadingLine(stream: NodeJS.WriteStream): LoadProgress {
@@ -93,4 +94,25 @@ function figuresText(row: LogRow, prefix: string): string {
     const value = row[prefix + name];
     return value === undefined ? [] : [`${prefix}${name} ${Number(value.toPrecision(4))}`];
   }).join("  ");
+}
+
+/** Shows how the search for a prompt goes. */
+export function promptProgress(stream: NodeJS.WriteStream) {
+  const isBar = hasColours(stream);
+  const notice = (line: string): void => {
+    stream.write(isBar ? `\r\x1b[K${line}\n` : `${line}\n`);
+  };
+  return {
+    notice,
+    step({ stage, done, of, best, requests, tokens }: PromptProgress): void {
+      const name = stage === "examples" ? "example" : "round";
+      const score = best ? `  mean score ${best.reward.toFixed(2)}` : "";
+      const line = `${name} ${done}/${of}${score}  ${integer(requests)} requests, ${integer(tokens)} tokens`;
+      if (!isBar) notice(line);
+      else stream.write(`\r\x1b[K${line.slice(0, (stream.columns || 80) - 1)}`);
+    },
+    stop(): void {
+      if (isBar) stream.write("\r\x1b[K");
+    },
+  };
 }

@@ -19,6 +19,7 @@ import { readRun } from "../training/runFiles.js";
 import { asOptions, trainingNames } from "../training/settings/options.js";
 import { type SftOptions, sft } from "../training/sft.js";
 import { asInput, InputError, InterruptedError } from "./input.js";
+import { interrupts } from "./interrupts.js";
 import { livePage } from "./live.js";
 import { checkDevice, loaded } from "./model.js";
 import type { OptionsOf } from "./options.js";
@@ -167,18 +168,6 @@ async function checkOutput(options: TrainOptions): Promise<void> {
 /** Where what other runs can use again is kept, as other programs do. */
 function cacheDirectory(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "prefgrad");
-}
-
-/** A signal that Ctrl-C sets. */
-function interrupts(onFirst: () => void) {
-  const controller = new AbortController();
-  const stop = (): void => {
-    if (controller.signal.aborted) process.exit(130);
-    controller.abort();
-    onFirst();
-  };
-  process.on("SIGINT", stop);
-  return { signal: controller.signal, restore: () => process.off("SIGINT", stop) };
 }
 
 function factsOf(facts: RunFacts): readonly (readonly [string, string])[] {

@@ -33,13 +33,14 @@ export type CommandName =
   | "generate"
   | "info"
   | "merge"
-  | "compare";
+  | "compare"
+  | "prompt";
 
 const TRAIN = ["align", "sft"] as const;
 const ALIGN = ["align"] as const;
 const ROWS = ["align", "sft", "score", "check"] as const;
-const MODEL = [...ROWS, "generate", "info", "merge"] as const;
-const COMPUTE = ["align", "sft", "score", "generate"] as const;
+const MODEL = [...ROWS, "generate", "info", "merge", "prompt"] as const;
+const COMPUTE = ["align", "sft", "score", "generate", "prompt"] as const;
 
 const FILE = textOf("<file>");
 const DIRECTORY = textOf("<directory>");
@@ -116,7 +117,7 @@ export const SETTINGS = {
     kind: SEED,
     help: "of everything that is drawn; the same seed gives the same",
     group: "Computation",
-    of: ["align", "sft", "generate"],
+    of: ["align", "sft", "generate", "prompt"],
     default: 42,
   },
 
@@ -552,8 +553,8 @@ export const SETTINGS = {
     kind: DIRECTORY,
     help: "directory to write",
     group: "Run",
-    of: [...TRAIN, "merge"],
-    required: [...TRAIN, "merge"],
+    of: [...TRAIN, "merge", "prompt"],
+    required: [...TRAIN, "merge", "prompt"],
     trl: ["output_dir"],
   },
   saveDtype: {
@@ -567,7 +568,7 @@ export const SETTINGS = {
     kind: FLAG,
     help: "go on with the run in --output",
     group: "Run",
-    of: TRAIN,
+    of: [...TRAIN, "prompt"],
     default: false,
     trl: ["resume_from_checkpoint"],
   },
@@ -575,7 +576,7 @@ export const SETTINGS = {
     kind: FLAG,
     help: "replace the run in --output",
     group: "Run",
-    of: TRAIN,
+    of: [...TRAIN, "prompt"],
     default: false,
     trl: ["overwrite_output_dir"],
   },
