@@ -21,7 +21,8 @@ export interface LocalModelOptions {
 
 /**
  * A loaded model as a {@link ChatModel}: the conversation goes through the chat template, the answer is written until an
- * end token. Temperature 0 (default) takes the likeliest tokens. Requests are answered one after the other.
+ * end token. Temperature 0 (default) takes the likeliest tokens. Requests are answered one after
+ * the other; time-outs of those that wait run meanwhile, so ask with `concurrency: 1`.
  *
  * @throws for a model without a tokenizer, or without a chat template where none is given. The model rejects where the
  * conversation leaves no room in the context.
