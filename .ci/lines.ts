@@ -51,11 +51,11 @@ const BUDGETS: Readonly<Record<string, readonly [lines: number, reason: string]>
     "one decoder, its families, the hub, directories read and written, adapters, tokenizers as Python's, generation with a cache",
   ],
   data: [
-    2280,
-    "records of JSON, Parquet and the hub, formats of rows, their tokens as TRL has them and safely, problems with their lines, prompts that are shared or repeated, damaged files, rows on the disk with a checksum",
+    2340,
+    "records of JSON, Parquet and the hub, formats of rows, their tokens as TRL has them and safely, problems with their lines, prompts that are shared or repeated, damaged files, rows on the disk with a checksum, sentences of completions",
   ],
   training: [
-    4390,
+    4620,
     "the loop with its options and log, orders and schedules of TRL, run directories, how they are gone on with and their locks, what does not go together, objectives of pairs, judged completions and texts, references and what losses read of them in every step, SPO's v*",
   ],
   methods: [180, "choosing pairs, rewards and their checks, and what all of the room exports"],

@@ -81,9 +81,15 @@ function packedLogProbs(
   }
   const states = everywhere ? gather(reshape(hidden, [-1, width!]), batch.givenPlaces) : hidden;
   const found = logProbsOf(softCap(matmul(states, transpose(head)), logitSoftCap), batch.targets);
+  return atTargets(batch, found);
+}
+
+/** Values of a packed batch's predictions, `[M]`, where their tokens stand, `[B, T−1]`; 0 elsewhere. */
+export function atTargets(batch: PackedBatch, values: Tensor): Tensor {
+  const [rows, length] = batch.mask.shape as [number, number];
   const count = rows * (length - 1);
   // The last place is for what rounded sizes are filled up with.
-  const places = zeros([count + 1], { dtype: found.dtype });
-  const all = scatterAdd(places, batch.targetPlaces, found);
+  const places = zeros([count + 1], { dtype: values.dtype });
+  const all = scatterAdd(places, batch.targetPlaces, values);
   return reshape(slice(all, [0, count]), [rows, length - 1]);
 }

@@ -4,6 +4,7 @@
  */
 
 import { checkNumber, checkOptions } from "../checks.js";
+import type { DType } from "../kernels/dtype.js";
 import { checkTokens, maskedCount } from "../logprobs/tokenInputs.js";
 import { stopGradient } from "../ops/composite.js";
 import {
@@ -19,7 +20,7 @@ import {
 } from "../ops/index.js";
 import { tensor } from "../tensor/create.js";
 import { generatorOf, type RandomGenerator, randomGenerator } from "../tensor/random.js";
-import { formatShape, type Shape } from "../tensor/shape.js";
+import { formatShape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { checkBeta, checkLabelSmoothing } from "./inputs.js";
 import { smoothedLogistic } from "./logistic.js";
@@ -84,6 +85,8 @@ export interface TokenRatios {
 export interface SgdpoPilotsOptions {
   /** Same seed, same draw; a generator continues its sequence. Wanted in evaluation too. */
   readonly seed: number | string | RandomGenerator;
+  /** What tells pairs apart in the draw, [B]: their numbers in a dataset. Default: their places in the batch. */
+  readonly rows?: readonly (number | string)[];
   /** r₁ in (0, 1], the chosen completion's part; default 0.6 (0.7 in the recipe for 8B models). */
   readonly chosenRatio?: number;
   /** r₂ in (0, 1], the rejected completion's part; default 0.9. */
@@ -96,8 +99,8 @@ export interface SgdpoPilotsOptions {
  * rejected completion, m being the length of the shorter. An empty completion gives 0. The result goes
  * into {@link sgdpoLoss}'s options.
  *
- * What is drawn depends on the seed, a pair's place in the batch and its completions' lengths, not on
- * where the completions stand in the sequences or on how wide the batch is.
+ * What is drawn depends on the seed, a pair's number in `rows` (or its place in the batch) and its completions'
+ * lengths, not on where the completions stand in the sequences or on how wide the batch is.
  *
  * @throws if shapes do not fit or a ratio is out of range.
  */
@@ -107,7 +110,7 @@ export function sgdpoPilots(
   options: SgdpoPilotsOptions,
 ): { readonly pilotChosen: Tensor; readonly pilotRejected: Tensor } {
   const { chosenRatio = 0.6, rejectedRatio = 0.9, seed } = options;
-  checkOptions("sgdpoPilots", options, "seed", "chosenRatio", "rejectedRatio");
+  checkOptions("sgdpoPilots", options, "seed", "rows", "chosenRatio", "rejectedRatio");
   checkNumber("sgdpoPilots", "chosenRatio", chosenRatio, (r) => r > 0 && r <= 1, "in (0, 1]");
   checkNumber("sgdpoPilots", "rejectedRatio", rejectedRatio, (r) => r > 0 && r <= 1, "in (0, 1]");
   for (const { ratios, mask } of [chosen, rejected]) {
@@ -118,7 +121,13 @@ export function sgdpoPilots(
       `sgdpoPilots: chosen ${formatShape(chosen.ratios.shape)} and rejected ${formatShape(rejected.ratios.shape)} differ in B`,
     );
   }
-  const lengths = [chosen, rejected].map(({ mask }) => maskedCount(mask, "float64"));
+  const count = chosen.ratios.shape[0]!;
+  const { rows = Array.from({ length: count }, (_, row) => row) } = options;
+  if (rows.length !== count) {
+    throw new RangeError(`sgdpoPilots: rows must have ${count} entries, got ${rows.length}`);
+  }
+  const { dtype } = chosen.ratios;
+  const lengths = [chosen, rejected].map(({ mask }) => maskedCount(mask, dtype));
   const shorter = minimum(lengths[0]!, lengths[1]!);
   const root = generatorOf("sgdpoPilot", seed)();
   const pilot = ({ ratios, mask }: TokenRatios, share: number, side: string): Tensor => {
@@ -126,7 +135,8 @@ export function sgdpoPilots(
     const size = maximum(floor(shorter.mul(share).add(1e-9)), 1);
     const within = slice(cast(mask, "bool"), null, [1]);
     const nth = maximum(cumsum(within).sub(1), 0);
-    const drawn = takeAlongAxis(draws(ratios.shape, `${root} ${side}`), nth);
+    const seeds = rows.map((row) => `${root} ${side} ${row}`);
+    const drawn = takeAlongAxis(draws(seeds, ratios.shape[1]!, dtype), nth);
     const rank = argsort(argsort(where(within, drawn, 2)));
     const taken = rank.less(size.reshape([ratios.shape[0]!, 1]));
     return stopGradient(where(taken, where(within, ratios, 0), 0).sum(-1));
@@ -138,9 +148,7 @@ export function sgdpoPilots(
 }
 
 /** Uniform numbers, each row with a generator of its own: a wider row begins with the same ones. */
-function draws([rows, columns]: Shape, seed: string): Tensor {
-  const values = Array.from({ length: rows! }, (_, row) =>
-    Array.from({ length: columns! }, randomGenerator(`${seed} ${row}`)),
-  );
-  return tensor(Float64Array.from(values.flat()), { shape: [rows!, columns!] });
+function draws(seeds: readonly string[], columns: number, dtype: DType): Tensor {
+  const values = seeds.flatMap((seed) => Array.from({ length: columns }, randomGenerator(seed)));
+  return tensor(values, { dtype }).reshape([seeds.length, columns]);
 }

@@ -4,7 +4,8 @@
  */
 
 import { describeValue } from "../checks.js";
-import type { PreferenceRow, Rows, UnpairedRow } from "../data/rows.js";
+import { type PreferenceRow, type Rows, rowsOf, type UnpairedRow } from "../data/rows.js";
+import { type SentenceSimilarity, withSentences } from "../data/sentences.js";
 import type { LossConfig } from "../losses/names/lossConfig.js";
 import type { LoadedModel } from "../models/loadModel.js";
 import type { AnyObjective } from "./fitOptions.js";
@@ -42,6 +43,10 @@ export interface AlignOptions extends RunOptions, TrainingOptions<"align"> {
   readonly loss?: LossChoice | UnpairedLoss;
   /** The reference model; default: the model as it is before training. */
   readonly reference?: LoadedModel;
+  /** Of the loss `"aspo"`: a similarity of each sentence and its row's image. Default: sentences weigh by perplexity alone. */
+  readonly similarity?: SentenceSimilarity;
+  /** The images for `similarity`, by the numbers of the source's rows: a column of it. */
+  readonly images?: readonly unknown[];
 }
 
 const UNPAIRED = ["kto", "apo_zero_unpaired"] as const;
@@ -56,6 +61,8 @@ const OPTIONS = [
   "evaluation",
   "loss",
   "reference",
+  "similarity",
+  "images",
 ] as const;
 
 /**
@@ -89,6 +96,7 @@ export async function align(options: AlignOptions): Promise<RunResult> {
   const before = fullPolicy(options.reference ?? lm);
   if (isUnpaired) unpairedObjective({ policy, ...unpairedOptions(loss, settings) });
   else preferenceObjective({ policy, ...pairOptions(loss, settings, 0, before) });
+  checkSentences(options, settings, loss);
   const common = {
     command: "align" as const,
     settings,
@@ -133,13 +141,62 @@ export async function align(options: AlignOptions): Promise<RunResult> {
         const floor = await floorOf(options, settings, trainee, rows, held);
         const own = pairOptions(loss, settings, floor, reference);
         const objective = preferenceObjective({ policy: trainee.policy, ...own });
-        return { ...found, objective: objective as AnyObjective<never, ReferencedPair> };
+        const of = (given: Rows<ReferencedPair>) => sentenced(options, loss, given);
+        return {
+          rows: of(found.rows),
+          held: found.held && of(found.held),
+          objective: objective as AnyObjective<never, ReferencedPair>,
+        };
       },
     },
     options,
     given as GivenRows<PreferenceRow>,
     evaluation as GivenRows<PreferenceRow> | undefined,
   );
+}
+
+const hasSentences = (loss: AlignOptions["loss"]): boolean =>
+  comparingIn(loss as LossChoice).includes("aspo");
+
+/** Rejects what the division into sentences cannot be made with, or does not need. */
+function checkSentences(
+  { lm, similarity, images, completions, evaluation }: AlignOptions,
+  { lossOptions: own = {} }: Settings,
+  loss: NonNullable<AlignOptions["loss"]>,
+): void {
+  if (completions !== undefined || !hasSentences(loss)) {
+    const given = { similarity, images };
+    for (const [name, value] of Object.entries(given)) {
+      if (value !== undefined) throw new TypeError(`align: ${name} is for the loss aspo`);
+    }
+    return;
+  }
+  const { tokenizer } = lm;
+  if (!tokenizer) {
+    throw new TypeError(
+      "align: aspo divides completions into sentences: the model needs a tokenizer",
+    );
+  }
+  withSentences(rowsOf<ReferencedPair>([]), tokenizer, present({ similarity, images }));
+  if (images !== undefined && evaluation !== undefined) {
+    throw new TypeError("align: images are those of pairs: hold rows of them out with evalShare");
+  }
+  const { alpha } = Array.isArray(loss) ? ((own.aspo ?? {}) as LossConfig) : own;
+  if (alpha !== undefined && similarity === undefined) {
+    throw new TypeError(
+      "align: alpha of aspo is the similarity's share: give similarity, a function",
+    );
+  }
+}
+
+/** Rows with sentences, where the loss takes them. */
+function sentenced(
+  { lm, similarity, images }: AlignOptions,
+  loss: NonNullable<AlignOptions["loss"]>,
+  rows: Rows<ReferencedPair>,
+): Rows<ReferencedPair> {
+  if (!hasSentences(loss)) return rows;
+  return withSentences(rows, lm.tokenizer!, present({ similarity, images }));
 }
 
 function isUnpairedLoss(loss: AlignOptions["loss"], given: boolean): boolean {
@@ -195,6 +252,7 @@ function pairOptions(
     lossOptions: all,
     ...(comparingIn(names as LossChoice).length > 0 && { reference }),
     batchSemantics: settings.batchSemantics,
+    seed: settings.seed,
     ...(spo && { spo }),
   };
 }

@@ -205,7 +205,7 @@ function chosenObjective<P>(options: OptimumFloorOptions<P>): Objective<P, Prefe
         ),
       };
     },
-    values: (parameters, { sequences, lengths }, draw) => ({
+    values: (parameters, { sequences, lengths }, { draw }) => ({
       scores: {
         chosen: scoreSequences(policy, parameters, sequences, { ...options, draw }).logProbs,
       },

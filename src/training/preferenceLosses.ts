@@ -10,8 +10,14 @@ import type { LossConfig } from "../losses/names/lossConfig.js";
 import { LOSSES, type LossName } from "../losses/names/lossNames.js";
 import type { PairLogProbs, PreferenceLoss, PreferenceLossFunction } from "../losses/types.js";
 import { tensor } from "../tensor/create.js";
-import { LOSS_INPUTS } from "./lossInputs.js";
-import type { Columns } from "./rowObjective.js";
+import {
+  allValues,
+  emptyReading,
+  LOSS_INPUTS,
+  type PairReading,
+  splitOptions,
+} from "./lossInputs.js";
+import type { Columns, RowValues } from "./rowObjective.js";
 import type { ExtraScore } from "./sequences.js";
 
 /** A loss, by its name, or a list of names that is a mix, or itself. */
@@ -33,6 +39,8 @@ export interface TrainingLoss {
   /** The names of the losses that take what only policy and reference together say of pairs. */
   readonly comparing: readonly string[];
   init(): LossStates;
+  /** What the losses that compare take besides. */
+  make(reading: PairReading): RowValues;
   /** @param at With `training` the pairs enter the states. */
   judge(
     pairs: PairLogProbs,
@@ -60,12 +68,6 @@ const STATEFUL: Readonly<Record<string, { readonly start: object | null; readonl
     alphadpo: { start: null, not: "standardizedGap" },
   };
 
-/** Losses that take of each pair what rows do not have. */
-const OTHER_INPUTS: Readonly<Record<string, string>> = {
-  aspo: "sentences and their weights",
-  sgdpo: "parts of the completions' log-ratios",
-};
-
 /** Losses of what no language model has, and the functions that apply them. */
 const OF_DIFFUSION: Readonly<Record<string, string>> = {
   diffusion_dpo: "diffusionDpoLoss",
@@ -76,14 +78,19 @@ const OF_DIFFUSION: Readonly<Record<string, string>> = {
  * The loss of a choice and its options.
  * @throws for unknown names and options, and losses that take what rows of preferences do not have.
  */
-export function trainingLoss(
-  caller: string,
-  choice: LossChoice,
-  options: LossConfig,
-): TrainingLoss {
+export function trainingLoss(caller: string, choice: LossChoice, given: LossConfig): TrainingLoss {
   const names = namesOf(choice);
   const isFunction = typeof choice === "function";
   const isList = !isFunction && typeof choice !== "string";
+  const split = names.map((name) => splitOptions(name, isList ? ownIn(given, name) : given));
+  const options: LossConfig = isList
+    ? {
+        ...given,
+        ...Object.fromEntries(
+          names.flatMap((name, i) => (name in given ? [[name, split[i]![0]]] : [])),
+        ),
+      }
+    : (split[0]?.[0] ?? given);
   const apply = (
     isFunction ? withOptions(choice, options) : lossByName(choice, options)
   ) as PreferenceLossFunction;
@@ -100,13 +107,8 @@ export function trainingLoss(
           `a model of your own with fit and lossObjective(f), where f gives ${ofDiffusion} its errors`,
       );
     }
-    const other = OTHER_INPUTS[name];
-    if (other === undefined) continue;
-    throw new TypeError(
-      `${caller}: ${name} takes ${other}, which rows do not have; give the loss as a function that makes them`,
-    );
   }
-  const ownOptions = (name: string) => (isList ? ((options[name] ?? {}) as LossConfig) : options);
+  const ownOptions = (name: string) => (isList ? ownIn(options, name) : options);
   const stateful = names.filter((name) => {
     const own = STATEFUL[name];
     return own && !(own.not && ownOptions(name)[own.not] !== undefined);
@@ -124,13 +126,23 @@ export function trainingLoss(
       ...new Set(comparing.map((name) => LOSS_INPUTS[name]!.reads)),
     ],
     init: () => Object.fromEntries(stateful.map((name) => [name, STATEFUL[name]!.start])),
+    make(reading) {
+      const made = names.flatMap((name, i) => LOSS_INPUTS[name]?.make(reading, split[i]![1]) ?? []);
+      return made.reduce(
+        (all, own) => ({
+          scores: { ...all.scores, ...own.scores },
+          facts: { ...all.facts, ...own.facts },
+        }),
+        { scores: {}, facts: {} },
+      );
+    },
     judge(pairs, { states, training }, { weights, values }) {
-      const given = names.map((name) => {
+      const besides = names.map((name) => {
         const inputs = (LOSS_INPUTS[name]?.names ?? []).map((own) => [own, values[own]]);
         const state = stateful.includes(name) && stateOptions(states[name], training);
         return [name, { ...state, ...Object.fromEntries(inputs) }] as const;
       });
-      const own = isList ? Object.fromEntries(given) : given[0]?.[1];
+      const own = isList ? Object.fromEntries(besides) : besides[0]?.[1];
       const result = apply(pairs, { ...own, ...weights });
       const parts = isList ? (result as unknown as { terms: PreferenceLoss[] }).terms : [result];
       const next = stateful.map((name) => {
@@ -158,8 +170,7 @@ function tryOut(loss: TrainingLoss): void {
     rejectedLength: lengths,
   };
   const weights = loss.weighted ? { chosenLogWeight: numbers, rejectedLogWeight: numbers } : {};
-  const inputs = loss.comparing.flatMap((name) => LOSS_INPUTS[name]!.names);
-  const values = Object.fromEntries(inputs.map((name) => [name, numbers]));
+  const values = allValues(loss.make(emptyReading()));
   loss.judge(pairs, { states: loss.init(), training: true }, { weights, values });
 }
 
@@ -176,6 +187,10 @@ function namesOf(choice: LossChoice): readonly string[] {
   const known = Object.entries(LOSSES).find(([, { loss }]) => (loss as unknown) === choice);
   return known ? [known[0]] : [];
 }
+
+/** The options of a list that are for one of its losses. */
+const ownIn = (options: LossConfig, name: string): LossConfig =>
+  (options[name] ?? {}) as LossConfig;
 
 /** The names of those losses of a choice that take what only policy and reference together say of pairs. */
 export function comparingIn(choice: LossChoice): readonly string[] {

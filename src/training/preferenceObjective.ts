@@ -15,7 +15,7 @@ import { tensor } from "../tensor/create.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { treeLeaves } from "../tensor/tree.js";
 import { checkRowKind } from "./givenRows.js";
-import { LOSS_INPUTS } from "./lossInputs.js";
+import { allValues, LOSS_INPUTS, type SentencedPair } from "./lossInputs.js";
 import type { Objective, WeightedSum } from "./objective.js";
 import { checkPolicy, type Policy } from "./policy.js";
 import {
@@ -41,8 +41,11 @@ import {
 } from "./sequences.js";
 import { weightedSum } from "./weightedSum.js";
 
-/** A pair with the reference model's log-probabilities, nats: see {@link withReferences}. */
-export interface ReferencedPair extends PreferenceRow {
+/**
+ * A pair with the reference model's log-probabilities, nats: see {@link withReferences}; for ASPO with sentences: see
+ * {@link withSentences}.
+ */
+export interface ReferencedPair extends PreferenceRow, Omit<SentencedPair, "promptIds"> {
   readonly referenceChosen?: number;
   readonly referenceRejected?: number;
 }
@@ -75,10 +78,12 @@ export interface PreferenceObjectiveOptions<P> extends ReadingOptions {
   /** Options of the loss: `{ beta: 0.1 }`; of a name also TRL's. */
   readonly lossOptions?: LossConfig;
   /**
-   * The reference model, at the parameters it starts from, for the losses that compare whole distributions with it in every
-   * step: `"tdpo1"`, `"tdpo2"`. Others take what rows have from {@link withReferences}.
+   * The reference model, at the parameters it starts from, for the losses that compare tokens with it in every step:
+   * `"tdpo1"`, `"tdpo2"`, `"sgdpo"`, `"aspo"`. Others take what rows have from {@link withReferences}.
    */
   readonly reference?: Policy<unknown>;
+  /** Of what losses draw, `"sgdpo"` alone, from row and step; default 0. */
+  readonly seed?: number | string;
   /** SPO around the loss; default: the loss alone. */
   readonly spo?: SpoOptions;
   /** Default `"whole"`. */
@@ -94,6 +99,7 @@ export interface PreferenceState {
 }
 
 interface PairBatch extends RowBatch {
+  readonly pairs: readonly ReferencedPair[];
   readonly sequences: PackedSequences;
   readonly facts: Columns;
 }
@@ -115,6 +121,7 @@ export function preferenceObjective<P>(
 ): Objective<P, ReferencedPair, PreferenceState> {
   checkOptions("preferenceObjective", options, ...OPTIONS);
   const { policy, loss = "sigmoid", lossOptions = {}, spo, batchSemantics = "whole" } = options;
+  const { seed = 0 } = options;
   checkReading("preferenceObjective", options, batchSemantics);
   checkLossChoice("preferenceObjective", loss);
   const base = trainingLoss("preferenceObjective", loss, lossOptions);
@@ -144,6 +151,7 @@ export function preferenceObjective<P>(
       const isReferenced = areReferenced(rows);
       return {
         rows: rows.length,
+        pairs: rows,
         tokens: pairs.reduce((total, { ids }) => total + ids.length, 0),
         sequences,
         facts: {
@@ -158,9 +166,20 @@ export function preferenceObjective<P>(
         },
       };
     },
-    values(parameters, { sequences, facts, rows }, draw): RowValues {
-      const reading = { ...options, draw, also: base.reads };
-      const { logProbs, kl, ...sums } = scoreSequences(policy, parameters, sequences, reading);
+    values(parameters, { sequences, facts, rows, pairs }, { draw, step }): RowValues {
+      const found = scoreSequences(policy, parameters, sequences, {
+        ...options,
+        draw,
+        also: base.reads,
+      });
+      const { logProbs, kl, tokens, ...sums } = found;
+      const made = base.make({
+        ...(kl && { kl }),
+        ...(tokens && { tokens }),
+        mask: sequences.packed.mask,
+        pairs,
+        seed: `${seed} ${step ?? "evaluation"}`,
+      });
       const chosen = (all: Tensor): Tensor => slice(all, [0, rows]);
       const rejected = (all: Tensor): Tensor => slice(all, [rows, 2 * rows]);
       const constants: Record<string, Tensor> = { ...facts };
@@ -169,19 +188,15 @@ export function preferenceObjective<P>(
         constants[`${name}/rejected`] = rejected(all);
       }
       return {
-        scores: {
-          chosen: chosen(logProbs),
-          rejected: rejected(logProbs),
-          ...(kl && { chosenKl: chosen(kl), rejectedKl: rejected(kl) }),
-        },
-        facts: constants,
+        scores: { chosen: chosen(logProbs), rejected: rejected(logProbs), ...made.scores },
+        facts: { ...constants, ...made.facts },
       };
     },
     judge({ scores, facts }, { state, step, training }) {
       const pairs = pairsOf(scores, facts);
       const besides = {
         weights: base.weighted ? wpoWeights(facts) : {},
-        values: { ...facts, ...scores },
+        values: allValues({ scores, facts }),
       };
       let { losses } = state;
       const judgeBase = (own: PairLogProbs): PreferenceLoss => {
@@ -218,6 +233,7 @@ const OPTIONS = [
   "loss",
   "lossOptions",
   "reference",
+  "seed",
   "spo",
   "batchSemantics",
   "chunkSize",

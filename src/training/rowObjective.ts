@@ -13,7 +13,7 @@ import { gradients } from "../autograd/gradients.js";
 import { hessianVectorProduct } from "../autograd/transforms.js";
 import { barrierDirection } from "../bilevel/barrier.js";
 import { addScaled, gradientTree } from "../bilevel/trees.js";
-import { add, concat, div, greater, slice, stack, sum, where } from "../ops/index.js";
+import { add, concat, div, greater, pad, slice, stack, sum, where } from "../ops/index.js";
 import { full } from "../tensor/create.js";
 import { realize, realizeInto } from "../tensor/evaluate.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -25,7 +25,7 @@ import type { MicroBatches, Objective, StepGradient, StepPoint, WeightedSum } fr
  */
 export type BatchSemantics = "whole" | "trl";
 
-/** Numbers of rows, `[rows]` each. */
+/** Numbers of rows, `[rows]` each, or `[rows, K]` with 0 beyond a row's own. */
 export type Columns = Readonly<Record<string, Tensor>>;
 
 /** Rows as a loss sees them. */
@@ -70,6 +70,13 @@ export type Levels =
   | { readonly method: "barrier"; readonly eta: number; readonly control: "gradient" | "value" }
   | { readonly method: "lookahead"; readonly alpha: number };
 
+/** What random numbers of rows depend on; in an evaluation on nothing. */
+export interface DrawPoint {
+  /** Of the step and the micro-batch, a text. */
+  readonly draw?: string;
+  readonly step?: number;
+}
+
 /** What {@link rowObjective} makes an objective of. */
 export interface RowProblem<P, Row, State, Batch extends RowBatch> {
   readonly semantics: BatchSemantics;
@@ -82,14 +89,13 @@ export interface RowProblem<P, Row, State, Batch extends RowBatch> {
   lower?(values: RowValues): Tensor;
   init(): State;
   collate(rows: readonly Row[]): Promise<Batch>;
-  values(parameters: P, batch: Batch, draw?: string): RowValues;
+  values(parameters: P, batch: Batch, at: DrawPoint): RowValues;
   judge(values: RowValues, at: JudgePoint<State>): Judgement<State>;
 }
 
-/** Parameters, and the text of what is random. */
-interface Place<P> {
+/** Parameters, and what is random. */
+interface Place<P> extends DrawPoint {
   readonly parameters: P;
-  readonly draw?: string;
 }
 
 /** What a pass that judges micro-batch by micro-batch is given. */
@@ -150,19 +156,19 @@ export function rowObjective<P, Row, State, Batch extends RowBatch>(
   const counted = (metrics: Metrics): Metrics => (isWhole ? metrics : meansAsOne(metrics));
 
   const parts: RowParts<P, State, Batch> = {
-    values: ({ parameters, draw }, batch) => ({
+    values: ({ parameters, ...draw }, batch) => ({
       ...problem.values(parameters, batch, draw),
       tokens: tokensOf(batch),
     }),
     local(at, batch) {
-      const values = problem.values(at.parameters, batch, at.draw);
+      const values = problem.values(at.parameters, batch, at);
       const here = { state: at.state, step: at.step, training: true };
       const { losses, metrics, state } = problem.judge(values, here);
       const share = shareOf(at, batch);
       const slopes = at.wanted.map((k) => gradientTree(losses[k]!.mul(share), at.parameters));
       return { gradients: slopes, metrics: counted(metrics), tokens: tokensOf(batch), state };
     },
-    pullBack({ parameters, draw, cotangents }, batch) {
+    pullBack({ parameters, cotangents, ...draw }, batch) {
       const { scores } = problem.values(parameters, batch, draw);
       return cotangents.map((weights) => {
         const terms = Object.keys(weights).map((name) => sum(scores[name]!.mul(weights[name]!)));
@@ -172,7 +178,7 @@ export function rowObjective<P, Row, State, Batch extends RowBatch>(
     curvature(at, batch) {
       const share = shareOf(at, batch);
       const lower = (parameters: P) =>
-        problem.lower!(problem.values(parameters, batch, at.draw)).mul(share);
+        problem.lower!(problem.values(parameters, batch, at)).mul(share);
       return hessianVectorProduct(lower)(at.parameters, at.vector);
     },
   };
@@ -192,9 +198,9 @@ export function rowObjective<P, Row, State, Batch extends RowBatch>(
     const { count, rows } = microBatches;
     const { state, step } = at;
     const meets = problem.stateful || (problem.coupled && isWhole);
-    const place = (m: number) => ({ parameters, draw: `${step} ${m}` });
+    const place = (m: number) => ({ parameters, draw: `${step} ${m}`, step });
     if (count === 1 || !meets) {
-      const given = (m: number) => ({ ...place(m), state, step, wanted, rows, count });
+      const given = (m: number) => ({ ...place(m), state, wanted, rows, count });
       if (count === 1) return (await microBatches.each("local", given))[0]!;
       return { ...(await microBatches.sum("local", given)), state };
     }
@@ -239,6 +245,7 @@ export function rowObjective<P, Row, State, Batch extends RowBatch>(
     const product: P = await microBatches.sum("curvature", (m) => ({
       parameters: at.parameters,
       draw: `${at.step} ${m}`,
+      step: at.step,
       rows,
       count,
       vector,
@@ -301,8 +308,22 @@ function asOne(weighted: WeightedSum): WeightedSum {
 /** The rows of all micro-batches. */
 function joined(values: readonly RowValues[]): RowValues {
   const all = (part: "scores" | "facts") =>
-    mapped(values[0]![part], (_, name) => concat(values.map((own) => own[part][name]!)));
+    mapped(values[0]![part], (_, name) => {
+      const columns = values.map((own) => own[part][name]!);
+      const width = columns.reduce((most, { shape }) => Math.max(most, shape[1] ?? 0), 0);
+      return concat(columns.map((own) => widened(own, width)));
+    });
   return { scores: all("scores"), facts: all("facts") };
+}
+
+/** Columns of rows, filled up to a number of them. */
+function widened(columns: Tensor, width: number): Tensor {
+  const [, own = width] = columns.shape;
+  if (own === width) return columns;
+  return pad(columns, [
+    [0, 0],
+    [0, width - own],
+  ]);
 }
 
 /** What belongs to the rows of each micro-batch. */
@@ -311,7 +332,11 @@ function cut(whole: readonly Columns[], values: readonly RowValues[]): readonly 
   return values.map(({ scores }) => {
     const start = end;
     end += Object.values(scores)[0]!.size;
-    return whole.map((columns) => mapped(columns, (c) => slice(c, [start, end])));
+    const own = (all: Tensor, name: string): Tensor => {
+      const [, width] = scores[name]!.shape;
+      return slice(all, [start, end], ...(width === undefined ? [] : [[0, width] as const]));
+    };
+    return whole.map((columns) => mapped(columns, own));
   });
 }
 

@@ -6,6 +6,7 @@
 import { checkpoint } from "../autograd/control.js";
 import { describeValue } from "../checks.js";
 import { logProbsOf } from "../logprobs/logProbs.js";
+import { atTargets } from "../logprobs/packedLogProbs.js";
 import { klOf } from "../logprobs/sequenceKl.js";
 import { type PackedBatch, packBatch } from "../nn/packing.js";
 import { softCap } from "../nn/softCap.js";
@@ -121,11 +122,20 @@ export interface SequenceScores {
   readonly logWeight?: Tensor;
   /** `Σ_t KL(π_ref ‖ π_θ)`, nats: TDPO's K. If it is asked for. */
   readonly kl?: Tensor;
+  /** `Σ_t log π_ref(y_t)`, nats. If it is asked for. */
+  readonly reference?: Tensor;
+}
+
+/** Log-probabilities of each token that counts, nats, `[sequences, T−1]`; 0 elsewhere. */
+export interface TokenLogProbs {
+  /** Under the policy, with a gradient. */
+  readonly policy: Tensor;
+  readonly reference: Tensor;
 }
 
 type ScoreName = keyof SequenceScores;
 /** Scores that cost more, or compare with a reference. */
-export type ExtraScore = "logWeight" | "kl";
+export type ExtraScore = "logWeight" | "kl" | "reference";
 
 const SCORES: readonly ScoreName[] = ["logProbs", "entropy", "logits", "correct"];
 const DIFFERENTIABLE: readonly ScoreName[] = ["logProbs", "kl"];
@@ -136,7 +146,7 @@ interface ScoreOptions extends ReadingOptions {
   readonly draw?: string | undefined;
   /** What to give besides. Default: nothing. */
   readonly also?: readonly ExtraScore[];
-  /** The reference model, for `kl`. */
+  /** The reference model, for `kl` and `reference`. */
   readonly reference?: Policy<unknown> | undefined;
 }
 
@@ -151,7 +161,7 @@ export function scoreSequences<P>(
   parameters: P,
   sequences: PackedSequences,
   { chunkSize = 1024, draw, also = [], reference }: ScoreOptions = {},
-): SequenceScores {
+): SequenceScores & { readonly tokens?: TokenLogProbs } {
   const names = [...SCORES, ...also];
   const { packed, sequenceOf, count } = sequences;
   const own = readWith(policy, parameters, sequences, draw);
@@ -179,7 +189,16 @@ export function scoreSequences<P>(
     const column = slice(sums, [0, count], [i, i + 1]).reshape([count]);
     return [name, DIFFERENTIABLE.includes(name) ? column : stopGradient(column)] as const;
   });
-  return Object.fromEntries(scores) as unknown as SequenceScores;
+  const tokensOf = (name: ScoreName): Tensor => {
+    const column = names.indexOf(name);
+    return atTargets(packed, slice(all, null, [column, column + 1]).reshape([-1]));
+  };
+  const tokens = also.includes("reference") && {
+    policy: tokensOf("logProbs"),
+    reference: stopGradient(tokensOf("reference")),
+  };
+  const sumsByName = Object.fromEntries(scores) as unknown as SequenceScores;
+  return { ...sumsByName, ...(tokens && { tokens }) };
 }
 
 /**
@@ -218,6 +237,9 @@ function tokenScores(
     logits: constant.mean(-1),
     correct: cast(equal(argmax(constant, -1), targets), logits.dtype),
     logWeight: stopGradient(logProbs).sub(logSumExp(mul(all, 2), -1)),
-    ...(referenceLogits && { kl: klOf(logits, referenceLogits) }),
+    ...(referenceLogits && {
+      kl: klOf(logits, referenceLogits),
+      reference: logProbsOf(referenceLogits, targets),
+    }),
   };
 }

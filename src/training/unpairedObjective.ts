@@ -119,9 +119,13 @@ export function unpairedObjective<P>(
         },
       };
     },
-    values(parameters, { sequences, mismatched, facts }, draw) {
+    values(parameters, { sequences, mismatched, facts }, { draw }) {
       const reading = { ...options, draw };
-      const { logProbs, ...sums } = scoreSequences(policy, parameters, sequences, reading);
+      const {
+        logProbs,
+        tokens: _,
+        ...sums
+      } = scoreSequences(policy, parameters, sequences, reading);
       const other = mismatched && scoreSequences(policy, parameters, mismatched, reading).logProbs;
       return {
         scores: { logProbs },

@@ -197,6 +197,8 @@ describe("align", () => {
   it.each([
     [["--loss", "kto", "--max-steps", "1"], 0, ""],
     [["--loss", "tdpo2", "--loss-options", "alpha=0.3", "--max-steps", "1"], 0, ""],
+    [["--loss", "sgdpo", "--loss-options", "chosenRatio=0.7", "--max-steps", "1"], 0, ""],
+    [["--loss", "aspo", "--lora", "--spo", "--max-steps", "1"], 0, ""],
     [["--loss", "dmpo"], 2, "dmpo takes squared denoising errors of a diffusion model"],
     [["--loss", "sigmoyd"], 2, 'did you mean "sigmoid"?'],
     [["--lora-rank", "4"], 2, "--lora-rank is part of --lora: give --lora, too"],

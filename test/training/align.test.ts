@@ -171,6 +171,8 @@ describe("a run of an adapter", () => {
 describe("a run that compares with the reference in every step", () => {
   it.each([
     ["tdpo2", {}],
+    ["sgdpo", { lora: { rank: 2 }, spo: { floorSteps: 2 } }],
+    ["aspo", { similarity: (sentence: string) => sentence.length }],
     ["tdpo1", { lora: { rank: 2 }, spo: { floorSteps: 2 } }],
   ] as const)(
     "%s %j: from ln 2 on, and with the bits of one that was stopped",
@@ -180,7 +182,7 @@ describe("a run that compares with the reference in every step", () => {
       await align(options(name, common));
       const { rows } = await readRun(join(folder, name), name);
       expect(rows[0]).toMatchObject({ step: 0, "eval_rewards/margins": 0 });
-      if (loss === "tdpo2") expect(rows[0]!.eval_loss).toBeCloseTo(Math.LN2, 6);
+      if (!("spo" in own)) expect(rows[0]!.eval_loss).toBeCloseTo(Math.LN2, 6);
       expect(rows.at(-1)!.eval_loss).toBeLessThan(rows[0]!.eval_loss as number);
       const signal = { aborted: false };
       const stop = {
@@ -314,6 +316,13 @@ describe("is refused before anything is computed", () => {
     [{ spo: { method: "hinge", gamma: "dual" } }, "a dual γ is not for the method hinge"],
     [{ spo: { method: "lookahead" } }, "alpha must be a number > 0"],
     [{ loss: "sigmoyd" }, 'did you mean "sigmoid"?'],
+    [{ similarity: (): number => 1 }, "align: similarity is for the loss aspo"],
+    [{ loss: "aspo", images: [] }, "images are for similarity"],
+    [{ loss: "aspo", lossOptions: { alpha: 0.3 } }, "alpha of aspo is the similarity's share"],
+    [
+      { loss: "aspo", similarity: (): number => 1, images: [], evaluation: pairs },
+      "images are those of pairs: hold rows of them out",
+    ],
     [{ loss: "sigmoid", lossOptions: { tau: 1 } }, "tau"],
     [{ completions }, "completions are for the losses kto and apo_zero_unpaired, each alone"],
     [

@@ -49,22 +49,28 @@ import {
   difference,
   divergences,
   divergencesOf,
+  logitsAt,
   logWeights,
   model,
   pairLogProbs,
   pairLogProbsOf,
   pairs,
+  pilots,
+  pilotsOf,
   policy,
   reference,
   referencedCompletions,
   referencedPairs,
+  referenceLogits,
+  sentences,
+  sentencesOf,
   texts,
 } from "./rows.js";
 
 const lm = fullPolicy({ model, parameters: policy });
 
 /** Losses that take what rows do not have. */
-const REFUSED = ["aspo", "diffusion_dpo", "dmpo", "sgdpo", "spo"];
+const REFUSED = ["diffusion_dpo", "dmpo", "spo"];
 
 /** Options that losses need, and states from which means are not those of the batch alone. */
 const OPTIONS: Readonly<Record<string, LossConfig>> = {
@@ -81,6 +87,8 @@ const STATES: Readonly<Record<string, object>> = {
 /** What losses are given besides pairs. */
 const BESIDES: Readonly<Record<string, (at: GptParameters) => LossConfig>> = {
   wpo: logWeights,
+  sgdpo: pilots,
+  aspo: sentences,
   tdpo1: divergences,
   tdpo2: divergences,
 };
@@ -130,6 +138,20 @@ describe("the gradient of a step is that of the loss of all its pairs, however i
     await agrees(objective, await referencedPairs(), start(states), expected, loss);
   });
 
+  it("a mix with losses that read the reference", async () => {
+    const loss = ["sgdpo", "bco_pair", "aspo"] as const;
+    const lossOptions = { sgdpo: { chosenRatio: 0.6 }, aspo: { normalize: "rewards" } };
+    const objective = preferenceObjective({ policy: lm, loss, lossOptions, reference });
+    const state = STATES.bco_pair!;
+    const direct = (at: GptParameters): Tensor => {
+      const besides = { sgdpo: pilots(at), aspo: { ...sentences(at), normalize: "rewards" } };
+      return lossByName(loss, besides)(pairLogProbs(at), { bco_pair: { state } }).loss;
+    };
+    const own = { losses: { bco_pair: state }, gamma: 0 };
+    const [value, expected] = valueAndGrad(direct)(policy);
+    await agrees(objective, await referencedPairs(), start(own), expected, value);
+  });
+
   it("a mix, with WPO's weights and a state", async () => {
     const loss = ["sigmoid", "bco_pair", "sft"] as const;
     const lossOptions = { loss_weights: [0.8, 0.2, 1], use_weighting: true };
@@ -151,7 +173,9 @@ describe("the gradient of a step is that of the loss of all its pairs, however i
     { gamma: "dual", dualRate: 0.3, damping: 2, per: "sequence" },
   ];
   it.each(
-    (["ipo", "tdpo2"] as const).flatMap((loss) => penalties.map((spo) => [loss, spo] as const)),
+    (["ipo", "tdpo2", "aspo"] as const).flatMap((loss) =>
+      penalties.map((spo) => [loss, spo] as const),
+    ),
   )("SPO's penalty, %s, %o", async (loss, spo) => {
     const objective = preferenceObjective({ policy: lm, loss, spo, ...referenceFor(loss) });
     const { gamma } = spo;
@@ -178,6 +202,8 @@ describe("the gradient of a step is that of the loss of all its pairs, however i
     ["aot", { method: "lookahead", alpha: 0.3 }, { method: "lookahead", alpha: 0.3 }],
     ["alphadpo", { method: "lookahead", alpha: 0.3 }, { method: "lookahead", alpha: 0.3 }],
     ["tdpo2", { method: "barrier", floor: 2 }, { method: "barrier" }],
+    ["aspo", { method: "barrier", floor: 2 }, { method: "barrier" }],
+    ["sgdpo", { method: "lookahead", alpha: 0.3 }, { method: "lookahead", alpha: 0.3 }],
     ["tdpo1", { method: "lookahead", alpha: 0.3 }, { method: "lookahead", alpha: 0.3 }],
   ])("SPO's levels, %s, %o", async (loss, spo, options) => {
     const objective = preferenceObjective({ policy: lm, loss, spo, ...referenceFor(loss) });
@@ -365,14 +391,19 @@ describe("an adapter", () => {
       (t) => randomNormal(t.shape, { seed: `B ${number++}`, std: 0.2, dtype: t.dtype }),
       adapter.parameters,
     );
-    for (const loss of ["tdpo2"] as const) {
+    for (const loss of ["tdpo2", "sgdpo", "aspo"] as const) {
       const objective = preferenceObjective({ ...own, loss });
       const direct = (at: typeof parameters): Tensor => {
         const models = [
           logits(withLora(base, { ...adapter, parameters: at })),
           logits(base.parameters),
         ] as const;
-        return named(loss, divergencesOf(...models))(pairLogProbsOf(...models)).loss;
+        const besides = {
+          tdpo2: divergencesOf(...models),
+          sgdpo: pilotsOf(...models, 3),
+          aspo: sentencesOf(...models),
+        };
+        return named(loss, besides[loss])(pairLogProbsOf(...models)).loss;
       };
       const [value, expected] = valueAndGrad(direct)(parameters);
       const at = { parameters, state: objective.init(), step: 3 };
@@ -401,8 +432,107 @@ describe("at the reference", () => {
       at,
       await cutRows(dpo, await referencedPairs(), [6]),
     );
-    // The divergence is least there.
-    expect(await difference(gradient, slope)).toBeLessThan(1e-9);
+    // Divergences are least there, and each of SGDPO's halves is half of DPO. Weighted sentences have another slope.
+    const share = loss === "sgdpo" ? 0.5 : 1;
+    const distance = await difference(
+      gradient,
+      treeMap((t) => t.mul(share), slope),
+    );
+    if (loss === "aspo") expect(distance).toBeGreaterThan(1e-3);
+    else expect(distance).toBeLessThan(1e-9);
+  });
+});
+
+const lossIn = async (metrics: Readonly<Record<string, Tensor>>): Promise<number> => {
+  const [sum, weight] = await metrics.loss!.data();
+  return sum! / weight!;
+};
+
+describe("SGDPO's draws", () => {
+  const lossAt = async (step: number, seed = 0): Promise<number> => {
+    const objective = preferenceObjective({ policy: lm, loss: "sgdpo", reference, seed });
+    const at = { ...start(objective.init()), step };
+    const micro = await cutRows(objective, await referencedPairs(), [4, 2]);
+    return lossIn((await objective.step(at, micro)).metrics);
+  };
+
+  it("are new in every step, and of the seed", async () => {
+    const here = await lossAt(3);
+    expect(await lossAt(3)).toBe(here);
+    expect(await lossAt(4)).not.toBe(here);
+    expect(await lossAt(3, 1)).not.toBe(here);
+  });
+
+  it("take the parts that are asked for: all of equally long completions is DPO", async () => {
+    const same = pairs.map((row) => ({ ...row, rejectedIds: row.chosenIds.map((id) => 12 - id) }));
+    const { rows } = await withReferences(same, { policy: reference });
+    const lossOptions = { chosenRatio: 1, rejectedRatio: 1 };
+    const losses: number[] = [];
+    for (const own of [{}, { loss: "sgdpo", lossOptions, reference } as const]) {
+      const objective = preferenceObjective({ policy: lm, ...own });
+      const micro = await cutRows(objective, rows, [6]);
+      losses.push(await lossIn((await objective.step(start(objective.init()), micro)).metrics));
+    }
+    expect(losses[1]).toBeCloseTo(losses[0]!, 9);
+  });
+
+  it("of an evaluation are those of its rows alone", async () => {
+    const objective = preferenceObjective({ policy: lm, loss: "sgdpo", reference });
+    const direct = named("sgdpo", pilotsOf(logitsAt(policy), referenceLogits, "evaluation"));
+    const expected = await direct(pairLogProbs(policy)).loss.item();
+    for (const [step, cut] of [
+      [0, [6]],
+      [7, [1, 2, 3]],
+    ] as const) {
+      const at = { ...start(objective.init()), step };
+      const micro = await cutRows(objective, await referencedPairs(), cut);
+      expect(await lossIn(await objective.evaluate(at, micro))).toBeCloseTo(expected, 9);
+    }
+  });
+});
+
+describe("ASPO", () => {
+  const readAll = async () => (await referencedPairs()).read([0, 1, 2, 3, 4, 5]);
+
+  it("with completions of one sentence is DPO", async () => {
+    const one = (await readAll()).map((row) => ({
+      ...row,
+      chosenSentences: Array.from(row.chosenIds, () => 0),
+    }));
+    const [aspo, dpo] = [
+      preferenceObjective({ policy: lm, loss: "aspo", reference }),
+      preferenceObjective({ policy: lm }),
+    ];
+    const at = start(dpo.init());
+    const { gradient } = await aspo.step(at, await cutRows(aspo, rowsOf(one), [4, 2]));
+    const expected = await dpo.step(at, await cutRows(dpo, rowsOf(one), [6]));
+    expect(await difference(gradient, expected.gradient)).toBeLessThan(1e-9);
+  });
+
+  it("weighs by similarities, where rows have them", async () => {
+    const similarities = [0.1, 0.7, 0.4];
+    const rows = rowsOf((await readAll()).map((row) => ({ ...row, similarities })));
+    const own = { loss: "aspo", lossOptions: { alpha: 1 }, reference } as const;
+    const objective = preferenceObjective({ policy: lm, ...own });
+    const at = start(objective.init());
+    const { metrics } = await objective.step(at, await cutRows(objective, rows, [4, 2]));
+    const weights = pairs.map(({ chosenSentences }) => {
+      const present = similarities.slice(0, chosenSentences.at(-1)! + 1);
+      const [low, high] = [Math.min(...present), Math.max(...present)];
+      const scaled = present.map((value) => (high > low ? (value - low) / (high - low) : 0));
+      return [...scaled, 0, 0].slice(0, 3);
+    });
+    const given = { ...sentences(policy), weights: tensor(weights, { dtype: "float64" }) };
+    const expected = await named("aspo", given)(pairLogProbs(policy)).loss.item();
+    expect(await lossIn(metrics)).toBeCloseTo(expected, 6);
+  });
+
+  it("names the row that has no sentences", async () => {
+    const rows = rowsOf(pairs.map(({ chosenSentences: _, ...row }) => row));
+    const objective = preferenceObjective({ policy: lm, loss: "aspo", reference });
+    const at = start(objective.init());
+    const step = async () => objective.step(at, await cutRows(objective, rows, [6]));
+    await expect(step).rejects.toThrow("row 0 has no chosenSentences; withSentences(rows");
   });
 });
 
@@ -450,7 +580,7 @@ describe("what does not go together is refused", () => {
       );
     }
     expect(refused({ reference })).toThrow(
-      /reference is for the losses tdpo1, tdpo2.*; what others/,
+      /reference is for the losses aspo, sgdpo, tdpo1, tdpo2; what others/,
     );
     expect(refused({ loss: "tdpo2", reference: model as never })).toThrow(
       /policy must be what full/,
@@ -459,9 +589,19 @@ describe("what does not go together is refused", () => {
     expect(refused({ loss: "tdpo2", reference: larger })).toThrow(
       "distributions over one vocabulary, but the policy's has 13 tokens and the reference's 14",
     );
-    expect(refused({ loss: "tdpo1", reference, lossOptions: { alpha: 1 } })).toThrow(
-      "alpha belongs to version 2",
-    );
+  });
+
+  it("options of losses that read the reference", () => {
+    for (const [loss, lossOptions, message] of [
+      ["tdpo1", { alpha: 1 }, "alpha belongs to version 2"],
+      ["sgdpo", { chosenRatio: 2 }, "chosenRatio must be a number in (0, 1], got 2"],
+      ["sgdpo", { chosenRatios: 0.5 }, "chosenRatios"],
+      [["sft", "sgdpo"], { sgdpo: { rejectedRatio: 0 } }, "rejectedRatio must be a number in"],
+      ["aspo", { alpha: 3 }, "alpha must be a number in [0, 1], got 3"],
+      ["aspo", { normalize: "no" }, 'normalize must be one of "weights", "rewards"'],
+    ] as const) {
+      expect(refused({ loss, reference, lossOptions })).toThrow(message);
+    }
   });
 
   it("rows without references, by their number", async () => {

@@ -3,6 +3,7 @@
  */
 
 import {
+  aspoWeights,
   concat,
   fullPolicy,
   type GptParameters,
@@ -12,10 +13,14 @@ import {
   randomNormal,
   realize,
   rowsOf,
+  sentenceSums,
   sequenceKl,
   sequenceLogProbs,
+  sgdpoPilots,
   type Tensor,
+  type TokenRatios,
   tensor,
+  tokenLogProbs,
   treeLeaves,
   treeMap,
   withReferences,
@@ -47,7 +52,7 @@ export const pairs = Array.from({ length: 6 }, (_, row) => ({
   promptIds: ids(1, 4),
   chosenIds: ids(1, 5),
   rejectedIds: ids(1, 5),
-}));
+})).map((pair) => ({ ...pair, chosenSentences: pair.chosenIds.map((_, i) => Math.floor(i / 2)) }));
 export const completions = pairs.map(({ row, promptIds, chosenIds }, i) => ({
   row,
   promptIds,
@@ -104,11 +109,11 @@ const sidesOf = (side: "chosenIds" | "rejectedIds") =>
 /** A model as the logits of padded ids. */
 type Logits = (ids: Tensor) => Tensor;
 
-const logitsAt =
+export const logitsAt =
   (at: GptParameters): Logits =>
   (ids) =>
     model.apply(at, ids);
-const referenceLogits = logitsAt(reference.parameters);
+export const referenceLogits = logitsAt(reference.parameters);
 
 const logProbsOf = (logits: Logits, side: "chosenIds" | "rejectedIds"): Tensor => {
   const own = sidesOf(side);
@@ -155,6 +160,46 @@ export function divergencesOf(policy: Logits, reference: Logits) {
 
 /** TDPO's divergences. */
 export const divergences = (at: GptParameters) => divergencesOf(logitsAt(at), referenceLogits);
+
+/** Log-ratios of a side's tokens under two models, and the log-probabilities behind them. */
+function tokensOf(policy: Logits, reference: Logits, side: "chosenIds" | "rejectedIds") {
+  const { ids, mask } = sidesOf(side);
+  const [own, other] = [policy, reference].map((logits) => tokenLogProbs(logits(ids), ids));
+  return { policy: own!, reference: other!, ratios: own!.sub(other!), mask };
+}
+
+/** SGDPO's pilots, as an objective of seed 0 draws them at a step. */
+export const pilotsOf = (policy: Logits, reference: Logits, step: number | "evaluation") =>
+  sgdpoPilots(
+    ...((["chosenIds", "rejectedIds"] as const).map((side) => {
+      const { ratios, mask } = tokensOf(policy, reference, side);
+      return { ratios, mask };
+    }) as [TokenRatios, TokenRatios]),
+    { seed: `0 ${step}`, rows: pairs.map(({ row }) => row) },
+  );
+
+/** SGDPO's pilots at step 3. */
+export const pilots = (at: GptParameters) => pilotsOf(logitsAt(at), referenceLogits, 3);
+
+/** ASPO's sentences of two models. */
+export function sentencesOf(policy: Logits, reference: Logits) {
+  const own = tokensOf(policy, reference, "chosenIds");
+  const [, width] = own.mask.shape;
+  const rows = pairs.map(({ promptIds, chosenSentences }) => {
+    const row: number[] = [...promptIds.map(() => -1), ...chosenSentences];
+    return [...row, ...Array(width! - row.length).fill(-1)];
+  });
+  const places = tensor(rows, { dtype: "int32" });
+  return {
+    sentences: sentenceSums(own.policy, places, 3),
+    referenceSentences: sentenceSums(own.reference, places, 3),
+    weights: aspoWeights(own.policy, places, 3),
+    mask: tensor(pairs.map((pair) => [0, 1, 2].map((k) => pair.chosenSentences.includes(k)))),
+  };
+}
+
+/** ASPO's sentences. */
+export const sentences = (at: GptParameters) => sentencesOf(logitsAt(at), referenceLogits);
 
 /** Log-probabilities of completions, or of those of other prompts. */
 export function completionLogProbs(at: GptParameters, side: "completionIds" | "mismatchedIds") {
