@@ -406,13 +406,18 @@ const CAST = /* @__PURE__ */ primitive(
   (g, { inputs: [x] }) => [isFloating(x!.dtype) ? cast(g, x!.dtype) : null],
 );
 /**
- * The values at another dtype, and held as that. Floats become integers by truncation (out of range: the nearest
+ * The values at another dtype. Floats become integers by truncation (out of range: the nearest
  * int32; NaN: 0), anything but 0 becomes true.
  */
 export function cast(x: TensorLike, dtype: DType): Tensor {
   const t = asTensor(x);
-  if (t.dtype === dtype && t.storage === dtype) return t;
+  if (t.dtype === dtype) return t;
   checkDType("cast", dtype);
   if (t.primitive === CONSTANT && dtype !== "int32") return constant(t.shape, t._element, dtype);
   return map(CAST, [t], dtype);
+}
+
+/** The tensor, or a copy that is held as its dtype says: for operations that take elements as they lie in memory. */
+export function heldAsDType(t: Tensor): Tensor {
+  return t.storage === t.dtype ? t : map(CAST, [t], t.dtype);
 }

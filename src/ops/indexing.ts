@@ -10,7 +10,16 @@ import { constant, iota } from "../tensor/create.js";
 import { NO_ATTRIBUTES, primitive } from "../tensor/primitive.js";
 import { checkShape, formatShape, normalizeAxis, type Shape, sameShape } from "../tensor/shape.js";
 import { checkTensor, createNode, type Tensor } from "../tensor/tensor.js";
-import { add, cast, equal, less, lessEqual, logicalAnd, where } from "./elementwise.js";
+import {
+  add,
+  cast,
+  equal,
+  heldAsDType,
+  less,
+  lessEqual,
+  logicalAnd,
+  where,
+} from "./elementwise.js";
 import { expandDims, reshape } from "./movement.js";
 
 function checkIndices(operation: string, indices: Tensor): void {
@@ -237,7 +246,7 @@ export function writeSlice(target: Tensor, update: Tensor, start: Tensor | numbe
   const from = typeof start === "number" ? constant([], start, "int32") : start;
   return createNode({
     primitive: WRITE_SLICE,
-    inputs: [cast(target, target.dtype), cast(update, target.dtype), from],
+    inputs: [heldAsDType(target), cast(update, target.dtype), from],
     attributes: NO_ATTRIBUTES,
     shape: target.shape,
     dtype: target.dtype,

@@ -10,7 +10,7 @@ import { iota } from "../tensor/create.js";
 import { NO_ATTRIBUTES, primitive } from "../tensor/primitive.js";
 import { formatShape, normalizeAxis } from "../tensor/shape.js";
 import { checkTensor, createNode, type Tensor } from "../tensor/tensor.js";
-import { add, cast, equal, isnan, logicalOr, neg, sub, where } from "./elementwise.js";
+import { add, cast, equal, heldAsDType, isnan, logicalOr, neg, sub, where } from "./elementwise.js";
 import { takeAlongAxis } from "./indexing.js";
 import { flip, pad, reshape, slice, swapAxes } from "./movement.js";
 import { max, min, type ReduceOptions } from "./reduce.js";
@@ -19,7 +19,7 @@ const ARGSORT = /* @__PURE__ */ primitive("argsort", { kind: "sort" }, null);
 /** Positions, as int32, that put the elements along an axis in ascending order; stable, NaN last. */
 export function argsort(x: Tensor, axis = -1): Tensor {
   const d = normalizeAxis("argsort", axis, x.rank);
-  const rows = swapAxes(cast(x, x.dtype), d, -1);
+  const rows = swapAxes(heldAsDType(x), d, -1);
   const order = createNode({
     primitive: ARGSORT,
     inputs: [rows],

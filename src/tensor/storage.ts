@@ -14,8 +14,8 @@ import { treeLeaves, treeUnflatten } from "./tree.js";
  * them in 2 bytes an element: weights that are read and not trained, as the base model of an adapter.
  *
  * A tensor's `dtype` stays `"float32"`, its {@link Tensor.storage} is `"bfloat16"`. Operations widen what they read, so
- * results are those of the rounded float32 weights, and are float32 themselves; `cast(t, "float32")` is a copy that is
- * held as float32. The devices `wasm` and `interpreter` have it; the GPU refuses it.
+ * results are those of the rounded float32 weights, and are float32 themselves; `storeAs("float32", tree)` is the way
+ * back. The devices `wasm` and `interpreter` have it; the GPU refuses it.
  *
  * @param tree Evaluated where it is not yet. Its tensors stay as they are; tensors of other dtypes are in the result
  * too.
@@ -23,15 +23,16 @@ import { treeLeaves, treeUnflatten } from "./tree.js";
  * const frozen = await storeAs("bfloat16", parameters);
  * for (const t of treeLeaves(parameters)) t.dispose();
  */
-export async function storeAs<T>(storage: "bfloat16", tree: T): Promise<T> {
-  checkChoice("storeAs", "storage", storage, ["bfloat16"]);
+export async function storeAs<T>(storage: "bfloat16" | "float32", tree: T): Promise<T> {
+  checkChoice("storeAs", "storage", storage, ["bfloat16", "float32"]);
   const stored: Tensor[] = [];
-  for (const t of treeLeaves(tree)) stored.push(await rounded(t));
+  for (const t of treeLeaves(tree)) stored.push(await heldAs(storage, t));
   return treeUnflatten(tree, stored);
 }
 
-async function rounded(t: Tensor): Promise<Tensor> {
-  if (t.storage !== "float32") return t;
-  const values = toBFloat16(await t.data());
-  return tensorOfPieces(t.shape, "bfloat16", (write) => write(0, values));
+async function heldAs(storage: "bfloat16" | "float32", t: Tensor): Promise<Tensor> {
+  if (t.dtype !== "float32" || t.storage === storage) return t;
+  const values = await t.data();
+  const elements = storage === "bfloat16" ? toBFloat16(values) : values;
+  return tensorOfPieces(t.shape, storage, (write) => write(0, elements));
 }

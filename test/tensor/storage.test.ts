@@ -97,6 +97,16 @@ for (const [device, options] of DEVICES) {
       await expectSame((t) => cast(t, "float64").mul(cast(t, "float64").add(0.1)), [3, 7]);
     });
 
+    it("are no kernel's copy: products and their gradients read them where they are", async () => {
+      const { narrow } = await pair([8, 12]);
+      const x = await realize(randomNormal([5, 8], { seed: 2 }));
+      const kernelsOf = async (t: Tensor) => (await explain(t)).kernels.map(({ kind }) => kind);
+      expect(await kernelsOf(matmul(x, narrow))).toEqual(["matmul"]);
+      const y = await realize(randomNormal([5, 12], { seed: 3 }));
+      const lossOf = (own: Tensor) => matmul(own, narrow).mul(y).sum();
+      expect(await kernelsOf(grad(lossOf)(x))).toEqual(["matmul"]);
+    });
+
     it("are gathered, sorted and written into", async () => {
       const ids = tensor([2, 0, 2, 1], { dtype: "int32" });
       await expectSame((t) => gather(t, ids), [3, 6]);
@@ -154,7 +164,7 @@ for (const [device, options] of DEVICES) {
 
     it("have a copy held as float32", async () => {
       const { narrow } = await pair([4, 4]);
-      const copy = await realize(cast(narrow, "float32"));
+      const copy = await storeAs("float32", narrow);
       expect(copy.storage).toBe("float32");
       expect(await copy.data()).toEqual(await narrow.data());
     });
@@ -171,6 +181,6 @@ it("stays bfloat16 on another device", async () => {
 
 it("knows no other storage", async () => {
   await expect(storeAs("float16" as never, tensor([1]))).rejects.toThrow(
-    /storage must be one of "bfloat16"/,
+    /storage must be one of "bfloat16", "float32"/,
   );
 });

@@ -19,158 +19,211 @@ import { type Blocking, uniformStride } from "./blocking.js";
 import { increment, offsetOf, scaled } from "./code.js";
 import { loadLanes, storeLanes } from "./lanes.js";
 
-/** Rows of the matrix that are read at a time, each as a stream of memory. */
-const STREAMS = 8;
+/**
+ * Parts of the matrix that are read side by side, each a stream of memory that goes on from row to row: what fetches
+ * ahead follows a few long streams.
+ */
+const STREAMS = 4;
+/** Vectors of each stream that are read in one turn of the innermost loop. */
+const VECTORS = 2;
 
-/** `(matrix, vector, output, begin, end)`: `output[i] = Σ_k matrix[i, k] · vector[k]`, both contiguous along k. */
+/**
+ * `(matrix, vector, output, begin, end)`: `output[i] = Σ_k matrix[i, k] · vector[k]`, both contiguous along k. The
+ * streams are parts of the rows.
+ */
 export function dotFunction({ scalar, left, k }: Blocking): FunctionBuilder {
   const { size, lanes } = scalar;
   const { elements } = left;
   const builder = new FunctionBuilder(["i32", "i32", "i32", "i32", "i32"]);
-  const [matrix, vector, output, row, end] = builder.parameters;
-  const [position, step, q] = [builder.local("i32"), builder.local("i32"), builder.local("i32")];
+  const [matrix, vector, output, begin, end] = builder.parameters;
+  const [row, position, part, step, q] = range(5).map(() => builder.local("i32")) as [
+    Local,
+    Local,
+    Local,
+    Local,
+    Local,
+  ];
   const b = builder.local("v128");
   const type = size === 8 ? "f64" : "f32";
   const zero = size === 8 ? f64.const(0) : f32.const(0);
-  const lines = range(4).map(() => ({
+  const lines = range(STREAMS).map(() => ({
     p: builder.local("i32"),
     sums: builder.local("v128"),
     sum: builder.local(type),
   }));
-  const whole = k - (k % lanes);
-  const rowsOf = (height: number): Code => {
-    const active = lines.slice(0, height);
-    return [
-      active.map(({ p, sums }, i) => [
-        position.set(i32.add(row.get, i32.const(i))),
-        p.set(i32.add(matrix.get, offsetOf(left.outer, position))),
-        sums.set(scalar.zero),
-      ]),
-      q.set(vector.get),
-      whole > 0
-        ? [
-            step.set(i32.const(whole)),
-            control.loop([
-              b.set(v128.load(q.get)),
-              active.map(({ p, sums }) => [
-                sums.set(scalar.multiplyAdd(elements.loadVector(p.get), b.get, sums.get)),
-                increment(p, lanes * elements.bytes),
-              ]),
-              increment(q, 16),
-              control.branchIf(0, step.tee(i32.sub(step.get, i32.const(lanes)))),
-            ]),
-          ]
-        : [],
-      active.map(({ p, sums, sum }) => [
+  const inOrder = (count: number, active: typeof lines): Code => [
+    range(count).map((v) => [
+      b.set(v128.load(q.get, 16 * v)),
+      active.map(({ p, sums }) => {
+        const next = elements.loadVector(p.get, v * lanes * elements.bytes);
+        return sums.set(scalar.multiplyAdd(next, b.get, sums.get));
+      }),
+    ]),
+    active.map(({ p }) => increment(p, count * lanes * elements.bytes)),
+    increment(q, count * 16),
+  ];
+  const vectors = Math.floor(k / lanes);
+  const turns = Math.floor(vectors / VECTORS);
+  const rest = k % lanes;
+  /** The elements of the output at the current row, and at those that are one or more parts after it. */
+  const rowsOf = (active: typeof lines): Code => [
+    position.set(row.get),
+    active.map(({ p, sums }) => [
+      p.set(i32.add(matrix.get, offsetOf(left.outer, position))),
+      sums.set(scalar.zero),
+      increment(position, part.get),
+    ]),
+    q.set(vector.get),
+    turns > 0
+      ? [
+          step.set(i32.const(turns)),
+          control.loop([
+            inOrder(VECTORS, active),
+            control.branchIf(0, step.tee(i32.sub(step.get, i32.const(1)))),
+          ]),
+        ]
+      : [],
+    inOrder(vectors % VECTORS, active),
+    position.set(row.get),
+    active.map(({ p, sums, sum }) => [
+      sum.set(
+        range(lanes)
+          .map((lane) => scalar.extract(lane, sums.get))
+          .reduce((x, y) => scalar.scalarAdd(x, y), zero),
+      ),
+      range(rest).map((i) =>
         sum.set(
-          range(lanes)
-            .map((lane) => scalar.extract(lane, sums.get))
-            .reduce((x, y) => scalar.scalarAdd(x, y), zero),
-        ),
-        range(k - whole).map((i) =>
-          sum.set(
-            scalar.scalarAdd(
-              sum.get,
-              scalar.scalarMul(
-                elements.load(p.get, i * elements.bytes),
-                scalar.load(q.get, i * size),
-              ),
+          scalar.scalarAdd(
+            sum.get,
+            scalar.scalarMul(
+              elements.load(p.get, i * elements.bytes),
+              scalar.load(q.get, i * size),
             ),
           ),
         ),
-      ]),
-      active.map(({ sum }, i) =>
-        scalar.store(i32.add(output.get, scaled(row.get, size)), sum.get, i * size),
       ),
-      increment(row, height),
-    ];
-  };
+      scalar.store(i32.add(output.get, scaled(position.get, size)), sum.get),
+      increment(position, part.get),
+    ]),
+    increment(row, 1),
+  ];
   builder.body = [
-    control.block(
-      control.loop([
-        control.branchIf(1, i32.ltU(i32.sub(end.get, row.get), i32.const(4))),
-        rowsOf(4),
-        control.branch(0),
-      ]),
-    ),
-    control.block(
-      control.loop([control.branchIf(1, i32.geU(row.get, end.get)), rowsOf(1), control.branch(0)]),
-    ),
+    row.set(begin.get),
+    part.set(i32.divU(i32.sub(end.get, begin.get), i32.const(STREAMS))),
+    position.set(i32.add(begin.get, part.get)),
+    begin.set(position.get),
+    forUpToRow(row, begin, rowsOf(lines)),
+    // The rows that are no part: fewer than there are streams.
+    row.set(i32.add(row.get, scaled(part.get, STREAMS - 1))),
+    forUpToRow(row, end, rowsOf(lines.slice(0, 1))),
   ];
   return builder;
 }
 
+/** Runs `body`, which goes on to the next row, up to a row. */
+const forUpToRow = (row: Local, end: Local, body: Code): Code =>
+  control.block(
+    control.loop([control.branchIf(1, i32.geU(row.get, end.get)), body, control.branch(0)]),
+  );
+
 /**
  * `(vector, matrix, output, count)`: `output[j] = Σ_k vector[k] · matrix[k, j]` for `count` columns, each row
- * contiguous. Takes some rows at a time and all their columns before the next rows, so that memory is read in order.
+ * contiguous. The streams are parts of k: a row of each part at a time, with all its columns.
  */
 export function rowFunction({ scalar, left, right, n, k }: Blocking): FunctionBuilder {
   const { size, lanes } = scalar;
   const { elements } = right;
   const builder = new FunctionBuilder(["i32", "i32", "i32", "i32"]);
   const [vector, matrix, output, count] = builder.parameters;
-  const [step, p, q, end] = [
-    builder.local("i32"),
-    builder.local("i32"),
-    builder.local("i32"),
-    builder.local("i32"),
+  const [step, p, q, end] = range(4).map(() => builder.local("i32")) as [
+    Local,
+    Local,
+    Local,
+    Local,
   ];
   const factors = range(STREAMS).map(() => builder.local("v128"));
   const [sum, row] = [builder.local("v128"), builder.local("v128")];
   const leftStep = uniformStride(left.inner) ?? 0;
   const rightStep = uniformStride(right.inner) ?? 0;
   const rest = n % lanes;
-  const at = (start: Local, i: number, stride: number): Code =>
-    i32.add(start.get, i32.const(i * stride));
 
-  /** Adds the products with the next `height` rows to the output. */
-  const rows = (height: number): Code => {
+  /** Adds the products with `height` rows to the output; the rows are so many steps along k apart. */
+  const rows = (height: number, apart: number): Code => {
     const used = factors.slice(0, height);
-    const products = used.map((factor, i) =>
-      scalar.mul(factor.get, elements.loadVector(at(p, i, rightStep))),
-    );
-    const more = i32.ltU(q.get, end.get);
+    const elementsAt = (
+      start: Local,
+      i: number,
+      stride: number,
+    ): [address: Code, offset: number] =>
+      // An offset is added without an instruction, but only if it is not negative.
+      stride < 0
+        ? [i32.add(start.get, i32.const(i * apart * stride)), 0]
+        : [start.get, i * apart * stride];
+    const products = (v: number): Code[] =>
+      used.map((factor, i) => {
+        const [address, offset] = elementsAt(p, i, rightStep);
+        const next = elements.loadVector(address, offset + v * lanes * elements.bytes);
+        return scalar.mul(factor.get, next);
+      });
+    /** Along the columns up to `end`, some vectors at a time. */
+    const along = (vectors: number): Code =>
+      control.if(
+        i32.ltU(q.get, end.get),
+        control.loop([
+          range(vectors).map((v) =>
+            v128.store(
+              q.get,
+              scalar.add(v128.load(q.get, 16 * v), inPairs(products(v), scalar.add)),
+              16 * v,
+            ),
+          ),
+          increment(p, vectors * lanes * elements.bytes),
+          increment(q, 16 * vectors),
+          control.branchIf(0, i32.ltU(q.get, end.get)),
+        ]),
+      );
+    const upTo = (columns: number): Code =>
+      end.set(i32.add(output.get, scaled(i32.and(count.get, i32.const(-columns)), size)));
     return [
-      used.map((factor, i) => factor.set(scalar.splat(at(vector, i, leftStep)))),
+      used.map((factor, i) => factor.set(scalar.splat(...elementsAt(vector, i, leftStep)))),
       p.set(matrix.get),
       q.set(output.get),
-      end.set(i32.add(q.get, scaled(i32.and(count.get, i32.const(-lanes)), size))),
-      control.if(
-        more,
-        control.loop([
-          v128.store(q.get, scalar.add(v128.load(q.get), inPairs(products, scalar.add))),
-          increment(p, lanes * elements.bytes),
-          increment(q, 16),
-          control.branchIf(0, more),
-        ]),
-      ),
+      upTo(VECTORS * lanes),
+      along(VECTORS),
+      n % (VECTORS * lanes) >= lanes ? [upTo(lanes), along(1)] : [],
       rest > 0
         ? control.if(i32.and(count.get, i32.const(lanes - 1)), [
             loadLanes(scalar, sum, q.get, rest, 0),
-            used.map((factor, i) => [
-              elements.loadLanes(row, at(p, i, rightStep), rest),
-              sum.set(scalar.multiplyAdd(factor.get, row.get, sum.get)),
-            ]),
+            used.map((factor, i) => {
+              const [address, offset] = elementsAt(p, i, rightStep);
+              return [
+                elements.loadLanes(row, i32.add(address, i32.const(offset)), rest),
+                sum.set(scalar.multiplyAdd(factor.get, row.get, sum.get)),
+              ];
+            }),
             storeLanes(scalar, q.get, sum, rest, 0),
           ])
         : [],
     ];
   };
-  const whole = Math.floor(k / STREAMS);
+  const part = Math.floor(k / STREAMS);
+  const advance = (steps: number): Code => [
+    increment(vector, steps * leftStep),
+    increment(matrix, steps * rightStep),
+  ];
   builder.body = [
     control.memoryFill(output.get, i32.const(0), scaled(count.get, size)),
-    whole > 0
+    part > 0
       ? [
-          step.set(i32.const(whole)),
+          step.set(i32.const(part)),
           control.loop([
-            rows(STREAMS),
-            increment(vector, STREAMS * leftStep),
-            increment(matrix, STREAMS * rightStep),
+            rows(STREAMS, part),
+            advance(1),
             control.branchIf(0, step.tee(i32.sub(step.get, i32.const(1)))),
           ]),
         ]
       : [],
-    k % STREAMS > 0 ? rows(k % STREAMS) : [],
+    k % STREAMS > 0 ? [advance((STREAMS - 1) * part), rows(k % STREAMS, 1)] : [],
   ];
   return builder;
 }
