@@ -86,7 +86,7 @@ const CATEGORY_OF_FILE = [
   [/tensor\/(tensor|shape)\.ts|kernels\/dtype\.ts/, "Tensors"],
   [/tensor\/create\.ts/, "Creation"],
   [/tensor\/random\.ts/, "Random numbers"],
-  [/tensor\/(evaluate|pieces|runtime)\.ts|devices\/device\.ts/, "Evaluation and devices"],
+  [/tensor\/(evaluate|pieces|runtime|storage)\.ts|devices\/device\.ts/, "Evaluation and devices"],
   [/src\/autograd\/|ops\/composite\.ts/, "Gradients"],
   [/ops\/elementwise\.ts/, "Elementwise"],
   [/ops\/activations\.ts/, "Activations"],

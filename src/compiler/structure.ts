@@ -4,7 +4,7 @@
  */
 
 import type { BufferHome } from "../devices/device.js";
-import { STORAGE_TYPES } from "../kernels/dtype.js";
+import { DTYPES, type StorageType } from "../kernels/dtype.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { isGiven } from "./partition.js";
 
@@ -19,6 +19,9 @@ export interface Graph {
   /** Inputs in whose memory the plan may write. */
   readonly givenUp: readonly Tensor[];
 }
+
+/** A type's place is its number in the structure. */
+const STORAGE_TYPES: readonly StorageType[] = [...DTYPES, "bfloat16"];
 
 /** The number of the next traversal; none is used twice. */
 let nextVisit = 1;

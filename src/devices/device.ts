@@ -3,15 +3,15 @@
  * @module
  */
 
-import type { StorageType, StoredArray } from "../kernels/dtype.js";
+import type { StorageType, StoredArray, TypedArray } from "../kernels/dtype.js";
 import type { Plan } from "../kernels/kernel.js";
 
 /** Where a buffer lives. */
 export interface BufferHome {
   /** A copy of a buffer's elements as they are when this is called: it is issued before anything is awaited. */
   download(buffer: DeviceBuffer): Promise<StoredArray>;
-  /** The elements where they lie, if they can be read at once; valid until the next evaluation. */
-  peek?(buffer: DeviceBuffer): StoredArray;
+  /** The elements where they lie, if their dtype's array can be read at once; valid until the next evaluation. */
+  peek?(buffer: DeviceBuffer): TypedArray | undefined;
 }
 
 /** Elements of a tensor on a device. */

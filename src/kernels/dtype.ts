@@ -47,9 +47,6 @@ const TABLE: { readonly [D in DType]: DTypeTraits<D> } = {
 /** All dtypes, in promotion order. */
 export const DTYPES = /* @__PURE__ */ Object.keys(TABLE) as readonly DType[];
 
-/** All storage types; a type's place is its number in the structure of a graph. */
-export const STORAGE_TYPES: readonly StorageType[] = /* @__PURE__ */ [...DTYPES, "bfloat16"];
-
 /** Bytes one element occupies on a device. */
 export function bytesPerElement(dtype: DType): 4 | 8;
 export function bytesPerElement(storage: StorageType): 2 | 4 | 8;

@@ -59,10 +59,10 @@ export async function realizeInto<T>(givenUp: unknown, tree: T, ...trees: unknow
 function leavesOfAll(caller: string, trees: readonly unknown[]): Tensor[] {
   const leaves: Tensor[] = [];
   for (const part of trees) {
-    if (typeof part !== "object" && part !== undefined) {
-      const found = describeValue(part);
-      throw new TypeError(`${caller}: expected tensors or trees of them, got ${found}`);
-    }
+    if (typeof part !== "object" && part !== undefined)
+      throw new TypeError(
+        `${caller}: expected tensors or trees of them, got ${describeValue(part)}`,
+      );
     for (const leaf of treeLeaves(part)) leaves.push(leaf);
   }
   return leaves;

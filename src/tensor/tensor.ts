@@ -67,9 +67,7 @@ export function createNode<A extends Attributes>(parts: NodeParts<A>): Tensor {
 
 /** The elements where they can be read at once: on the host, or in memory of the processor as their dtype has them. */
 export function knownElements({ host, buffer }: Tensor): TypedArray | undefined {
-  if (host) return host;
-  const elements = buffer?.home.peek?.(buffer);
-  return elements instanceof Uint16Array ? undefined : elements;
+  return host ?? buffer?.home.peek?.(buffer);
 }
 
 /** What cannot be cloned, first among a tensor's fields: its text is in the error of `structuredClone`. */

@@ -23,10 +23,10 @@ function isBranch(value: unknown, keys: readonly string[]): value is Branch {
       : instance instanceof Promise
         ? "await it first"
         : ArrayBuffer.isView(value)
-          ? "tensor(array) makes a tensor of it"
-          : "keep the tensors in a plain object, and methods as functions of it";
+          ? "tensor(array) makes one"
+          : "keep the tensors in a plain object";
   throw new TypeError(
-    `a tree is plain objects and arrays with tensors in them, but found ${describeValue(value)}` +
+    `a tree is plain objects and arrays of tensors, but found ${describeValue(value)}` +
       `${path && ` at ${path}`}; ${remedy}`,
   );
 }
@@ -36,18 +36,10 @@ type Branch = Readonly<Record<string, unknown>>;
 /** The tensors of a tree, in key order. */
 export function treeLeaves(tree: unknown): Tensor[] {
   const leaves: Tensor[] = [];
-  collectLeaves(tree, leaves, tree);
+  visitLeaves(tree, (leaf) => {
+    if (leaf instanceof Tensor) leaves.push(leaf);
+  });
   return leaves;
-}
-
-/** Appends the tensors of a part of the tree: {@link visitLeaves} without keys, which every step has time for. */
-function collectLeaves(part: unknown, leaves: Tensor[], tree: unknown): void {
-  if (part instanceof Tensor) leaves.push(part);
-  else if (Array.isArray(part) || isPlainObject(part)) {
-    for (const child of Object.values(part)) collectLeaves(child, leaves, tree);
-  } else if (typeof part === "object" && part !== null) {
-    visitLeaves(tree, () => {}); // Throws, and says where.
-  }
 }
 
 /**

@@ -112,7 +112,7 @@ describe("trees", () => {
       [new Map([["w", a]]), "a Map at model.0; Object.fromEntries(map) makes one"],
       [new Layer(), "an object at model.0; keep the tensors in a plain object"],
       [new Set([a]), "a Set at model.0; keep the tensors in a plain object"],
-      [new Float32Array(2), "a Float32Array at model.0; tensor(array) makes a tensor of it"],
+      [new Float32Array(2), "a Float32Array at model.0; tensor(array) makes one"],
       [a.item(), "a Promise at model.0; await it first"],
     ];
     for (const [value, message] of cases) {

@@ -59,8 +59,9 @@ class InterpreterDevice implements Device, ResidentHome<StoredArray> {
     return (buffer as InterpreterBuffer).held.slice();
   }
 
-  peek(buffer: DeviceBuffer): StoredArray {
-    return (buffer as InterpreterBuffer).held;
+  peek(buffer: DeviceBuffer): TypedArray | undefined {
+    const { held } = buffer as InterpreterBuffer;
+    return held instanceof Uint16Array ? undefined : held;
   }
 
   memory(): DeviceMemory {

@@ -8,6 +8,7 @@ import {
   bytesPerElement,
   type StorageType,
   type StoredArray,
+  type TypedArray,
   viewAs,
 } from "../../kernels/dtype.js";
 import type { Plan, PlanBuffer, Step } from "../../kernels/kernel.js";
@@ -101,8 +102,9 @@ export class WasmDevice implements Device, ResidentHome<Block> {
     return this.buffers.view(buffer as WasmBuffer).slice();
   }
 
-  peek(buffer: DeviceBuffer): StoredArray {
-    return this.buffers.view(buffer as WasmBuffer);
+  peek(buffer: DeviceBuffer): TypedArray | undefined {
+    const elements = this.buffers.view(buffer as WasmBuffer);
+    return elements instanceof Uint16Array ? undefined : elements;
   }
 
   release(buffer: WasmBuffer, block: Block): void {
