@@ -58,7 +58,10 @@ const BUDGETS: Readonly<Record<string, readonly [lines: number, reason: string]>
     4620,
     "the loop with its options and log, orders and schedules of TRL, run directories, how they are gone on with and their locks, what does not go together, objectives of pairs, judged completions and texts, references and what losses read of them in every step, SPO's v*",
   ],
-  methods: [180, "choosing pairs, rewards and their checks, and what all of the room exports"],
+  methods: [
+    860,
+    "choosing pairs, rewards and their checks, candidates, the rounds of RSO and APO and how they go on, and what all of the room exports",
+  ],
   "methods/chat": [
     780,
     "models behind endpoints, of the AI SDK and loaded; limits, retries, a budget and a transcript for all of them",

@@ -23,6 +23,8 @@ export const GUIDES = [
   "align",
   "training",
   "objectives",
+  "rso",
+  "apo",
   "drpo",
   "cli",
   "options",

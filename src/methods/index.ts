@@ -1,8 +1,15 @@
 /**
- * Recipes that make preference pairs, and rewards.
+ * Loops that sample from a policy, score and train, and what they are made of.
  * @module
  */
 
+export { type ApoOptions, apo } from "./apo.js";
+export type {
+  CandidateOptions,
+  PromptText,
+  SampledModel,
+  TextTokenizer,
+} from "./candidates.js";
 export { type AiSdkCall, type AiSdkModel, aiSdkModel } from "./chat/aiSdkModel.js";
 export {
   ChatError,
@@ -21,6 +28,7 @@ export {
   type Transcript,
   type TranscriptOptions,
 } from "./chat/transcript.js";
+export { extrapolate } from "./extrapolate.js";
 export { type Aspects, REWARD_ASPECTS } from "./prompts/aspects.js";
 export { type PromptExample, promptMessages } from "./prompts/examples.js";
 export {
@@ -44,3 +52,14 @@ export {
   type RewardRankOptions,
   tournament,
 } from "./rewardRanking.js";
+export type {
+  LoopOptions,
+  LoopProgress,
+  LoopResult,
+  LoopRound,
+  LoopState,
+  Pairing,
+  RoundTraining,
+  TrainedModel,
+} from "./rounds.js";
+export { type RsoOptions, rso } from "./rso.js";
