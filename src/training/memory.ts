@@ -7,10 +7,11 @@ import type { DecoderConfig } from "../models/decoder.js";
 
 /** What a step's memory depends on. */
 export interface StepSize {
-  /** Numbers that are trained, and that are not. */
+  /** Numbers that are trained. */
   readonly trained: number;
-  readonly frozen: number;
-  /** Bytes of a number. */
+  /** Bytes of those that are not. */
+  readonly frozenBytes: number;
+  /** Bytes of a number that is trained or computed. */
   readonly bytes: number;
   /** Tokens of the longest micro-batch, and of its longest sequence. */
   readonly tokens: number;
@@ -29,10 +30,10 @@ const CHUNK = 1024;
  * are from measurements: `test/training/stepMemory.test.ts` has what WebAssembly's memory grew to.
  */
 export function stepMemory(config: DecoderConfig, size: StepSize): number {
-  const { trained, frozen, bytes, tokens, length, checkpointing } = size;
+  const { trained, frozenBytes, bytes, tokens, length, checkpointing } = size;
   const { width, feedForward, heads, layers, vocabularySize } = config;
   const block = 18 * width + 6 * feedForward.width + 3 * heads * length;
   const token = checkpointing ? layers.length * width + block : layers.length * block;
   const logits = 3 * Math.min(CHUNK, tokens) * vocabularySize;
-  return bytes * (5 * trained + frozen + tokens * token + logits);
+  return frozenBytes + bytes * (5 * trained + tokens * token + logits);
 }

@@ -14,6 +14,7 @@ import type { LoadedModel } from "../models/loadModel.js";
 import { initLora, type LoraAdapter } from "../models/lora.js";
 import { realize } from "../tensor/evaluate.js";
 import { deviceLimits } from "../tensor/pieces.js";
+import { treeLeaves } from "../tensor/tree.js";
 import { adamwFor } from "./adamwFor.js";
 import { answersTo, firstPrompts } from "./answers.js";
 import { fit } from "./fit.js";
@@ -28,7 +29,7 @@ import { groupByLength, type Order, randomOrder, sequentialOrder } from "./order
 import { openRunDirectory } from "./runDirectory.js";
 import { readRun, refuseForeign, removeResults, writeAnswers, writeTexts } from "./runFiles.js";
 import type { TrainingSettings } from "./settings/options.js";
-import { adapterOf, sizeOfTree, type Trainee, wholeModel } from "./trainee.js";
+import { adapterOf, bytesOfTree, sizeOfTree, type Trainee, wholeModel } from "./trainee.js";
 import { VERSION } from "./version.js";
 
 /** A row of any kind. */
@@ -154,6 +155,11 @@ export async function trainRun<Row extends AnyRow, Trained extends Row>(
     options.adapter ??
     (settings.lora ? initLora(lm, { rank, alpha, targets, dropout, rankStabilized, seed }) : null);
   if (!adapter) {
+    if (treeLeaves(lm.parameters).some(({ storage }) => storage === "bfloat16")) {
+      throw new TypeError(
+        `${kind.command}: dtype bfloat16 is for weights that are not trained: train an adapter (lora), or load the model as float32`,
+      );
+    }
     const whole = (again: boolean) => wholeModel(lmWith(again), settings.saveDtype);
     return trained(kind, options, whole, given, evaluated);
   }
@@ -367,7 +373,9 @@ function memoryOf<P>(
   const most = Uint32Array.from(all).sort().slice(-batchSize);
   const tokens = most.reduce((sum, own) => sum + own, 0);
   const bytes = bytesPerElement(lm.parameters.finalNorm.weight.dtype);
-  return stepMemory(lm.config, { ...sizesOf(lm, trainee), bytes, tokens, length, checkpointing });
+  const { trained: own } = trainee;
+  const frozenBytes = trainee.adapter(trainee.policy.parameters) ? bytesOfTree(lm.parameters) : 0;
+  return stepMemory(lm.config, { trained: own, frozenBytes, bytes, tokens, length, checkpointing });
 }
 
 /** What tells rows from others: their tokens. */

@@ -4,6 +4,7 @@
  */
 
 import type { DirectoryTreeTarget } from "../files/outputTree.js";
+import { bytesPerElement } from "../kernels/dtype.js";
 import type { DecoderParameters } from "../models/decoder.js";
 import type { LoadedModel } from "../models/loadModel.js";
 import { type LoraAdapter, type LoraParameters, withLora } from "../models/lora.js";
@@ -32,6 +33,10 @@ export interface Trainee<P> {
 /** How many numbers a tree holds. */
 export const sizeOfTree = (tree: unknown): number =>
   treeLeaves(tree).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+
+/** How many bytes a tree takes on a device. */
+export const bytesOfTree = (tree: unknown): number =>
+  treeLeaves(tree).reduce((sum, { size, storage }) => sum + size * bytesPerElement(storage), 0);
 
 // Models and adapters are read from paths; a browser's directories have trees in their place.
 const kept = <P>(directory: DirectoryTreeTarget, weights: CheckpointWeights<P>) =>

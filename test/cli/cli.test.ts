@@ -14,6 +14,7 @@ import {
   loadAdapter,
   loadModel,
   saveAdapter,
+  saveModel,
   type Tokenizer,
   treeMap,
   withLora,
@@ -67,8 +68,7 @@ async function written(ids: number[], options: object): Promise<string> {
 async function line(args: readonly string[]) {
   const { output, errors, code } = await prefgrad([
     "generate",
-    "--model",
-    model,
+    ...(args.includes("--model") ? [] : ["--model", model]),
     "--json",
     ...args,
   ]);
@@ -187,6 +187,13 @@ describe("generate", () => {
     for (const [i, logProb] of double.logProbs.entries()) {
       expect(logProb).toBeCloseTo(single.logProbs[i]!, 4);
     }
+  });
+
+  it("keeps matrices as bfloat16, and computes what their widened numbers give", async () => {
+    const rounded = join(folder, "rounded");
+    await saveModel(rounded, lm, { dtype: "bfloat16" });
+    const args = ["--model", rounded, ...GREEDY, "ab"];
+    expect(await line([...args, "--dtype", "bfloat16"])).toEqual(await line(args));
   });
 
   it("is ended by Ctrl-C and by a reader that goes away", async () => {

@@ -14,6 +14,7 @@ import {
   loadModel,
   readPreferences,
   readRun,
+  saveModel,
   withReferences,
 } from "../../src/index.js";
 import { bundled, started, writeTinyModel } from "./run.js";
@@ -128,6 +129,24 @@ describe("align", () => {
       "a?",
     ]);
     expect(generated.code).toBe(0);
+  });
+
+  it("trains an adapter beside bfloat16 matrices as beside their widened numbers, and nothing else", async () => {
+    const rounded = at("rounded");
+    await saveModel(rounded, await loadModel(model), { dtype: "bfloat16" });
+    const run = async (name: string, ...more: string[]) => {
+      const args = short(name, ...more).map((arg) => (arg === model ? rounded : arg));
+      return started(main, ["align", ...args]);
+    };
+    for (const dtype of ["float32", "bfloat16"])
+      expect((await run(dtype, "--lora", "--dtype", dtype)).code).toBe(0);
+    const [wide, narrow] = await Promise.all(
+      ["float32", "bfloat16"].map((name) => readFile(join(at(name), "adapter_model.safetensors"))),
+    );
+    expect(narrow!.equals(wide!)).toBe(true);
+    const { code, errors } = await run("whole", "--dtype", "bfloat16");
+    expect(code).toBe(2);
+    expect(errors).toMatch(/bfloat16 is for weights that are not trained: train an adapter/);
   });
 
   it("is stopped by Ctrl-C with a checkpoint, refuses the directory, and goes on", async () => {

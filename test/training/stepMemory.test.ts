@@ -38,7 +38,7 @@ describe("the estimate is not below what was measured, and at most 30 % above", 
       const megabytes =
         stepMemory(config, {
           trained: lora ? adapter : model,
-          frozen: lora ? model : 0,
+          frozenBytes: lora ? 4 * model : 0,
           bytes: 4,
           tokens: 8 * 3 * part,
           length: 2 * part,

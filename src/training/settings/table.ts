@@ -92,8 +92,8 @@ export const SETTINGS = {
     of: ["align", "sft", "score", "check", "generate"],
   },
   dtype: {
-    kind: choiceOf("float32", "float64"),
-    help: "of the parameters and of what is computed",
+    kind: choiceOf("float32", "float64", "bfloat16"),
+    help: "of the parameters and of what is computed; bfloat16 keeps a model's matrices in 2 bytes, and computes in float32",
     group: "Computation",
     of: COMPUTE,
     default: "float32",
