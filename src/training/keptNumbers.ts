@@ -51,7 +51,7 @@ export async function keep(
 const text = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
 
 /** Fingerprints of tensors, whose values never change: the same weights are part of several. */
-const prints = new WeakMap<Tensor, Promise<string>>();
+const prints = new WeakMap<Tensor, string>();
 
 async function printOf(t: Tensor): Promise<string> {
   const { buffer, byteOffset, byteLength } = await t.data();
@@ -61,9 +61,9 @@ async function printOf(t: Tensor): Promise<string> {
 /** What tells trees of tensors apart, for a fingerprint. */
 export async function* treeContents(tree: unknown): AsyncGenerator<Uint8Array> {
   for (const [name, t] of Object.entries(treeNamed(tree))) {
-    const print = prints.get(t) ?? printOf(t);
+    const print = prints.get(t) ?? (await printOf(t));
     prints.set(t, print);
-    yield text([name, t.dtype, t.shape, await print]);
+    yield text([name, t.dtype, t.shape, print]);
   }
 }
 

@@ -24,10 +24,10 @@ export interface StepSize {
 const CHUNK = 1024;
 
 /**
- * Bytes of parameters, gradients, moments and updates, and of what the backward pass needs of a micro-batch: of each token and block
- * some 18 vectors of the model's width, six of the feed-forward's, and the attention weights three times (with
- * checkpointing of one block, and of the others a vector); of a chunk of predictions the logits three times. The counts
- * are from measurements: `test/training/stepMemory.test.ts` has what WebAssembly's memory grew to.
+ * Bytes of parameters, gradients, moments and updates, and of what the backward pass needs of a micro-batch: of each
+ * token and block some 18 vectors of the model's width, six of the feed-forward's, and the attention weights three
+ * times (with checkpointing of one block, and of the others a vector); of a chunk of predictions the logits three
+ * times. The counts are from measurements: `test/training/stepMemory.test.ts` has what WebAssembly's memory grew to.
  */
 export function stepMemory(config: DecoderConfig, size: StepSize): number {
   const { trained, frozenBytes, bytes, tokens, length, checkpointing } = size;

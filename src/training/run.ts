@@ -151,6 +151,11 @@ export async function trainRun<Row extends AnyRow, Trained extends Row>(
       `${kind.command}: adapter has a rank, α and layers of its own, and is what is trained: leave lora out`,
     );
   }
+  if (settings.groupByLength && settings.order !== undefined) {
+    throw new TypeError(
+      `${kind.command}: order and groupByLength are two orders of the rows: leave one of them out`,
+    );
+  }
   const adapter =
     options.adapter ??
     (settings.lora ? initLora(lm, { rank, alpha, targets, dropout, rankStabilized, seed }) : null);

@@ -84,8 +84,8 @@ const LEFTOVER = /^(settings\.json|metrics\.jsonl|trainer_state\.json)\.tmp-\d+-
  * @param directory A path (Node), which is made, or a handle of a browser's directory, for instance one in
  * `navigator.storage.getDirectory()`.
  * @throws (the returned promise rejects) for a directory that cannot be written to, that holds a run while neither
- * `resume` nor `overwrite` is set, that holds a run with other settings while `overwrite` is not, or in which a run goes on. What it does as an
- * observer throws where the disk is full, and leaves nothing half-written.
+ * `resume` nor `overwrite` is set, that holds a run with other settings while `overwrite` is not, or in which a run
+ * goes on. What it does as an observer throws where the disk is full, and leaves nothing half-written.
  * @example
  * const run = await openRunDirectory("runs/a", { resume: true });
  * await fit({ parameters, objective, data, learningRate: 1e-3, from: run.from, observer: run });

@@ -367,6 +367,11 @@ describe("is refused before anything is computed", () => {
       /adapter has a rank, α and layers of its own.*leave lora out/,
     );
   });
+
+  it("two orders of the rows", async () => {
+    const own = options("refused", { order: "sequential", groupByLength: true });
+    await expect(align(own)).rejects.toThrow(/order and groupByLength are two orders of the rows/);
+  });
 });
 
 it("a run goes on with its own reference model alone", async () => {
