@@ -55,7 +55,7 @@ const BUDGETS: Readonly<Record<string, readonly [lines: number, reason: string]>
     "records of JSON, Parquet and the hub, formats of rows, their tokens as TRL has them and safely, problems with their lines, prompts that are shared or repeated, damaged files, rows on the disk with a checksum, sentences of completions",
   ],
   training: [
-    4620,
+    4640,
     "the loop with its options and log, orders and schedules of TRL, run directories, how they are gone on with and their locks, what does not go together, objectives of pairs, judged completions and texts, references and what losses read of them in every step, SPO's v*",
   ],
   methods: [

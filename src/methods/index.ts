@@ -21,6 +21,7 @@ export {
 } from "./chat/chatModel.js";
 export { type EndpointOptions, endpointModel } from "./chat/endpointModel.js";
 export { type LocalModelOptions, localModel } from "./chat/localModel.js";
+export type { PlatformFetch, PlatformSignal } from "./chat/platform.js";
 export type { Clock, RequestBudget, RequestOptions } from "./chat/requests.js";
 export {
   type Exchange,

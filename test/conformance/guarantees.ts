@@ -223,6 +223,10 @@ const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
     [await values(() => pg.div(1, tensor([0]).neg())), [-INFINITE]],
     [await values(() => pg.div(1, tensor([-0]).tanh())), [-INFINITE]],
   ],
+  "tensors held as bfloat16": async (values) => {
+    const held = await pg.storeAs("bfloat16", tensor([1, 1.001, -3]));
+    return [[await values(() => held.add(1)), [2, 2, -2]]];
+  },
   float64: async (values) => [
     [await values(() => tensor([1], { dtype: "float64" }).add(1e-15)), [1 + 1e-15]],
   ],

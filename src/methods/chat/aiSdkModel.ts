@@ -5,6 +5,7 @@
 
 import { checkChoice, describeValue } from "../../checks.js";
 import { ChatError, type ChatModel, type ChatTurn } from "./chatModel.js";
+import type { PlatformSignal } from "./platform.js";
 import { messageLine } from "./redact.js";
 
 /** What is asked of an {@link AiSdkModel}. */
@@ -21,7 +22,7 @@ export interface AiSdkCall {
   /** Of the draws. */
   seed?: number;
   /** Ends the request. */
-  abortSignal?: AbortSignal;
+  abortSignal?: PlatformSignal;
 }
 
 /** A language model of the AI SDK, by the part of its type that is used here: `openai("gpt-…")`, `anthropic("…")`, …. */

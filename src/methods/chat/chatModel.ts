@@ -2,6 +2,7 @@
  * Models that answer conversations, wherever they run.
  * @module
  */
+import type { PlatformSignal } from "./platform.js";
 
 /** A message of a conversation with a {@link ChatModel}. */
 export interface ChatTurn {
@@ -28,7 +29,7 @@ export interface ChatOptions {
   /** Of the draws, where the model takes one: an integer. */
   readonly seed?: number | undefined;
   /** Ends the request. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: PlatformSignal | undefined;
   /** Is told the tokens that the answer took, where the model knows them. */
   readonly onUsage?: ((usage: ChatUsage) => void) | undefined;
 }

@@ -5,6 +5,7 @@
 
 import { checkCount, checkOptions, describeValue, isPlainObject } from "../../checks.js";
 import { ChatError, type ChatModel, type ChatOptions, type ChatTurn } from "./chatModel.js";
+import type { PlatformFetch } from "./platform.js";
 import { messageLine, redactor } from "./redact.js";
 
 /** Options of {@link endpointModel}. */
@@ -22,7 +23,7 @@ export interface EndpointOptions {
   /** Bytes of a response, at most; default 4,194,304. A longer one is not read to its end. */
   readonly maxBytes?: number | undefined;
   /** Sends requests; default the global `fetch`. */
-  readonly fetch?: typeof fetch | undefined;
+  readonly fetch?: PlatformFetch | undefined;
 }
 
 const CALLER = "endpointModel";

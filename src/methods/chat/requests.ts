@@ -12,6 +12,7 @@ import {
 } from "../../checks.js";
 import { randomGenerator } from "../../tensor/random.js";
 import { ChatError, type ChatModel, type ChatOptions, type ChatTurn } from "./chatModel.js";
+import type { PlatformSignal } from "./platform.js";
 import { messageLine, plainText } from "./redact.js";
 import type { Exchange, Transcript } from "./transcript.js";
 
@@ -26,7 +27,7 @@ export interface RequestBudget {
 /** Time, for tests. */
 export interface Clock {
   /** Ends after so many seconds, or when the signal is set; it does not reject. */
-  sleep(seconds: number, signal: AbortSignal): Promise<void>;
+  sleep(seconds: number, signal: PlatformSignal): Promise<void>;
 }
 
 /** How models are asked. */
@@ -46,7 +47,7 @@ export interface RequestOptions {
   /** Where exchanges are noted, and found again; default nowhere. */
   readonly transcript?: Transcript | undefined;
   /** Ends the work, with what it has. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: PlatformSignal | undefined;
   /** Time; default the system's. */
   readonly clock?: Clock | undefined;
 }
