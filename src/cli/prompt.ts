@@ -125,7 +125,7 @@ function placeOf(address: string): { readonly origin: string; readonly pathname:
 
 /** What tells the models apart. Of addresses without their queries, which may hold a key. */
 function settingsOf(flags: PromptFlags): Readonly<Record<string, unknown>> {
-  const { model, revision, adapter, endpoint, judge, judgeEndpoint } = flags;
+  const { model, revision, adapter, endpoint, judge, judgeEndpoint, dtype, device } = flags;
   const place = (address: string | undefined) => {
     if (address === undefined) return undefined;
     const { origin, pathname } = placeOf(address);
@@ -133,6 +133,7 @@ function settingsOf(flags: PromptFlags): Readonly<Record<string, unknown>> {
   };
   return {
     ...{ model, revision, adapter, judge },
+    ...(endpoint === undefined && { dtype, device }),
     endpoint: place(endpoint),
     judgeEndpoint: place(judgeEndpoint),
   };

@@ -144,7 +144,8 @@ export function storedElementsOf(
   bytes: Uint8Array,
 ): StoredArray {
   if (storage !== "bfloat16") return elementsOf(name, dtype, bytes);
-  if (dtype === "BF16") return new Uint16Array(bytes.slice().buffer);
+  // A Buffer's own `slice` would be a view of it.
+  if (dtype === "BF16") return new Uint16Array(new Uint8Array(bytes).buffer);
   return toBFloat16(elementsOf(name, dtype, bytes));
 }
 

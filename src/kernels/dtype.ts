@@ -96,7 +96,10 @@ export function widened(elements: StoredArray): TypedArray {
   return values;
 }
 
-/** Numbers as bfloat16s: the nearest, of two equally near ones the even, and infinity beyond the largest. */
+/**
+ * Numbers as bfloat16s, of float64s through float32: the nearest, of two equally near ones the even, and infinity
+ * beyond the largest.
+ */
 export function toBFloat16(values: TypedArray): Uint16Array {
   const bits = new Uint32Array(Float32Array.from(values).buffer);
   return Uint16Array.from(bits, (all, i) =>

@@ -131,8 +131,8 @@ export function sgdpoPilots(
   const shorter = minimum(lengths[0]!, lengths[1]!);
   const root = generatorOf("sgdpoPilot", seed)();
   const pilot = ({ ratios, mask }: TokenRatios, share: number, side: string): Tensor => {
-    // r·m that is an integer but for rounding stays it.
-    const size = maximum(floor(shorter.mul(share).add(1e-9)), 1);
+    // r·m that is an integer but for rounding stays it: 2⁻²² is more than float32 loses of the share and of the product.
+    const size = maximum(floor(shorter.mul(share * (1 + 2 ** -22))), 1);
     const within = slice(cast(mask, "bool"), null, [1]);
     const nth = maximum(cumsum(within).sub(1), 0);
     const seeds = rows.map((row) => `${root} ${side} ${row}`);

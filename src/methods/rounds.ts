@@ -92,7 +92,7 @@ export interface LoopRound {
 
 /** Where a loop stands, as a tree that {@link saveTree} writes and `from` takes back. */
 export interface LoopState<P = unknown> {
-  /** What determines the numbers, as JSON; a loop goes on only with the same. */
+  /** What tells loops apart, as JSON; a loop goes on only with the same. Model and reward are not in it. */
   readonly settings: string;
   /** Rounds that are over. */
   readonly round: number;
@@ -449,6 +449,9 @@ async function prepared<P, Text extends PromptText>(
   }
   const { policy } = traineeOf(lm, lora, "");
   const reference = fullPolicy(lm) as Policy<unknown>;
+  if (comparingIn(method.loss).includes("aspo")) {
+    throw new TypeError(`${name}: aspo takes rows with sentences, which candidates do not have`);
+  }
   for (let round = 0; round < rounds; round++) {
     objectiveOf(policy, reference, method, spo, round);
   }

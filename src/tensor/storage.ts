@@ -21,7 +21,8 @@ import { treeLeaves, treeUnflatten } from "./tree.js";
  * too.
  * @example
  * const frozen = await storeAs("bfloat16", parameters);
- * for (const t of treeLeaves(parameters)) t.dispose();
+ * const kept = new Set(treeLeaves(frozen));
+ * for (const t of treeLeaves(parameters)) if (!kept.has(t)) t.dispose();
  */
 export async function storeAs<T>(storage: "bfloat16" | "float32", tree: T): Promise<T> {
   checkChoice("storeAs", "storage", storage, ["bfloat16", "float32"]);

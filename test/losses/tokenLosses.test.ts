@@ -281,6 +281,14 @@ describe("sgdpoPilots", () => {
     );
   });
 
+  it("draw r·m of float32 ratios where that is an integer", async () => {
+    const tokens = 100;
+    const mask = tensor([Array.from({ length: tokens + 1 }, (_, t) => Number(t >= 1))]);
+    const side = { ratios: full([1, tokens], 1), mask };
+    const { pilotChosen } = sgdpoPilots(side, side, { seed: 0, chosenRatio: 0.53 });
+    expect(await pilotChosen.item()).toBe(53);
+  });
+
   it("go on with a generator, whose next draw is another", async () => {
     const side = { ratios, mask: maskOf(10, 10) };
     const draws = (seed: () => number) => [0, 1].map(() => sgdpoPilots(side, side, { seed }));

@@ -233,6 +233,7 @@ describe("rso", () => {
       await expect(rso(all as never)).rejects.toThrow(message);
     };
     await refused({ acepted: 3 }, "rso: has no option `acepted`; did you mean `accepted`?");
+    await refused({ loss: "aspo" }, "rso: aspo takes rows with sentences");
     await refused({ accepted: 9 }, "rso: accepted must be a number ≤ samples, 8, got 9");
     await refused({ beta: -1 }, "rso: beta must be a number ≥ 0, or Infinity, got -1");
     await refused({ rounds: 0 }, "rso: rounds must be an integer ≥ 1, got 0");

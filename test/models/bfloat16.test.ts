@@ -85,6 +85,19 @@ describe.each(names)("a %s of bfloat16 weights", (name) => {
     expect(second!.equals(first!)).toBe(true);
   });
 
+  it("is the same from a Buffer, which is a view of more", async () => {
+    const [config, weights] = await Promise.all(
+      ["config.json", "model.safetensors"].map((file) => readFile(join(directory, name, file))),
+    );
+    // A Buffer of a larger one, at an odd place.
+    const pooled = Buffer.concat([Buffer.from("abc"), weights!]).subarray(3);
+    const files = { "config.json": config!, "model.safetensors": pooled };
+    const narrow = treeNamed((await loadModel(files, { dtype: "bfloat16" })).parameters);
+    const expected = treeNamed((await load("bfloat16")).parameters);
+    for (const [path, t] of Object.entries(expected))
+      expect(await narrow[path]!.data()).toEqual(await t.data());
+  });
+
   it("rounds weights of other files as storeAs does", async () => {
     const files = await tinyFiles(TINY[name]);
     const narrow = treeNamed((await loadModel(files, { dtype: "bfloat16" })).parameters);
