@@ -4,11 +4,11 @@
  * @module
  */
 
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import type { GptParameters } from "../../src/index.js";
 import { arithmeticTask } from "./arithmeticTask.js";
 import { phaseTitle, written } from "./columns.js";
-import { intervalOf, MOST_VALUES } from "./interval.js";
+import { intervalOf, seedsIn } from "./interval.js";
 import { type Choices, phasesOf, settingsFor } from "./settings.js";
 import { type Snapshot, train } from "./train.js";
 
@@ -71,15 +71,6 @@ async function measure(seed: number, quick: boolean): Promise<Map<string, Measur
   const differences = Object.keys(COLUMNS).map((key) => [key, optimum[key]! - reference[key]!]);
   models.set("optimum − reference, of the same seed", Object.fromEntries(differences));
   return models;
-}
-
-function seedsIn(text: string): number[] {
-  const seeds = text.split(",").map(Number);
-  if (!seeds.every((seed) => Number.isSafeInteger(seed) && seed >= 0)) {
-    throw new InvalidArgumentError("Integers from 0, separated by commas.");
-  }
-  if (seeds.length >= 2 && seeds.length <= MOST_VALUES) return seeds;
-  throw new InvalidArgumentError(`From 2 to ${MOST_VALUES} of them.`);
 }
 
 const { seeds, quick } = new Command("floors")

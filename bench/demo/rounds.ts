@@ -6,7 +6,7 @@
  * @module
  */
 
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import {
   adamw,
   apo,
@@ -22,7 +22,7 @@ import {
 import { sumOf } from "./arithmetic.js";
 import { arithmeticTask } from "./arithmeticTask.js";
 import { accuraciesOf } from "./evaluate.js";
-import { intervalOf, MOST_VALUES } from "./interval.js";
+import { intervalOf, seedsIn } from "./interval.js";
 import { textOf } from "./pairs.js";
 import { settingsFor } from "./settings.js";
 import { modelOf } from "./train.js";
@@ -116,15 +116,6 @@ interface Sizes {
   readonly prompts: number;
   readonly samples: number;
   readonly learningRate: number;
-}
-
-function seedsIn(text: string): number[] {
-  const seeds = text.split(",").map(Number);
-  if (!seeds.every((seed) => Number.isSafeInteger(seed) && seed >= 0)) {
-    throw new InvalidArgumentError("Integers from 0, separated by commas.");
-  }
-  if (seeds.length >= 2 && seeds.length <= MOST_VALUES) return seeds;
-  throw new InvalidArgumentError(`From 2 to ${MOST_VALUES} of them.`);
 }
 
 const { method, seeds, ...sizes } = new Command("rounds")

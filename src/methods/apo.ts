@@ -65,7 +65,7 @@ export async function apo<P, Text extends PromptText = string>(
       rounds,
       samples,
       loss,
-      lossOptions: typeof lossOptions === "function" ? lossOptions : () => lossOptions,
+      lossOptions,
       pairing,
       alpha,
       own: { alpha },

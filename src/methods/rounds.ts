@@ -189,7 +189,7 @@ export interface LoopMethod {
   readonly rounds: number;
   readonly samples: number;
   readonly loss: LossChoice;
-  readonly lossOptions: (round: number) => LossConfig;
+  readonly lossOptions: LossConfig | ((round: number) => LossConfig);
   readonly pairing: Pairing;
   /** Momentum of the parameters. */
   readonly alpha: number;
@@ -392,6 +392,10 @@ async function trainedOn<P, Text extends PromptText>(
   return { parameters: await realize(whole(result.parameters)), steps, loss };
 }
 
+/** Options of the loss in a round. */
+const optionsAt = (own: LoopMethod["lossOptions"], round: number): LossConfig =>
+  typeof own === "function" ? own(round) : own;
+
 /** The loss of a round, SPO around it where it is asked for. */
 function objectiveOf(
   policy: Policy<unknown>,
@@ -403,7 +407,7 @@ function objectiveOf(
   return preferenceObjective({
     policy,
     loss,
-    lossOptions: lossOptions(round),
+    lossOptions: optionsAt(lossOptions, round),
     multipleOf: MULTIPLE,
     ...(comparingIn(loss).length > 0 && { reference }),
     ...(spo && { spo }),
@@ -472,7 +476,9 @@ async function prepared<P, Text extends PromptText>(
     prompts: await printOf(prompts),
     loss: typeof method.loss === "function" ? `function ${method.loss.name}` : method.loss,
     // A loop may go on for more rounds than it was first asked for.
-    lossOptions: Array.from({ length: COMPARED_ROUNDS }, (_, round) => method.lossOptions(round)),
+    lossOptions: Array.from({ length: COMPARED_ROUNDS }, (_, round) =>
+      optionsAt(method.lossOptions, round),
+    ),
     pairing: method.pairing.name,
     spo,
     lora,

@@ -57,7 +57,7 @@ export async function rso<P, Text extends PromptText = string>(
       rounds,
       samples,
       loss,
-      lossOptions: typeof lossOptions === "function" ? lossOptions : () => lossOptions,
+      lossOptions,
       pairing,
       alpha: 0,
       own: { accepted, beta },

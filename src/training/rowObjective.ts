@@ -311,13 +311,13 @@ function joined(values: readonly RowValues[]): RowValues {
     mapped(values[0]![part], (_, name) => {
       const columns = values.map((own) => own[part][name]!);
       const width = columns.reduce((most, { shape }) => Math.max(most, shape[1] ?? 0), 0);
-      return concat(columns.map((own) => widened(own, width)));
+      return concat(columns.map((own) => padded(own, width)));
     });
   return { scores: all("scores"), facts: all("facts") };
 }
 
 /** Columns of rows, filled up to a number of them. */
-function widened(columns: Tensor, width: number): Tensor {
+function padded(columns: Tensor, width: number): Tensor {
   const [, own = width] = columns.shape;
   if (own === width) return columns;
   return pad(columns, [

@@ -1,5 +1,5 @@
 /**
- * Products of a vector and a matrix. They read the matrix once, in the order of its elements in memory.
+ * Products of a vector and a matrix. They read the matrix once, in a few long streams of memory.
  * @module
  */
 
@@ -16,7 +16,7 @@ import {
   v128,
 } from "../assembler.js";
 import { type Blocking, uniformStride } from "./blocking.js";
-import { increment, offsetOf, scaled } from "./code.js";
+import { forUpTo, increment, offsetOf, scaled } from "./code.js";
 import { loadLanes, storeLanes } from "./lanes.js";
 
 /**
@@ -105,26 +105,19 @@ export function dotFunction({ scalar, left, k }: Blocking): FunctionBuilder {
       scalar.store(i32.add(output.get, scaled(position.get, size)), sum.get),
       increment(position, part.get),
     ]),
-    increment(row, 1),
   ];
   builder.body = [
     row.set(begin.get),
     part.set(i32.divU(i32.sub(end.get, begin.get), i32.const(STREAMS))),
     position.set(i32.add(begin.get, part.get)),
     begin.set(position.get),
-    forUpToRow(row, begin, rowsOf(lines)),
+    forUpTo(row, begin.get, 1, rowsOf(lines)),
     // The rows that are no part: fewer than there are streams.
     row.set(i32.add(row.get, scaled(part.get, STREAMS - 1))),
-    forUpToRow(row, end, rowsOf(lines.slice(0, 1))),
+    forUpTo(row, end.get, 1, rowsOf(lines.slice(0, 1))),
   ];
   return builder;
 }
-
-/** Runs `body`, which goes on to the next row, up to a row. */
-const forUpToRow = (row: Local, end: Local, body: Code): Code =>
-  control.block(
-    control.loop([control.branchIf(1, i32.geU(row.get, end.get)), body, control.branch(0)]),
-  );
 
 /**
  * `(vector, matrix, output, count)`: `output[j] = Σ_k vector[k] · matrix[k, j]` for `count` columns, each row
