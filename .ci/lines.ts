@@ -51,16 +51,16 @@ const BUDGETS: Readonly<Record<string, readonly [lines: number, reason: string]>
     "one decoder, its families, the hub, directories read and written, adapters, tokenizers as Python's, generation with a cache",
   ],
   data: [
-    2340,
-    "records of JSON, Parquet and the hub, formats of rows, their tokens as TRL has them and safely, problems with their lines, prompts that are shared or repeated, damaged files, rows on the disk with a checksum, sentences of completions",
+    2380,
+    "records of JSON, Parquet and the hub, formats of rows, prompts alone, their tokens as TRL has them and safely, problems with their lines, prompts that are shared or repeated, damaged files, rows on the disk with a checksum, sentences of completions",
   ],
   training: [
-    4640,
-    "the loop with its options and log, orders and schedules of TRL, run directories, how they are gone on with and their locks, what does not go together, objectives of pairs, judged completions and texts, references and what losses read of them in every step, SPO's v*",
+    4750,
+    "the loop with its options and log, orders and schedules of TRL, run directories, how they are gone on with and their locks, journals of lines with a lock, what does not go together, objectives of pairs, judged completions and texts, references and what losses read of them in every step, SPO's v*",
   ],
   methods: [
-    860,
-    "choosing pairs, rewards and their checks, candidates, the rounds of RSO and APO and how they go on, and what all of the room exports",
+    980,
+    "choosing pairs, rewards, their checks and the implicit one, candidates, the rounds of RSO and APO and how they go on, and what all of the room exports",
   ],
   "methods/chat": [
     780,
@@ -75,8 +75,8 @@ const BUDGETS: Readonly<Record<string, readonly [lines: number, reason: string]>
     "the table of some 80 settings, the kinds of their values, TRL's names",
   ],
   cli: [
-    1700,
-    "nine commands, their options from flags and files, what they print, a live page; the ninth is the search for a prompt with its own options",
+    2300,
+    "ten commands, their options from flags and files, what they print, a live page; the ninth is the search for a prompt with its own options, the tenth samples pairs: rewards of three kinds, an output that is gone on with",
   ],
   core: [80, "what prefgrad/core exports"],
   index: [15, "what prefgrad exports"],

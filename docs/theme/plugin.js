@@ -23,6 +23,7 @@ export const GUIDES = [
   "align",
   "training",
   "objectives",
+  "sample",
   "rso",
   "apo",
   "drpo",

@@ -11,6 +11,7 @@ import { info } from "./info.js";
 import { merge } from "./merge.js";
 import type { Given, OptionsOf } from "./options.js";
 import { prompt } from "./prompt.js";
+import { sample } from "./sample.js";
 import { score } from "./score.js";
 import { alignCommand, sftCommand } from "./train.js";
 
@@ -80,5 +81,12 @@ export const COMMANDS = [
       "Searches for the system prompt and examples under which a model, loaded here or at an endpoint, answers queries best, as a judge model sees it. " +
       "Keys are read from PREFGRAD_API_KEY and PREFGRAD_JUDGE_API_KEY.",
     run: prompt,
+  }),
+  command("sample", {
+    summary: "candidates and preference pairs from a model's own answers",
+    description:
+      "Samples candidates for each prompt of a dataset, scores them, and writes pairs that align reads, or all candidates with their scores. " +
+      "The key of a judge is read from PREFGRAD_JUDGE_API_KEY.",
+    run: sample,
   }),
 ];

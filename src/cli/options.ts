@@ -6,6 +6,7 @@
 import { type Command, Option } from "commander";
 import {
   COUNT,
+  choiceOf,
   FLAG,
   NOT_NEGATIVE,
   nameWith,
@@ -24,6 +25,10 @@ import { InputError } from "./input.js";
 
 const GENERATE = ["generate"] as const;
 const PROMPT = ["prompt"] as const;
+const SAMPLE = ["sample"] as const;
+const WRITE = ["generate", "sample"] as const;
+/** Commands that may ask models behind endpoints. */
+const ASK = ["prompt", "sample"] as const;
 const CONFIGURED = [
   "align",
   "sft",
@@ -33,6 +38,7 @@ const CONFIGURED = [
   "info",
   "merge",
   "prompt",
+  "sample",
 ] as const;
 
 export const OPTIONS = {
@@ -41,15 +47,16 @@ export const OPTIONS = {
     kind: FLAG,
     help: "answer the prompt as a user's message, by the chat template",
     group: "Generation",
-    of: GENERATE,
+    of: WRITE,
     default: false,
   },
   maxNewTokens: {
     kind: COUNT,
     help: "tokens to write, at most",
     group: "Generation",
-    of: [...GENERATE, ...PROMPT],
-    otherwise: "generate: the model's, or 256, cut to what the context leaves; prompt: 1024",
+    of: [...GENERATE, ...PROMPT, ...SAMPLE],
+    otherwise:
+      "generate: the model's, or 256, cut to what the context leaves; prompt: 1024; sample: 256",
   },
   sample: {
     kind: FLAG,
@@ -62,36 +69,36 @@ export const OPTIONS = {
     kind: NOT_NEGATIVE,
     help: "draw from softmax(logits/temperature); 0: the likeliest",
     group: "Generation",
-    of: GENERATE,
-    otherwise: "the model's",
+    of: WRITE,
+    otherwise: "generate: the model's; sample: 1",
   },
   topK: {
     kind: COUNT,
     help: "draw among the k likeliest tokens",
     group: "Generation",
-    of: GENERATE,
-    otherwise: "the model's",
+    of: WRITE,
+    otherwise: "generate: the model's; sample: all",
   },
   topP: {
     kind: numberOf("a number above 0 and at most 1", (p) => p > 0 && p <= 1),
     help: "draw among the fewest likeliest tokens whose probabilities add up to p",
     group: "Generation",
-    of: GENERATE,
-    otherwise: "the model's",
+    of: WRITE,
+    otherwise: "generate: the model's; sample: all",
   },
   minP: {
     kind: SHARE,
     help: "draw among tokens at least p times as probable as the likeliest",
     group: "Generation",
-    of: GENERATE,
-    otherwise: "the model's",
+    of: WRITE,
+    otherwise: "generate: the model's; sample: all",
   },
   repetitionPenalty: {
     kind: POSITIVE,
     help: "makes tokens of the text so far less likely",
     group: "Generation",
-    of: GENERATE,
-    otherwise: "the model's, or 1",
+    of: WRITE,
+    otherwise: "generate: the model's, or 1; sample: 1",
   },
   stop: {
     kind: severalOf(TEXT),
@@ -115,10 +122,10 @@ export const OPTIONS = {
   },
   judge: {
     kind: textOf("<model>"),
-    help: "model that judges and writes, as --model",
+    help: "model that judges, and writes prompts, as --model; sample: its name at the address of --reward",
     group: "Prompt search",
-    of: PROMPT,
-    otherwise: "--model",
+    of: ASK,
+    otherwise: "prompt: --model",
   },
   judgeEndpoint: {
     kind: textOf("<address>"),
@@ -171,38 +178,80 @@ export const OPTIONS = {
   },
   maxRequests: {
     kind: COUNT,
-    help: "requests, those before --resume included; then it ends with the best so far",
-    group: "Prompt search",
-    of: PROMPT,
+    help: "requests, those before --resume included; then it ends with what it has",
+    group: "Requests",
+    of: ASK,
     otherwise: "no limit",
   },
   maxTokens: {
     kind: COUNT,
-    help: "tokens of requests and answers; then it ends with the best so far",
-    group: "Prompt search",
-    of: PROMPT,
+    help: "tokens of requests and answers; then it ends with what it has",
+    group: "Requests",
+    of: ASK,
     otherwise: "no limit",
   },
   concurrency: {
     kind: COUNT,
     help: "requests at a time",
-    group: "Prompt search",
-    of: PROMPT,
+    group: "Requests",
+    of: ASK,
     default: 4,
   },
   timeout: {
     kind: POSITIVE,
     help: "seconds after which a request counts as failed",
-    group: "Prompt search",
-    of: PROMPT,
+    group: "Requests",
+    of: ASK,
     default: 120,
   },
   retries: {
     kind: WHOLE,
     help: "further tries of a request that failed and may succeed later",
-    group: "Prompt search",
-    of: PROMPT,
+    group: "Requests",
+    of: ASK,
     default: 5,
+  },
+  reward: {
+    kind: textOf("<file.js|implicit|address>"),
+    help: "what scores candidates: the default export of a module, (prompt, completions) => numbers; the policy's log-ratio to a reference; or an OpenAI-compatible interface that has --judge",
+    group: "Sampling",
+    of: SAMPLE,
+    required: SAMPLE,
+  },
+  samples: {
+    kind: COUNT,
+    help: "candidates of each prompt",
+    group: "Sampling",
+    of: SAMPLE,
+    default: 8,
+  },
+  pairs: {
+    kind: choiceOf("best-worst", "first-round", "tournament", "none"),
+    help: "pairs that are made of a prompt's candidates; none: a line has all candidates with their scores",
+    group: "Sampling",
+    of: SAMPLE,
+    default: "best-worst",
+  },
+  accepted: {
+    kind: COUNT,
+    help: "candidates that statistical rejection sampling leaves for the pairs",
+    group: "Sampling",
+    of: SAMPLE,
+    otherwise: "all",
+  },
+  acceptedBeta: {
+    kind: NOT_NEGATIVE,
+    help: "β of --accepted, in units of the score; 0: the best ones",
+    group: "Sampling",
+    of: SAMPLE,
+    otherwise: "0.5",
+  },
+  samplingBatchSize: {
+    kind: COUNT,
+    help: "candidates that are sampled together; it changes no result",
+    group: "Sampling",
+    of: SAMPLE,
+    default: 32,
   },
   live: {
     kind: FLAG,

@@ -96,23 +96,59 @@ function figuresText(row: LogRow, prefix: string): string {
   }).join("  ");
 }
 
-/** Shows how the search for a prompt goes. */
-export function promptProgress(stream: NodeJS.WriteStream) {
+/** A line that changes on a terminal. Elsewhere each is a line of its own. */
+function lineOn(stream: NodeJS.WriteStream) {
   const isBar = hasColours(stream);
   const notice = (line: string): void => {
     stream.write(isBar ? `\r\x1b[K${line}\n` : `${line}\n`);
   };
   return {
+    isBar,
     notice,
-    step({ stage, done, of, best, requests, tokens }: PromptProgress): void {
-      const name = stage === "examples" ? "example" : "round";
-      const score = best ? `  mean score ${best.reward.toFixed(2)}` : "";
-      const line = `${name} ${done}/${of}${score}  ${integer(requests)} requests, ${integer(tokens)} tokens`;
+    show(line: string): void {
       if (!isBar) notice(line);
       else stream.write(`\r\x1b[K${line.slice(0, (stream.columns || 80) - 1)}`);
     },
     stop(): void {
       if (isBar) stream.write("\r\x1b[K");
+    },
+  };
+}
+
+/** Shows how the search for a prompt goes. */
+export function promptProgress(stream: NodeJS.WriteStream) {
+  const { notice, show, stop } = lineOn(stream);
+  return {
+    notice,
+    stop,
+    step({ stage, done, of, best, requests, tokens }: PromptProgress): void {
+      const name = stage === "examples" ? "example" : "round";
+      const score = best ? `  mean score ${best.reward.toFixed(2)}` : "";
+      show(
+        `${name} ${done}/${of}${score}  ${integer(requests)} requests, ${integer(tokens)} tokens`,
+      );
+    },
+  };
+}
+
+/** Seconds between lines where there are no bars. */
+const BETWEEN = 10;
+
+/** Shows how sampling goes. @param first The first prompt that is sampled. */
+export function sampleProgress(stream: NodeJS.WriteStream, first: number, of: number) {
+  const { isBar, notice, show, stop } = lineOn(stream);
+  const begun = performance.now();
+  let shown = begun;
+  return {
+    notice,
+    stop,
+    step(done: number, meanScore: number): void {
+      const now = performance.now();
+      if (!isBar && done < of && now - shown < 1000 * BETWEEN) return;
+      shown = now;
+      const each = (now - begun) / 1000 / (done - first);
+      const left = done < of ? `  ${duration(each * (of - done))} left` : "";
+      show(`prompt ${done}/${of}  mean score ${Number(meanScore.toPrecision(4))}${left}`);
     },
   };
 }

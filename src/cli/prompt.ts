@@ -5,7 +5,6 @@
 
 import { join } from "node:path";
 import type { ChatModel } from "../methods/chat/chatModel.js";
-import { endpointModel } from "../methods/chat/endpointModel.js";
 import { localModel } from "../methods/chat/localModel.js";
 import { openTranscript } from "../methods/chat/transcript.js";
 import { type OptimizedPrompt, optimizePrompt } from "../methods/prompts/optimizePrompt.js";
@@ -13,6 +12,7 @@ import { loadModel } from "../models/loadModel.js";
 import { withLora } from "../models/lora.js";
 import { realize } from "../tensor/evaluate.js";
 import { writeTexts } from "../training/runFiles.js";
+import { atEndpoint, JUDGE_KEY, KEY, placeOf, withoutQuery } from "./endpoints.js";
 import { asInput, InputError, InterruptedError } from "./input.js";
 import { interrupts } from "./interrupts.js";
 import { checkDevice, loaded } from "./model.js";
@@ -66,6 +66,7 @@ export async function prompt(flags: PromptFlags): Promise<void> {
   } finally {
     progress.stop();
     restore();
+    await transcript.close();
   }
 }
 
@@ -88,18 +89,10 @@ function checkTogether({
   }
 }
 
-/** Where keys are read. They are no options: those stand in files, and in lists of processes. */
-const [KEY, JUDGE_KEY] = ["PREFGRAD_API_KEY", "PREFGRAD_JUDGE_API_KEY"];
-
-/** A model at an address; with the key that is for it, if there is one. */
-function atEndpoint(url: string, model: string, key: string | undefined): ChatModel {
-  return endpointModel({ url, model, ...(key && { apiKey: key.trim() }) });
-}
-
 /** The models as the options name them. Without `--judge` the model judges itself. */
 async function modelsOf(flags: PromptFlags): Promise<{ model: ChatModel; judge: ChatModel }> {
   const { endpoint, judge, judgeEndpoint = endpoint } = flags;
-  const key = process.env[KEY!];
+  const key = process.env[KEY];
   const model =
     endpoint === undefined ? await localOf(flags) : atEndpoint(endpoint, flags.model, key);
   if (judge === undefined) return { model, judge: model };
@@ -109,7 +102,7 @@ async function modelsOf(flags: PromptFlags): Promise<{ model: ChatModel; judge: 
   // A key goes to the server that it is for.
   const isSame =
     endpoint !== undefined && placeOf(endpoint).origin === placeOf(judgeEndpoint).origin;
-  const own = process.env[JUDGE_KEY!] ?? (isSame ? key : undefined);
+  const own = process.env[JUDGE_KEY] ?? (isSame ? key : undefined);
   return { model, judge: atEndpoint(judgeEndpoint, judge, own) };
 }
 
@@ -118,19 +111,11 @@ async function localOf(flags: PromptFlags): Promise<ChatModel> {
   return localModel(lm, adapter ? { parameters: await realize(withLora(lm, adapter)) } : {});
 }
 
-/** Parts of an address; empty ones of what is none, which is refused elsewhere. */
-function placeOf(address: string): { readonly origin: string; readonly pathname: string } {
-  return URL.canParse(address) ? new URL(address) : { origin: "", pathname: "" };
-}
-
 /** What tells the models apart. Of addresses without their queries, which may hold a key. */
 function settingsOf(flags: PromptFlags): Readonly<Record<string, unknown>> {
   const { model, revision, adapter, endpoint, judge, judgeEndpoint, dtype, device } = flags;
-  const place = (address: string | undefined) => {
-    if (address === undefined) return undefined;
-    const { origin, pathname } = placeOf(address);
-    return origin + pathname;
-  };
+  const place = (address: string | undefined) =>
+    address === undefined ? undefined : withoutQuery(address);
   return {
     ...{ model, revision, adapter, judge },
     ...(endpoint === undefined && { dtype, device }),

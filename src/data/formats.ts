@@ -112,6 +112,18 @@ export function readPair(value: unknown, reading: RowReading): Prompted {
   );
 }
 
+/** What a row asks, and nothing else of it. */
+export interface Asked extends Extras {
+  readonly prompt: Writing;
+}
+
+/** The prompt of a row, without what may answer it. @throws RowProblem for a row without one. */
+export function readAsked(value: unknown, reading: RowReading): Asked {
+  const row = new Row(value, reading);
+  const [prompt, said] = together([() => row.writing("prompt"), () => extras(row)]);
+  return { prompt, ...said };
+}
+
 /** A completion with its label, or both of a pair. @throws RowProblem for what is neither. */
 export function readLabelled(value: unknown, reading: RowReading): Labelled {
   const row = new Row(value, reading);
@@ -421,11 +433,15 @@ function parsedTools(text: string): unknown {
 /** The row with the system message in front of its conversation, where there is none. */
 function withSystem<Given extends Prompted>(given: Given, { system }: RowReading): Given {
   if (system === undefined) return given;
-  const begun = (messages: Writing): Writing =>
-    typeof messages === "string" || ["system", "developer"].includes(messages[0]?.role ?? "")
-      ? messages
-      : [{ role: "system", content: system }, ...messages];
+  const begun = (messages: Writing): Writing => begunWith(system, messages);
   return given.prompt === null
     ? { ...given, completions: given.completions.map(begun) }
     : { ...given, prompt: begun(given.prompt) };
+}
+
+/** A conversation that begins with a message of the system: its own, or this one. Texts stay. */
+export function begunWith(system: string, messages: Writing): Writing {
+  return typeof messages === "string" || ["system", "developer"].includes(messages[0]?.role ?? "")
+    ? messages
+    : [{ role: "system", content: system }, ...messages];
 }

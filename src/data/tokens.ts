@@ -139,6 +139,20 @@ export function promptTokenizer(
   };
 }
 
+/** The tokens of prompts alone, as `"safe"` has them: what a model that completes them reads. */
+export function promptIdsOf(
+  tokenizer: Tokenizer,
+): (prompt: Writing, extras: Extras) => readonly number[] {
+  const before = tokensBefore(tokenizer);
+  return (prompt, extras) => {
+    const ids =
+      typeof prompt === "string"
+        ? [...before, ...tokenizer.encode(prompt, { addSpecialTokens: false })]
+        : chatIds(tokenizer, prompt, extras, true);
+    return ids.slice(Number(beginsTwice(tokenizer, ids)));
+  };
+}
+
 /** A text that ends with EOS. */
 export function withEos({ eosToken }: Tokenizer, text: string): string {
   return eosToken === null || text.endsWith(eosToken) ? text : text + eosToken;

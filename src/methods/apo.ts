@@ -7,8 +7,8 @@ import { checkNumber } from "../checks.js";
 import type { LossConfig } from "../losses/names/lossConfig.js";
 import type { LossChoice } from "../training/preferenceLosses.js";
 import type { PromptText } from "./candidates.js";
-import { firstRoundRank } from "./rewardRanking.js";
-import { type LoopOptions, type LoopResult, type Pairing, trainRounds } from "./rounds.js";
+import { firstRoundRank, type Pairing } from "./rewardRanking.js";
+import { type LoopOptions, type LoopResult, trainRounds } from "./rounds.js";
 
 /** Options of {@link apo}. */
 export interface ApoOptions<P, Text extends PromptText = string> extends LoopOptions<P, Text> {

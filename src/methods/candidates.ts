@@ -4,7 +4,7 @@
  */
 
 import { checkCount, describeValue } from "../checks.js";
-import { type GenerateOptions, generate } from "../models/generate.js";
+import { type GenerateOptions, generateStream } from "../models/generate.js";
 import type { LanguageModel } from "../models/languageModel.js";
 import { checkSampling, type SamplingOptions } from "../models/sampling.js";
 import type { Tokenizer } from "../models/tokenizer.js";
@@ -111,7 +111,8 @@ export function checkCandidates(caller: string, options: CandidateOptions): void
 
 /**
  * The candidates of prompts, from one place on, in their order. A candidate's draws follow from the seed, its prompt's
- * place and its own, whatever is sampled beside it. Temperature is 1 unless it is given. A signal ends them early.
+ * place and its own, whatever is sampled beside it. Temperature is 1 unless it is given. A signal ends them early, and a
+ * reward that fails after those before it.
  */
 export async function* candidatesOf<P, Text extends PromptText>(
   lm: SampledModel<P>,
@@ -132,29 +133,35 @@ export async function* candidatesOf<P, Text extends PromptText>(
     const asked = batch.flatMap(({ ids }, i) =>
       Array.from({ length: samples }, (_, k) => ({ ids, seed: `${seed} ${from + i} ${k}` })),
     );
-    const written: number[][] = [];
+    const written: number[][] = asked.map(() => []);
     for (let start = 0; start < asked.length; start += samplingBatchSize) {
       const own = asked.slice(start, start + samplingBatchSize);
-      const found = await generate(
+      const tokens = generateStream(
         model,
         parameters,
         own.map(({ ids }) => ids),
         { ...sampling, generationConfig, seed: own.map((one) => one.seed) },
       );
-      for (const ids of found) written.push(ids);
+      let before = -1;
+      for await (const { row, token } of tokens) {
+        written[start + row]!.push(token);
+        if (row <= before) await turn();
+        before = row;
+        if (signal?.aborted) return;
+      }
       await turn();
-      if (signal?.aborted) return;
     }
-    yield* await Promise.all(
-      batch.map(async (prompt, i) => {
-        const completionIds = written.slice(i * samples, (i + 1) * samples);
-        const completions = completionIds.map(
-          (ids) => (tokenizer ? tokenizer.decode(ids, { skipSpecialTokens: true }) : ids) as Text,
-        );
-        const rewards = await rewardsOf(reward, prompt.text, completions);
-        return { index: from + i, prompt, completionIds, completions, rewards };
-      }),
-    );
+    const scored = batch.map(async (prompt, i) => {
+      const completionIds = written.slice(i * samples, (i + 1) * samples);
+      const completions = completionIds.map(
+        (ids) => (tokenizer ? tokenizer.decode(ids, { skipSpecialTokens: true }) : ids) as Text,
+      );
+      const rewards = await rewardsOf(reward, prompt.text, completions);
+      return { index: from + i, prompt, completionIds, completions, rewards };
+    });
+    // Each is waited for in its turn; one that fails before that is not unheard of.
+    for (const one of scored) one.catch(() => undefined);
+    for (const one of scored) yield await one;
   }
 }
 

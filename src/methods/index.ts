@@ -25,11 +25,13 @@ export type { PlatformFetch, PlatformSignal } from "./chat/platform.js";
 export type { Clock, RequestBudget, RequestOptions } from "./chat/requests.js";
 export {
   type Exchange,
+  type OpenTranscript,
   openTranscript,
   type Transcript,
   type TranscriptOptions,
 } from "./chat/transcript.js";
 export { extrapolate } from "./extrapolate.js";
+export { type ImplicitRewardOptions, implicitReward } from "./implicitReward.js";
 export { type Aspects, REWARD_ASPECTS } from "./prompts/aspects.js";
 export { type PromptExample, promptMessages } from "./prompts/examples.js";
 export {
@@ -48,7 +50,9 @@ export {
 export { type RejectionSampleOptions, rejectionSample } from "./rejectionSample.js";
 export { type Reward, rewardsOf } from "./reward.js";
 export {
+  bestWorst,
   firstRoundRank,
+  type Pairing,
   type RankedPair,
   type RewardRankOptions,
   tournament,
@@ -59,7 +63,6 @@ export type {
   LoopResult,
   LoopRound,
   LoopState,
-  Pairing,
   RoundTraining,
   TrainedModel,
 } from "./rounds.js";

@@ -20,6 +20,13 @@ export interface RankedPair {
   readonly rejected: number;
 }
 
+/** Makes pairs of candidates, as {@link firstRoundRank}, {@link tournament} and {@link bestWorst} do. */
+export type Pairing = (
+  candidates: readonly number[],
+  rewards: ArrayLike<number>,
+  options: RewardRankOptions,
+) => readonly RankedPair[];
+
 /**
  * Pairs candidates at random, each in one pair, and ranks each pair by reward: ⌊n/2⌋ pairs of n (RSO's
  * first-round ranking, arXiv 2309.06657). With an odd number one is left over. Of equal rewards the
@@ -64,6 +71,44 @@ export function tournament(
   return pairs;
 }
 
+/**
+ * One pair: the candidate with the largest reward and the one with the smallest, the first ones of equals; none of fewer
+ * than two candidates. Nothing is drawn. Where a reward errs at random, the pair is its largest error: {@link firstRoundRank} is
+ * not drawn to it.
+ *
+ * @param candidates Indices of rewards, as {@link rejectionSample} gives them.
+ * @param rewards Reward of each candidate there is, finite.
+ * @throws for a candidate without a finite reward or named twice.
+ */
+export function bestWorst(candidates: readonly number[], rewards: ArrayLike<number>): RankedPair[] {
+  checkRanked("bestWorst", candidates, rewards);
+  if (candidates.length < 2) return [];
+  const first = (isBetter: (own: number, than: number) => boolean): number =>
+    candidates.reduce((best, i) => (isBetter(rewards[i]!, rewards[best]!) ? i : best));
+  return [{ chosen: first((own, than) => own > than), rejected: first((own, than) => own < than) }];
+}
+
+/**
+ * A prompt's pairs: of those of its candidates that are accepted, but for pairs of equal rewards, which say nothing.
+ *
+ * @param seed Of what is drawn.
+ */
+export function rankedPairs(
+  rewards: readonly number[],
+  seed: string,
+  {
+    accepted,
+    pairing,
+  }: {
+    readonly accepted: (rewards: readonly number[], seed: string) => readonly number[];
+    readonly pairing: Pairing;
+  },
+): { readonly kept: readonly number[]; readonly pairs: readonly RankedPair[] } {
+  const kept = accepted(rewards, `${seed} accepted`);
+  const pairs = pairing(kept, rewards, { seed: `${seed} pairs` });
+  return { kept, pairs: pairs.filter((pair) => rewards[pair.chosen] !== rewards[pair.rejected]) };
+}
+
 /** Neighbours as pairs; of equals the first is chosen. */
 function ranked(order: readonly number[], rewards: ArrayLike<number>): RankedPair[] {
   return Array.from({ length: Math.floor(order.length / 2) }, (_, k) => {
@@ -71,6 +116,20 @@ function ranked(order: readonly number[], rewards: ArrayLike<number>): RankedPai
     const firstWins = rewards[i]! >= rewards[j]!;
     return firstWins ? { chosen: i, rejected: j } : { chosen: j, rejected: i };
   });
+}
+
+/** Rejects what cannot be ranked. */
+function checkRanked(
+  name: string,
+  candidates: readonly number[],
+  rewards: ArrayLike<number>,
+): void {
+  for (const i of candidates) {
+    checkNumber(name, `reward of candidate ${i}`, rewards[i]!, () => true, "that is finite");
+  }
+  if (new Set(candidates).size < candidates.length) {
+    throw new RangeError(`${name}: candidates must be distinct, got ${candidates.join(", ")}`);
+  }
 }
 
 /** The candidates in random order (Fisher–Yates). */
@@ -81,12 +140,7 @@ function shuffled(
   options: RewardRankOptions,
 ): number[] {
   checkOptions(name, options, "seed");
-  for (const i of candidates) {
-    checkNumber(name, `reward of candidate ${i}`, rewards[i]!, () => true, "that is finite");
-  }
-  if (new Set(candidates).size < candidates.length) {
-    throw new RangeError(`${name}: candidates must be distinct, got ${candidates.join(", ")}`);
-  }
+  checkRanked(name, candidates, rewards);
   const next = generatorOf(name, options.seed);
   const order = [...candidates];
   for (let last = order.length - 1; last > 0; last--) {

@@ -43,19 +43,12 @@ import {
 } from "./candidates.js";
 import { extrapolate } from "./extrapolate.js";
 import type { Reward } from "./reward.js";
-import type { RankedPair, RewardRankOptions } from "./rewardRanking.js";
+import { type Pairing, rankedPairs } from "./rewardRanking.js";
 
 /** A model to sample from and to train: what {@link loadModel} gives, or any with `packedHidden` and its parameters. */
 export interface TrainedModel<P> extends SampledModel<P> {
   readonly model: PackedLanguageModel<P>;
 }
-
-/** Makes pairs of candidates, as {@link firstRoundRank} and {@link tournament} do. */
-export type Pairing = (
-  candidates: readonly number[],
-  rewards: ArrayLike<number>,
-  options: RewardRankOptions,
-) => readonly RankedPair[];
 
 /** What of {@link fit} a round's training takes; `learningRate` is needed, as there. */
 export type RoundTraining<P> = Omit<
@@ -315,12 +308,11 @@ function samplingOf<P, Text extends PromptText>(options: LoopOptions<P, Text>) {
 function addCandidates<Text>(
   sampled: Sampled,
   { index, prompt, completionIds, rewards }: Candidates<Text>,
-  { accepted, pairing }: LoopMethod,
+  method: LoopMethod,
   seed: string,
 ): void {
-  const kept = accepted(rewards, `${seed} ${index} accepted`);
-  for (const { chosen, rejected } of pairing(kept, rewards, { seed: `${seed} ${index} pairs` })) {
-    if (rewards[chosen] === rewards[rejected]) continue;
+  const { kept, pairs } = rankedPairs(rewards, `${seed} ${index}`, method);
+  for (const { chosen, rejected } of pairs) {
     sampled.rows.push({
       row: index,
       promptIds: prompt.ids,

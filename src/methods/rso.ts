@@ -7,8 +7,8 @@ import { checkCount, checkNumber } from "../checks.js";
 import type { LossChoice } from "../training/preferenceLosses.js";
 import type { PromptText } from "./candidates.js";
 import { rejectionSample } from "./rejectionSample.js";
-import { firstRoundRank } from "./rewardRanking.js";
-import { type LoopOptions, type LoopResult, type Pairing, trainRounds } from "./rounds.js";
+import { firstRoundRank, type Pairing } from "./rewardRanking.js";
+import { type LoopOptions, type LoopResult, trainRounds } from "./rounds.js";
 
 /** Options of {@link rso}. */
 export interface RsoOptions<P, Text extends PromptText = string> extends LoopOptions<P, Text> {

@@ -21,13 +21,20 @@ export interface RunLock {
  * another one under the same number, it is taken over. That of a handle is the browser's, which ends with its page or
  * worker; a directory outside the origin's own file system has none.
  */
-export const runLock = (where: string, directory: DirectoryTreeTarget): RunLock =>
-  typeof directory === "string" ? fileLock(where, directory) : webLock(where, directory);
+export const runLock = (
+  where: string,
+  directory: DirectoryTreeTarget,
+  caller = "openRunDirectory",
+): RunLock => {
+  const inUse = (by: string): Error =>
+    new TypeError(
+      `${caller}: a run in ${where} goes on in ${by}; wait for its end, stop it, or choose another directory`,
+    );
+  return typeof directory === "string" ? fileLock(directory, inUse) : webLock(directory, inUse);
+};
 
-const inUse = (where: string, by: string): Error =>
-  new TypeError(
-    `openRunDirectory: a run in ${where} goes on in ${by}; wait for its end, stop it, or choose another directory`,
-  );
+/** The error for a directory that somebody else has. */
+type InUse = (by: string) => Error;
 
 /** What tells a process apart. */
 interface Holder {
@@ -37,7 +44,7 @@ interface Holder {
   readonly start: string | null;
 }
 
-function fileLock(where: string, directory: string): RunLock {
+function fileLock(directory: string, inUse: InUse): RunLock {
   const fs = nodeFileSystem("writing to a directory");
   const host = nodeModule("node:os", "writing to a directory").hostname();
   const path = `${directory.replace(/[/\\]+$/, "")}/run.lock`;
@@ -50,7 +57,7 @@ function fileLock(where: string, directory: string): RunLock {
     const holder = holderIn(await fs.readFile(path, "utf8").catch(() => ""));
     if (!holder || holder.host !== host || !isAlive(holder.pid)) return;
     if ((await startOf(holder.pid)) !== holder.start) return;
-    throw inUse(where, holder.pid === process.pid ? "this process" : `process ${holder.pid}`);
+    throw inUse(holder.pid === process.pid ? "this process" : `process ${holder.pid}`);
   };
   let isTaken = false;
   return {
@@ -110,7 +117,7 @@ interface Browser {
   };
 }
 
-function webLock(where: string, directory: DirectoryTreeHandle): RunLock {
+function webLock(directory: DirectoryTreeHandle, inUse: InUse): RunLock {
   const { locks, storage } = ((globalThis as { navigator?: unknown }).navigator ?? {}) as Browser;
   const nameOf = async (): Promise<string | null> => {
     const root = locks && (await storage?.getDirectory());
@@ -123,14 +130,14 @@ function webLock(where: string, directory: DirectoryTreeHandle): RunLock {
       const name = await nameOf();
       if (name === null) return;
       const { held = [] } = await locks!.query();
-      if (held.some((own) => own.name === name)) throw inUse(where, "this page or another");
+      if (held.some((own) => own.name === name)) throw inUse("this page or another");
     },
     async take() {
       const name = await nameOf();
       if (name === null) return;
       await new Promise<void>((resolve, reject) => {
         const hold = (lock: unknown) => {
-          if (!lock) reject(inUse(where, "this page or another"));
+          if (!lock) reject(inUse("this page or another"));
           else resolve();
           return lock ? new Promise<void>((done) => (give = done)) : Promise.resolve();
         };

@@ -116,7 +116,7 @@ report_to: none
       "bf16: true",
       "run.yaml:1: bf16: true is not supported; everything is computed in float32: remove the key",
     ],
-    ["temperature: 1", "run.yaml:1: temperature is of generate, not of align"],
+    ["temperature: 1", "run.yaml:1: temperature is of generate and sample, not of align"],
     [
       "batch_size: 1\nper_device_train_batch_size: 2",
       "run.yaml:2: per_device_train_batch_size is a second name of batchSize",
@@ -135,7 +135,9 @@ report_to: none
   });
 
   it("has no losses for sft, and has to exist", async () => {
-    expect(await refusal("beta: 1", "sft")).toBe("run.yaml:1: beta is of align, not of sft");
+    expect(await refusal("beta: 1", "sft")).toBe(
+      "run.yaml:1: beta is of align and sample, not of sft",
+    );
     await expect(readConfig(join(folder, "none.yaml"), "sft")).rejects.toThrow(/^--config: ENOENT/);
   });
 });
@@ -208,7 +210,17 @@ it("defaults are TRL's, and parts need their whole", () => {
 });
 
 it("every default is a value of its kind, and no name means two things", () => {
-  const commands = ["align", "sft", "score", "check", "generate", "info", "merge"] as const;
+  const commands = [
+    "align",
+    "sft",
+    "score",
+    "check",
+    "generate",
+    "info",
+    "merge",
+    "prompt",
+    "sample",
+  ] as const;
   for (const command of commands) {
     const names = optionsOf(command).flatMap(([key, { trl = [], kind, default: value }]) => {
       if (value !== undefined) expect(kind.is(value), key).toBe(true);

@@ -44,21 +44,24 @@ export interface Outcome {
   readonly errors: string;
 }
 
-/** Runs the command line at a path with what stands on its standard input; `onOutput` and `onErrors` see the process at each text. */
+/** Runs the command line at a path with what stands on its standard input; `onStart` sees the process, `onOutput` and `onErrors` at each text. */
 export function started(
   main: string,
   args: readonly string[],
   {
     input = "",
+    onStart,
     onOutput,
     onErrors,
   }: {
     input?: string;
+    onStart?: (child: ChildProcess) => void;
     onOutput?: (child: ChildProcess) => void;
     onErrors?: (child: ChildProcess, text: string) => void;
   } = {},
 ): Promise<Outcome> {
   const child = spawn(process.execPath, [main, ...args]);
+  onStart?.(child);
   let output = "";
   let errors = "";
   child.stdout.setEncoding("utf8").on("data", (text) => {

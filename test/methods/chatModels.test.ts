@@ -508,6 +508,7 @@ describe("openTranscript", () => {
         tokens: 42,
       },
     ]);
+    await transcript.close();
     const again = await openTranscript(directory, { settings, resume: true });
     const second = await behind([says("never")], { transcript: again });
     expect(await second.ask(HELLO, { temperature: 0 })).toBe("Hi");
@@ -528,6 +529,7 @@ describe("openTranscript", () => {
       error: expect.stringMatching(/status 401: wrong key \[redacted\]/),
       requests: 1,
     });
+    await transcript.close();
     const again = await openTranscript(directory, { resume: true });
     const second = await behind([says(`key: ${KEY}`)], { transcript: again });
     expect(await second.ask(HELLO, {})).toBe("key: [redacted]");
@@ -540,6 +542,7 @@ describe("openTranscript", () => {
     const first = await behind([says("Grüße")], { transcript: whole });
     await first.ask(HELLO, {});
     await first.ask([HELLO[1]!], {});
+    await whole.close();
     const bytes = await readFile(path("cut"));
     const ends = [...bytes.entries()].filter(([, byte]) => byte === 10).map(([i]) => i + 1);
     for (const [known, from] of [0, ...ends].entries()) {
@@ -553,13 +556,14 @@ describe("openTranscript", () => {
         await next.ask([HELLO[1]!], {});
         expect(next.asked).toHaveLength(2 - found.exchanges.length);
         expect(await readFile(path("cut"))).toEqual(bytes);
+        await found.close();
       }
     }
   });
 
   it("refuses what it would lose, other models, and damage", async () => {
     const directory = join(folder, "refused");
-    await openTranscript(directory, { settings });
+    await (await openTranscript(directory, { settings })).close();
     const open = (options: object) => openTranscript(directory, options);
     await expect(open({ settings })).rejects.toThrow(/holds a transcript; set resume/);
     await expect(open({ settings: { model: "n" }, resume: true })).rejects.toThrow(
@@ -576,6 +580,34 @@ describe("openTranscript", () => {
     await expect(open({ settings, resume: true })).rejects.toThrow(
       /no transcript that this version/,
     );
+    // What refuses leaves the directory to others.
     expect((await open({ overwrite: true })).exchanges).toEqual([]);
+  });
+
+  it("has its directory to itself until it is closed, or its process has ended", async () => {
+    const directory = join(folder, "locked");
+    const open = () => openTranscript(directory, { settings, resume: true });
+    const first = await open();
+    await expect(open()).rejects.toThrow(
+      /^openTranscript: a run in .*locked goes on in this process; wait for its end, stop it, or/,
+    );
+    const held = JSON.parse(await readFile(join(folder, "locked", "run.lock"), "utf8"));
+    const writing = first.add({
+      ...{ who: "model", messages: HELLO, options: {}, answer: "Hi", requests: 1, tokens: 1 },
+    });
+    await first.close();
+    // What was being written is written.
+    const second = await open();
+    expect(second.exchanges).toHaveLength(1);
+    await Promise.all([writing, second.close()]);
+    // The lock of another process holds as long as it lives.
+    const lock = (holder: object) =>
+      writeFile(join(folder, "locked", "run.lock"), JSON.stringify({ ...held, ...holder }));
+    const start = await readFile(`/proc/${process.ppid}/stat`, "utf8").catch(() => "");
+    const since = start.slice(start.lastIndexOf(")") + 2).split(" ")[19] ?? null;
+    await lock({ pid: process.ppid, start: since });
+    await expect(open()).rejects.toThrow(`goes on in process ${process.ppid}`);
+    await lock({ pid: 2 ** 30, start: null });
+    await (await open()).close();
   });
 });

@@ -227,6 +227,7 @@ describe("optimizePrompt", () => {
       const [model, judge] = [counted(echo), counted(rulesJudge)];
       const budget = { requests };
       const found = await optimizePrompt({ ...rulesOptions, model, judge, transcript, budget });
+      await transcript.close();
       asked += model.counts.asked + judge.counts.asked;
       expect(found.counts.requests).toBe(asked);
       if (requests === 1000) expect(found).toEqual(whole);
@@ -250,6 +251,7 @@ describe("optimizePrompt", () => {
     const transcript = await openTranscript(directory);
     const [model, judge] = [counted(echo), counted(rulesJudge)];
     const whole = await optimizePrompt({ ...rulesOptions, model, judge, transcript });
+    await transcript.close();
     const text = await readFile(path, "utf8");
     const lines = text.split("\n").slice(0, -1);
     const all = lines.length - 1;
@@ -263,6 +265,7 @@ describe("optimizePrompt", () => {
       const [again, judged] = [counted(echo), counted(rulesJudge)];
       const options = { ...rulesOptions, model: again, judge: judged, transcript: rest };
       expect(await optimizePrompt(options)).toEqual(whole);
+      await rest.close();
       expect(again.counts.asked + judged.counts.asked).toBe(all - known);
       const sorted = (own: string) => own.split("\n").sort();
       expect(sorted(await readFile(path, "utf8"))).toEqual(sorted(text));
@@ -301,6 +304,7 @@ describe("optimizePrompt", () => {
     const model = counted(echo);
     const options = { ...rulesOptions, model, judge, transcript };
     await expect(optimizePrompt(options)).rejects.toThrow(/^judge: no such model$/);
+    await transcript.close();
     const rest = await openTranscript(directory, { resume: true });
     expect(rest.exchanges).toHaveLength(model.counts.asked + judge.counts.asked);
     expect(rest.exchanges.filter(({ answer }) => answer !== null)).toHaveLength(

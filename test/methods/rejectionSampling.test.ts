@@ -5,6 +5,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
+  bestWorst,
   firstRoundRank,
   type RankedPair,
   rejectionSample,
@@ -162,4 +163,29 @@ it("a first round has each candidate once, and a tournament one loss for all but
       expect(rewards[winner!]).toBe(Math.max(...rewards));
     }),
   );
+});
+
+describe("bestWorst", () => {
+  it("pairs the largest reward with the smallest, the first ones of equals", () => {
+    expect(bestWorst([0, 1, 2, 3, 4], [1, 3, 0, 3, 0])).toEqual([{ chosen: 1, rejected: 2 }]);
+    // Among the candidates alone.
+    expect(bestWorst([4, 0, 3], [1, 9, -9, 3, 0])).toEqual([{ chosen: 3, rejected: 4 }]);
+    fc.assert(
+      fc.property(rewardLists, (rewards) => {
+        const pairs = bestWorst(indices(rewards.length), rewards);
+        expect(pairs).toHaveLength(rewards.length > 1 ? 1 : 0);
+        for (const { chosen, rejected } of pairs) {
+          expect(rewards[chosen]).toBe(Math.max(...rewards));
+          expect(rewards[rejected]).toBe(Math.min(...rewards));
+        }
+      }),
+    );
+  });
+
+  it("makes no pair of one candidate, and refuses what cannot be ranked", () => {
+    expect(bestWorst([], [])).toEqual([]);
+    expect(bestWorst([1], [2, 3])).toEqual([]);
+    expect(() => bestWorst([0, 0], [1])).toThrow(/bestWorst: candidates must be distinct/);
+    expect(() => bestWorst([0, 1], [1])).toThrow(/bestWorst: reward of candidate 1 must be/);
+  });
 });

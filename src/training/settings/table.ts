@@ -34,13 +34,15 @@ export type CommandName =
   | "info"
   | "merge"
   | "compare"
-  | "prompt";
+  | "prompt"
+  | "sample";
 
 const TRAIN = ["align", "sft"] as const;
 const ALIGN = ["align"] as const;
 const ROWS = ["align", "sft", "score", "check"] as const;
-const MODEL = [...ROWS, "generate", "info", "merge", "prompt"] as const;
-const COMPUTE = ["align", "sft", "score", "generate", "prompt"] as const;
+const DATA = [...ROWS, "sample"] as const;
+const MODEL = [...DATA, "generate", "info", "merge", "prompt"] as const;
+const COMPUTE = ["align", "sft", "score", "generate", "prompt", "sample"] as const;
 
 const FILE = textOf("<file>");
 const DIRECTORY = textOf("<directory>");
@@ -81,15 +83,15 @@ export const SETTINGS = {
     kind: textOf("<model>"),
     help: "model whose log-probabilities are the reference",
     group: "Model",
-    of: ALIGN,
-    otherwise: "the model before training",
+    of: [...ALIGN, "sample"],
+    otherwise: "align: the model before training; sample: the model without --adapter",
     trl: ["ref_model_name_or_path"],
   },
   system: {
     kind: TEXT,
     help: "message of the system before each conversation that has none",
     group: "Model",
-    of: ["align", "sft", "score", "check", "generate"],
+    of: ["align", "sft", "score", "check", "generate", "sample"],
   },
   dtype: {
     kind: choiceOf("float32", "float64", "bfloat16"),
@@ -117,7 +119,7 @@ export const SETTINGS = {
     kind: SEED,
     help: "of everything that is drawn; the same seed gives the same",
     group: "Computation",
-    of: ["align", "sft", "generate", "prompt"],
+    of: ["align", "sft", "generate", "prompt", "sample"],
     default: 42,
   },
 
@@ -125,15 +127,15 @@ export const SETTINGS = {
     kind: FILE,
     help: "JSONL, JSON or Parquet: a file, a directory, an address, or org/name on the hub",
     group: "Data",
-    of: ROWS,
-    required: ROWS,
+    of: DATA,
+    required: DATA,
     trl: ["dataset_name"],
   },
   split: {
     kind: textOf("<name>"),
     help: "split of a directory of data or a dataset on the hub",
     group: "Data",
-    of: ROWS,
+    of: DATA,
     otherwise: "train, or all where no name says one",
     trl: ["dataset_train_split"],
   },
@@ -141,7 +143,7 @@ export const SETTINGS = {
     kind: textOf("<name>"),
     help: "branch, tag or commit of the dataset on the hub",
     group: "Data",
-    of: ROWS,
+    of: DATA,
     otherwise: "main",
     trl: ["dataset_revision"],
   },
@@ -149,13 +151,13 @@ export const SETTINGS = {
     kind: mapOf(TEXT),
     help: "columns of the data under other names: prompt=question,chosen=good",
     group: "Data",
-    of: ROWS,
+    of: DATA,
   },
   limit: {
     kind: COUNT,
     help: "rows to read, at most",
     group: "Data",
-    of: ROWS,
+    of: DATA,
     otherwise: "all",
   },
   maxLength: {
@@ -232,10 +234,10 @@ export const SETTINGS = {
   },
   beta: {
     kind: POSITIVE,
-    help: "β of the loss",
+    help: "β of the loss; of --reward implicit",
     group: "Loss",
-    of: ALIGN,
-    otherwise: "the loss's own, 0.1 for most",
+    of: [...ALIGN, "sample"],
+    otherwise: "the loss's own, 0.1 for most; sample: 0.1",
   },
   labelSmoothing: {
     kind: SHARE,
@@ -550,11 +552,11 @@ export const SETTINGS = {
   },
 
   output: {
-    kind: DIRECTORY,
-    help: "directory to write",
+    kind: textOf("<path>"),
+    help: "directory to write; sample: JSONL file",
     group: "Run",
-    of: [...TRAIN, "merge", "prompt"],
-    required: [...TRAIN, "merge", "prompt"],
+    of: [...TRAIN, "merge", "prompt", "sample"],
+    required: [...TRAIN, "merge", "prompt", "sample"],
     trl: ["output_dir"],
   },
   saveDtype: {
@@ -568,7 +570,7 @@ export const SETTINGS = {
     kind: FLAG,
     help: "go on with the run in --output",
     group: "Run",
-    of: [...TRAIN, "prompt"],
+    of: [...TRAIN, "prompt", "sample"],
     default: false,
     trl: ["resume_from_checkpoint"],
   },
@@ -576,7 +578,7 @@ export const SETTINGS = {
     kind: FLAG,
     help: "replace the run in --output",
     group: "Run",
-    of: [...TRAIN, "prompt"],
+    of: [...TRAIN, "prompt", "sample"],
     default: false,
     trl: ["overwrite_output_dir"],
   },
