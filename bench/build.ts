@@ -6,7 +6,7 @@
 
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type Plugin } from "esbuild";
 
@@ -54,7 +54,7 @@ const filesOfPage: Plugin = {
 rmSync(join(bench, "dist"), { recursive: true, force: true });
 await build({
   absWorkingDir: bench,
-  entryPoints: ["main.ts", "probe.ts"],
+  entryPoints: { main: "main.ts", probe: "probe.ts", modelWorker: "models/worker.ts" },
   outdir: "dist",
   bundle: true,
   splitting: true,
@@ -67,8 +67,8 @@ await build({
     {
       name: "the built library, from where the bundle is",
       setup({ onResolve }) {
-        onResolve({ filter: /^(\.\.\/)+dist\/index\.js$/ }, () => ({
-          path: "../../dist/index.js",
+        onResolve({ filter: /^(\.\.\/)+dist\/\w+\.js$/ }, ({ path }) => ({
+          path: `../../dist/${basename(path)}`,
           external: true,
         }));
       },

@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs";
 import { Command } from "commander";
 import { ALL_CASES } from "./cases/index.js";
 import { gpuCommand } from "./gpu/command.js";
+import { modelsCommand } from "./models/command.js";
 import { chosenCases, chosenContenders, contains } from "./runner/choose.js";
 import { BASELINE, CONTENDERS } from "./runner/contenders.js";
 import { machine } from "./runner/machine.js";
@@ -45,6 +46,7 @@ await new Command("npm run bench --")
   .option("--markdown <file>", "write tables")
   .enablePositionalOptions()
   .addCommand(gpuCommand())
+  .addCommand(modelsCommand())
   .action(run)
   .parseAsync();
 

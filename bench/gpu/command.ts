@@ -4,6 +4,8 @@
 
 import { writeFileSync } from "node:fs";
 import { Command } from "commander";
+import { runGpuModels } from "../models/command.js";
+import type { ModelName } from "../models/configurations.js";
 import { chosenCases } from "../runner/choose.js";
 import { machine } from "../runner/machine.js";
 import { FULL, QUICK } from "../runner/measure.js";
@@ -33,6 +35,8 @@ interface Options {
   readonly list?: boolean;
   readonly kernels?: boolean;
   readonly most: string;
+  readonly models?: boolean;
+  readonly model: ModelName;
   readonly json?: string;
   readonly markdown?: string;
 }
@@ -51,12 +55,15 @@ export function gpuCommand(): Command {
     .option("-l, --list", "list cases and contenders")
     .option("-k, --kernels", "also time every kernel by itself")
     .option("-m, --most <seconds>", "skip cases whose runs would take longer", "5")
+    .option("--models", "instead of the cases, a language model's training, decoding and scoring")
+    .option("--model <name>", "which: tiny, smol or qwen", "tiny")
     .option("--json <file>", "write everything measured, samples included")
     .option("--markdown <file>", "write tables")
     .action(runGpu);
 }
 
 async function runGpu(options: Options): Promise<void> {
+  if (options.models) return runGpuModels(options);
   const session: SessionOptions = {
     filter: options.filter,
     peers: options.peers?.split(",") ?? [],

@@ -3,11 +3,9 @@
  * numpy (on Debian: `apt-get install python3-torch python3-numpy libopenblas0-pthread`).
  */
 
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import {
   ADAMW,
@@ -20,9 +18,9 @@ import {
   type RowsProblem,
   type Task,
 } from "../problem.js";
+import { LineProcess } from "../runner/lineProcess.js";
 import { bench } from "../runner/paths.js";
-
-const CANDIDATES = ["python3", "/usr/bin/python3"];
+import { findPython, threadsOfPython } from "./python.js";
 
 /** What the other side answers. */
 interface Answer {
@@ -40,42 +38,13 @@ interface Message {
   readonly arrays: Readonly<Record<string, Float32Array | Int32Array>>;
 }
 
-function findPython(): string {
-  const found = CANDIDATES.find(
-    (python) => spawnSync(python, ["-c", "import torch, numpy"], { timeout: 60_000 }).status === 0,
-  );
-  if (!found) throw new Error(`none of ${CANDIDATES.join(", ")} has torch and numpy`);
-  return found;
-}
-
-/** A Python process. */
-class Python {
-  private readonly process: ChildProcess;
-  private readonly waiting: { resolve(answer: Answer): void; reject(error: Error): void }[] = [];
+/** The solver's process. */
+class Python extends LineProcess<Answer> {
   private readonly folder = mkdtempSync(join(tmpdir(), "prefgrad-bench-"));
-  private failure: Error | null = null;
 
   constructor(threads: number) {
     const script = fileURLToPath(new URL("peers/pytorch.py", bench));
-    this.process = spawn(findPython(), [script, `${threads}`], {
-      stdio: ["pipe", "pipe", "inherit"],
-      env: { ...process.env, OMP_NUM_THREADS: `${threads}`, OPENBLAS_NUM_THREADS: `${threads}` },
-    });
-    createInterface({ input: this.process.stdout! }).on("line", (line) => {
-      this.waiting.shift()?.resolve(JSON.parse(line));
-    });
-    this.process.on("exit", (code) => {
-      this.failure = new Error(`python ended with code ${code}`);
-      for (const { reject } of this.waiting.splice(0)) reject(this.failure);
-    });
-  }
-
-  ask(command: Record<string, unknown>): Promise<Answer> {
-    if (this.failure) return Promise.reject(this.failure);
-    return new Promise((resolve, reject) => {
-      this.waiting.push({ resolve, reject });
-      this.process.stdin!.write(`${JSON.stringify(command)}\n`);
-    });
+    super(findPython("torch, numpy"), [script, `${threads}`], threadsOfPython(threads));
   }
 
   async prepare({ kind, problem, arrays }: Message): Promise<void> {
@@ -107,8 +76,8 @@ class Python {
     );
   }
 
-  close(): void {
-    this.process.stdin!.end();
+  override async close(): Promise<void> {
+    await super.close();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

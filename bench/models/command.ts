@@ -1,0 +1,112 @@
+/**
+ * `npm run bench -- models`: models of published sizes, with PyTorch, transformers and PEFT as the peer.
+ */
+
+import { writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { Command } from "commander";
+import { contains } from "../runner/choose.js";
+import { machine } from "../runner/machine.js";
+import { CONFIGURATIONS, type ModelName } from "./configurations.js";
+import { type RaceReport, race } from "./race.js";
+import { raceMarkdown, raceText } from "./report.js";
+import { GPU_WORKLOADS, WORKLOADS, type Workload } from "./workloads.js";
+
+interface Options {
+  readonly filter: string;
+  readonly threads?: string;
+  readonly model?: ModelName;
+  readonly peers: boolean;
+  readonly rounds: string;
+  readonly tokens: string;
+  readonly length: string;
+  readonly list?: boolean;
+  readonly json?: string;
+  readonly markdown?: string;
+}
+
+/** The subcommand. */
+export function modelsCommand(): Command {
+  return new Command("models")
+    .description(
+      "Training steps, decoding, scoring and loading at the size of SmolLM2-135M and Qwen2.5-0.5B, weights random. " +
+        "PyTorch takes part where a Python has torch, transformers and peft: the environment variable PYTHON, or python3.",
+    )
+    .option("-f, --filter <text>", "only workloads whose name contains the text", "")
+    .option("-t, --threads <counts>", "numbers of threads, by commas (default: 1 and all)")
+    .option(
+      "-m, --model <name>",
+      `${Object.keys(CONFIGURATIONS).join(", ")} (default: each workload's own)`,
+    )
+    .option("--no-peers", "without PyTorch")
+    .option("-r, --rounds <n>", "runs after the first", "5")
+    .option("--tokens <n>", "tokens to decode", "128")
+    .option("--length <n>", "tokens of a sequence, half of them the prompt", "256")
+    .option("-l, --list", "list workloads and who takes part")
+    .option("--json <file>", "write everything measured")
+    .option("--markdown <file>", "write a table")
+    .action((options: Options) => runModels(WORKLOADS, options));
+}
+
+/** What `npm run bench -- gpu --models` does: a cut-down model, checked against the WebAssembly device. */
+export async function runGpuModels(options: {
+  readonly json?: string;
+  readonly markdown?: string;
+  readonly model?: ModelName;
+}): Promise<void> {
+  const { model = "tiny" } = options;
+  await runModels(GPU_WORKLOADS, {
+    filter: "",
+    threads: `${availableParallelism()}`,
+    peers: false,
+    rounds: "3",
+    tokens: "32",
+    length: "64",
+    ...options,
+    model,
+  });
+}
+
+async function runModels(all: readonly Workload[], options: Options): Promise<void> {
+  const chosen = all
+    .filter(({ name }) => contains(name, options.filter))
+    .map((own) => ({
+      ...own,
+      contestants: own.contestants.filter(({ manner }) => options.peers || manner !== null),
+    }));
+  if (options.list) {
+    for (const { name, model, contestants } of chosen) {
+      console.log(`${name}, ${model}: ${contestants.map((own) => own.name).join("; ")}`);
+    }
+    return;
+  }
+  const here = machine();
+  console.log(
+    `${here.cpu}, ${here.cores} cores, Node ${here.node}, load ${here.load.toFixed(1)}\n`,
+  );
+  if (here.load > 0.5)
+    console.log("Others are at work on this machine: trust ratios, not times.\n");
+  const reports: RaceReport[] = [];
+  const counts = options.threads?.split(",").map(Number) ?? [
+    ...new Set([1, availableParallelism()]),
+  ];
+  for (const workload of chosen) {
+    for (const threads of counts) {
+      const report = await race(workload, {
+        model: options.model ?? workload.model,
+        threads,
+        rounds: Number(options.rounds),
+        newTokens: Number(options.tokens),
+        length: Number(options.length),
+      });
+      reports.push(report);
+      console.log(raceText(report));
+      if (options.json) {
+        writeFileSync(options.json, `${JSON.stringify({ machine: here, reports }, null, 1)}\n`);
+      }
+      if (options.markdown) writeFileSync(options.markdown, raceMarkdown(reports));
+    }
+  }
+  const failed = reports.flatMap(({ failures }) => failures);
+  if (failed.some(({ name }) => name !== "PyTorch")) process.exitCode = 1;
+}
