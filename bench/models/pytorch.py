@@ -74,7 +74,7 @@ def score_run(question):
 
 def decode_run(question):
     model = load(question)
-    prompt = torch.tensor([question["batch"]["prompts"][0]])
+    prompt = torch.tensor([question["batch"]["prompts"][0][: question["startingTokens"]]])
     count = question["newTokens"]
 
     def run():

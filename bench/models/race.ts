@@ -11,7 +11,7 @@ import { bench } from "../runner/paths.js";
 import { checkpoint } from "./checkpoint.js";
 import { CONFIGURATIONS, type ModelName } from "./configurations.js";
 import { reading } from "./reading.js";
-import { type Answer, batchBelow, LEARNING_RATE, type Work } from "./work.js";
+import { type Answer, batchBelow, LEARNING_RATE, STARTING_TOKENS, type Work } from "./work.js";
 import { type Contestant, parameterCount, type Workload } from "./workloads.js";
 
 /** What a contestant did. */
@@ -183,7 +183,8 @@ function entrantOf(
     name,
     async open() {
       child = start();
-      const question = { do: "prepare", ...work, ...manner, threads, learningRate: LEARNING_RATE };
+      const settings = { learningRate: LEARNING_RATE, startingTokens: STARTING_TOKENS };
+      const question = { do: "prepare", ...work, ...manner, threads, ...settings };
       return (await child.ask(question)).version!;
     },
     run: () => child!.ask({ do: "run" }),

@@ -15,6 +15,9 @@ export const LEARNING_RATE = 1e-3;
 /** Of the adapter, on all linear layers. */
 export const LORA = { rank: 8, alpha: 16 };
 
+/** Tokens of the prompt that decoding goes on from: few, so that what is timed is the tokens after it. */
+export const STARTING_TOKENS = 16;
+
 /** A process's task. */
 export interface Work {
   /**

@@ -33,7 +33,15 @@ import {
   withReferences,
 } from "../../dist/training.js";
 import { versionOf } from "../peers/version.js";
-import { type Answer, type Batch, LEARNING_RATE, LORA, type Manner, type Work } from "./work.js";
+import {
+  type Answer,
+  type Batch,
+  LEARNING_RATE,
+  LORA,
+  type Manner,
+  STARTING_TOKENS,
+  type Work,
+} from "./work.js";
 
 /** Runs the workload once, and gives its numbers. */
 type Run = () => Promise<readonly number[]>;
@@ -88,10 +96,11 @@ function changed(lm: LoadedModel, { checkpointing, everything }: Work & Manner):
 }
 
 function decoding({ model, parameters }: LoadedModel, { batch, newTokens }: Work): Run {
+  const start = batch.prompts[0]!.slice(0, STARTING_TOKENS);
   return async () => {
     const tokens: number[] = [];
     const options = { maxNewTokens: newTokens, stopTokens: [] };
-    for await (const { token } of generateStream(model, parameters, [batch.prompts[0]!], options)) {
+    for await (const { token } of generateStream(model, parameters, [start], options)) {
       tokens.push(token);
     }
     return tokens;

@@ -25,6 +25,7 @@ import {
   overwrittenBy,
 } from "../device.js";
 import { PlanArguments } from "./arguments.js";
+import { BANDS, type Call, callsOf } from "./bands.js";
 import { Heap } from "./heap.js";
 import { type CompiledKernel, Kernels } from "./kernels.js";
 import { type Block, BufferMemory, KeptBlock, type WasmBuffer } from "./memory.js";
@@ -53,6 +54,10 @@ export class WasmDevice implements Device, ResidentHome<Block> {
   readonly spareBytes = 192e6;
   /** For tests: every call that can be divided is, and workers take part in each. */
   sharesAll = false;
+  /** When steps are computed band by band. Tests lower the limits. */
+  bands = BANDS;
+  /** Plans' calls that are several steps; for tests. */
+  chains = 0;
   private readonly heap = new Heap(typeof SharedArrayBuffer !== "undefined");
   private readonly buffers = new BufferMemory(this.heap, this);
   private readonly scratch = new KeptBlock(this.heap);
@@ -127,11 +132,13 @@ export class WasmDevice implements Device, ResidentHome<Block> {
   }
 
   async prepare(plan: Plan): Promise<Executable> {
-    const missing = this.kernels.missing(plan.steps, this.sharesAll ? 0 : SHARED_CALL / 4);
+    const calls = callsOf(plan, this.bands);
+    for (const { kernel } of calls) if (kernel.kind === "chain") this.chains++;
+    const missing = this.kernels.missing(calls, this.sharesAll ? 0 : SHARED_CALL / 4);
     // Workers start while the kernels are compiled.
     if (missing.some(({ work }) => work.weight >= SHARED_PLAN)) this.startThreads();
     await this.kernels.compile(missing);
-    return this.executable(plan);
+    return this.executable(plan, calls);
   }
 
   private startThreads(): ThreadPool | null {
@@ -139,9 +146,9 @@ export class WasmDevice implements Device, ResidentHome<Block> {
     return this.pool;
   }
 
-  /** Steps resolved to functions, and a block of memory for their arguments. */
-  private executable(plan: Plan): Executable {
-    const kernels = plan.steps.map(({ key }) => this.kernels.get(key));
+  /** Calls resolved to functions, and a block of memory for their arguments. */
+  private executable(plan: Plan, calls: readonly Call[]): Executable {
+    const kernels = calls.map(({ key }) => this.kernels.get(key));
     const shared = this.worthSharing(kernels);
     let workspaceBytes = 0;
     for (const k of kernels) workspaceBytes = Math.max(workspaceBytes, k?.work.workspaceBytes ?? 0);
@@ -168,12 +175,13 @@ export class WasmDevice implements Device, ResidentHome<Block> {
         const workspace = this.workspace.address;
         try {
           kernels.forEach((kernel, i) => {
+            const { first } = calls[i]!;
             if (!kernel) {
-              this.sort(plan.steps[i]!, addresses);
+              this.sort(plan.steps[first]!, addresses);
               return;
             }
             const { run, number, work } = kernel;
-            const [buffers, values] = [block.buffers[i]!, block.constants[i]!];
+            const [buffers, values] = [block.buffers[first]!, block.constants[first]!];
             if (pool && shared.has(kernel)) {
               pool.share(
                 { kernel: number, buffers, constants: values, ...work, workspace, workspaceBytes },

@@ -3,8 +3,9 @@
  * @module
  */
 
-import type { MatmulKernel, Step } from "../../kernels/kernel.js";
+import type { MatmulKernel } from "../../kernels/kernel.js";
 import { assemble, type FunctionBuilder } from "./assembler.js";
+import { buildChain, type Call } from "./bands.js";
 import { type Heap, MAXIMUM_PAGES } from "./heap.js";
 import { buildLoop } from "./loops/generator.js";
 import { traversalOf } from "./loops/traversal.js";
@@ -49,11 +50,11 @@ export class Kernels {
     return this.compiled.get(key) ?? null;
   }
 
-  /** The kernels of a plan that are not compiled, each once, divided into shares of at least some weight. */
-  missing(steps: readonly Step[], leastShare: number): NewKernel[] {
+  /** The kernels of a plan's calls that are not compiled, each once, divided into shares of at least some weight. */
+  missing(calls: readonly Call[], leastShare: number): NewKernel[] {
     if (this.compiled.size > KERNELS_KEPT) this.compiled.clear();
     const missing = new Map<string, NewKernel>();
-    for (const { key, kernel } of steps) {
+    for (const { key, kernel } of calls) {
       if (kernel.kind === "sort" || this.compiled.has(key) || missing.has(key)) continue;
       const decided = decide(kernel);
       missing.set(key, { key, decided, work: divide(decided, leastShare) });
@@ -88,7 +89,11 @@ export class Kernels {
 
 /** Adds a kernel's functions to a module and returns the index of its entry. */
 function addKernel(decided: FunctionKernel, functions: FunctionBuilder[]): number {
-  if (!("blocking" in decided)) {
+  if ("parts" in decided) {
+    const parts = decided.parts.map((part) => addKernel(part, functions));
+    return functions.push(buildChain(decided, parts)) - 1;
+  }
+  if ("traversal" in decided) {
     return functions.push(buildLoop(decided.kernel, decided.traversal)) - 1;
   }
   const { kernel, blocking } = decided;

@@ -5,6 +5,7 @@
 
 import type { LoopKernel, MatmulKernel, ScatterKernel } from "../../kernels/kernel.js";
 import { sizeOf } from "../../kernels/layout.js";
+import type { Chain } from "./bands.js";
 import { loopItems, type Traversal, traversalOf } from "./loops/traversal.js";
 import {
   type Blocking,
@@ -19,13 +20,15 @@ const SHARES = 32;
 /** Shares of a product, at most, if each packs an operand that the others pack as well. */
 const PACKED_SHARES = 8;
 
-/** A kernel that becomes a function, and how it is computed. */
+/** A kernel that becomes a function, or kernels that do together, and how they are computed. */
 export type FunctionKernel =
+  | Chain
   | { readonly kernel: LoopKernel | ScatterKernel; readonly traversal: Traversal }
   | { readonly kernel: MatmulKernel; readonly blocking: Blocking };
 
 /** Decides how a kernel is computed. */
-export function decide(kernel: LoopKernel | ScatterKernel | MatmulKernel): FunctionKernel {
+export function decide(kernel: LoopKernel | ScatterKernel | MatmulKernel | Chain): FunctionKernel {
+  if (kernel.kind === "chain") return kernel;
   return kernel.kind === "matmul"
     ? { kernel, blocking: blockingOf(kernel) }
     : { kernel, traversal: traversalOf(kernel) };
@@ -49,10 +52,7 @@ export interface Work {
 
 /** Divides the work of a kernel into shares of at least some weight. */
 export function divide(decided: FunctionKernel, leastShare: number): Work {
-  const { weight, items, grain, shares, workspaceBytes } =
-    "blocking" in decided
-      ? workOfProduct(decided.kernel, decided.blocking)
-      : workOfLoop(decided.kernel, decided.traversal);
+  const { weight, items, grain, shares, workspaceBytes } = workOf(decided);
   return {
     weight: items > grain ? weight : 0,
     items,
@@ -65,6 +65,17 @@ export function divide(decided: FunctionKernel, leastShare: number): Work {
 /** Work that is not divided yet; `shares` is how many there may be. */
 interface Whole extends Omit<Work, "least"> {
   readonly shares: number;
+}
+
+function workOf(decided: FunctionKernel): Whole {
+  if ("blocking" in decided) return workOfProduct(decided.kernel, decided.blocking);
+  if ("traversal" in decided) return workOfLoop(decided.kernel, decided.traversal);
+  const { rows, grain, parts } = decided;
+  const weight = parts.reduce(
+    (sum, part) => sum + workOfLoop(part.kernel, part.traversal).weight,
+    0,
+  );
+  return { weight, items: rows, grain, shares: rows, workspaceBytes: 0 };
 }
 
 function workOfLoop(kernel: LoopKernel | ScatterKernel, traversal: Traversal): Whole {
