@@ -22,6 +22,7 @@ import type {
   DeviceStatistics,
   Explanation,
   Fill,
+  Recording,
   Runtime,
 } from "../tensor/runtime.js";
 import { formatShape } from "../tensor/shape.js";
@@ -66,6 +67,24 @@ const PLANS_KEPT = 512;
 interface CachedPlan {
   readonly key: Int32Array;
   readonly executable: Executable;
+}
+
+/** A plan with what it is run on. */
+interface Planned {
+  readonly executable: Executable;
+  readonly inputs: readonly Tensor[];
+  readonly constants: Float64Array;
+}
+
+/** A plan that is run again on other tensors. */
+class PlanRecording implements Recording {
+  /** @param inputs The plan's: a tensor that stays, or a place among the tensors that each run has of its own. */
+  constructor(
+    readonly device: Device,
+    readonly executable: Executable,
+    readonly constants: Float64Array,
+    readonly inputs: readonly (Tensor | number)[],
+  ) {}
 }
 
 interface LoadedDevice {
@@ -116,6 +135,48 @@ class Engine implements Runtime {
     const { accepted } = await this.exclusively(() => this.compute(tensors, givenUp));
     // Outside the queue, so that the next evaluation starts meanwhile.
     await accepted;
+  }
+
+  async record(
+    tensors: readonly Tensor[],
+    own: readonly Tensor[],
+    givenUp: readonly Tensor[],
+  ): Promise<Recording | null> {
+    const isWhole = own.every(isGiven) && !tensors.some(isGiven) && !this.checkFinite;
+    const { loaded, accepted, planned } = await this.exclusively(() =>
+      this.compute(tensors, givenUp),
+    );
+    await accepted;
+    if (!isWhole || !planned) return null;
+    const places = new Map(own.map((t, place) => [t, place]));
+    const inputs = planned.inputs.map((t) => places.get(t) ?? t);
+    return new PlanRecording(loaded.device, planned.executable, planned.constants, inputs);
+  }
+
+  async replay(
+    recording: Recording,
+    tensors: readonly Tensor[],
+    own: readonly Tensor[],
+    givenUp: readonly Tensor[],
+  ): Promise<boolean> {
+    const { device, executable, constants, inputs } = recording as PlanRecording;
+    if (!own.every(isGiven) || this.checkFinite) return false;
+    const { isDone, accepted } = await this.exclusively(async () => {
+      const loaded = await this.load();
+      if (loaded.device !== device) return { isDone: false, accepted: undefined };
+      await loaded.pressure.relieve();
+      const planned = {
+        executable,
+        constants,
+        inputs: inputs.map((input) => (typeof input === "number" ? own[input]! : input)),
+      };
+      await this.withMemory(loaded, () => this.execute(planned, tensors, loaded, givenUp));
+      this.planCacheHits++;
+      giveUp(givenUp, tensors);
+      return { isDone: true, accepted: device.accepted?.() };
+    });
+    await accepted;
+    return isDone;
   }
 
   async read(tensor: Tensor): Promise<TypedArray> {
@@ -192,7 +253,12 @@ class Engine implements Runtime {
   private async compute(
     tensors: readonly Tensor[],
     givenUp: readonly Tensor[] = [],
-  ): Promise<{ loaded: LoadedDevice; accepted: Promise<void> | undefined }> {
+  ): Promise<{
+    loaded: LoadedDevice;
+    accepted: Promise<void> | undefined;
+    planned: Planned | null;
+  }> {
+    let planned: Planned | null = null;
     const loaded = await this.load();
     const { device } = loaded;
     await loaded.pressure.relieve();
@@ -203,17 +269,19 @@ class Engine implements Runtime {
     const spare = this.checkFinite ? [] : ending.filter(isGiven);
     await this.withMemory(loaded, async () => {
       for (const t of distinct) if (isGiven(t)) await this.bring(t, device);
-      if (missing.length > 0) await this.run(missing, loaded, spare);
+      if (missing.length > 0) planned = await this.run(missing, loaded, spare);
     });
     if (this.checkFinite && missing.length > 0) {
       await traceNonFinite(missing, {
         nodesBehind: (outputs) => this.structure.capture(outputs).nodes,
-        run: (node) => this.run([node], loaded),
+        run: async (node) => {
+          await this.run([node], loaded);
+        },
         elements: async (node) => widened(await device.download(await this.bring(node, device))),
       });
     }
     giveUp(ending, distinct);
-    return { loaded, accepted: device.accepted?.() };
+    return { loaded, accepted: device.accepted?.(), planned };
   }
 
   /** Does work that takes memory. If memory runs out, collects garbage and tries once more. */
@@ -308,23 +376,35 @@ class Engine implements Runtime {
     outputs: readonly Tensor[],
     loaded: LoadedDevice,
     spare: readonly Tensor[] = [],
-  ): Promise<void> {
+  ): Promise<Planned> {
     const graph = this.structure.capture(outputs, spare, loaded.device);
     const { hash } = this.structure;
     const found = this.find(loaded, hash);
     this.growth.see(graph.nodes.length, !found && this.structure.repeated > 0);
     const { executable } = found ?? (await this.add(loaded, hash, this.structure.key(), graph));
+    const constants = new Float64Array(graph.constants.length);
+    graph.constants.forEach((node, i) => {
+      constants[i] = node._element;
+    });
+    const planned = { executable, inputs: graph.inputs, constants };
+    await this.execute(planned, outputs, loaded, spare);
+    return planned;
+  }
+
+  /** Runs a plan for the outputs. */
+  private async execute(
+    { executable, inputs, constants }: Planned,
+    outputs: readonly Tensor[],
+    loaded: LoadedDevice,
+    spare: readonly Tensor[],
+  ): Promise<void> {
     const buffers: DeviceBuffer[] = [];
-    for (const input of graph.inputs) {
+    for (const input of inputs) {
       const { buffer } = input;
       buffers.push(
         buffer?.home === loaded.device ? buffer : await this.bring(input, loaded.device),
       );
     }
-    const constants = new Float64Array(graph.constants.length);
-    graph.constants.forEach((node, i) => {
-      constants[i] = node._element;
-    });
     let results: readonly DeviceBuffer[];
     try {
       results = await executable.run(buffers, constants);

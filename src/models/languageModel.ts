@@ -37,7 +37,8 @@ export interface CachedDecoding<P> {
   /** A cache in which nothing is. */
   init(parameters: P, batch: number, slots: number): KeyValueCache;
   /**
-   * Final hidden states `[B, T, D]` of the next T tokens of every row, and the cache with them in it.
+   * Final hidden states `[B, T, D]` of the next T tokens of every row, and the cache with them in it. It is pure and looks
+   * at no elements: what it makes of tensors of some shapes is computed again for others of these shapes.
    * @param ids `[B, T]`, int32.
    * @param positions `[B, T]`, int32: of the tokens in their texts; −1 for padding, which nobody sees.
    * @param slot int32 scalar: the tokens go into the slots `slot … slot + T − 1`.

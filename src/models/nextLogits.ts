@@ -10,7 +10,8 @@ import { gather, writeSlice } from "../ops/indexing.js";
 import { matmul } from "../ops/matmul.js";
 import { reshape, swapAxes } from "../ops/movement.js";
 import { tensor } from "../tensor/create.js";
-import { realizeInto } from "../tensor/evaluate.js";
+import { realize, realizeInto } from "../tensor/evaluate.js";
+import { replayed } from "../tensor/replay.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { treeLeaves, treeMap } from "../tensor/tree.js";
 import type { CachedDecoding, KeyValueCache, LanguageModel } from "./languageModel.js";
@@ -68,6 +69,15 @@ function cachedLogits<P>(
     cache = null;
   };
 
+  /** The logits after the next tokens, and the cache with them in it, in the memory of the old one. */
+  const advance = replayed(
+    ({ cache: before, ids, positions, slot, ends }: Advance) => {
+      const next = cached.step(parameters, before, ids, positions, slot);
+      return { ...logitsAt(model, parameters, next.hidden, ends), cache: next.cache };
+    },
+    (inputs) => inputs.cache,
+  );
+
   async function makeRoom(needed: number): Promise<KeyValueCache> {
     if (cache && needed <= slots) return cache;
     slots = classOf(needed, LEAST_SLOTS);
@@ -83,20 +93,20 @@ function cachedLogits<P>(
     const longest = news.reduce((most, own) => Math.max(most, own.length), 0);
     const count = longest === 1 ? 1 : classOf(longest, LEAST_PIECE);
     cache = await makeRoom(used + count);
-    const ids = new Int32Array(batch * count);
-    const positions = new Int32Array(batch * count).fill(-1);
+    const tokens = new Int32Array(batch * count);
+    const places = new Int32Array(batch * count).fill(-1);
     for (const [row, own] of news.entries()) {
-      ids.set(own, row * count);
-      for (let i = 0; i < own.length; i++) positions[row * count + i] = known[row]! + i;
+      tokens.set(own, row * count);
+      for (let i = 0; i < own.length; i++) places[row * count + i] = known[row]! + i;
     }
     const grid = (data: Int32Array) => tensor(data, { shape: [batch, count], dtype: "int32" });
+    const [ids, positions] = [grid(tokens), grid(places)];
     const slot = tensor(used, { dtype: "int32" });
-    const inputs = [grid(ids), grid(positions), slot] as const;
-    const next = cached.step(parameters, cache, ...inputs);
-    const ends = news.map((own, row) => row * count + Math.max(0, own.length - 1));
-    const logits = await lastLogits(model, parameters, next.hidden, ends, cache, next.cache);
-    for (const t of inputs) t.dispose();
+    const ends = placesOf(news.map((own, row) => row * count + Math.max(0, own.length - 1)));
+    const next = await advance({ cache, ids, positions, slot, ends });
     cache = next.cache;
+    const logits = await listed(next);
+    for (const t of [ids, positions, slot, ends]) t.dispose();
     used += longest;
     for (const [row, own] of news.entries()) {
       known[row]! += own.length;
@@ -126,39 +136,55 @@ function recomputedLogits<P>(model: LanguageModel<P>, parameters: P, length: num
       const ids = new Int32Array(texts.length * length);
       for (const [row, text] of texts.entries()) ids.set(text, row * length);
       const input = tensor(ids, { shape: [texts.length, length], dtype: "int32" });
-      const ends = texts.map((text, row) => row * length + text.length - 1);
-      const logits = await lastLogits(model, parameters, model.hidden(parameters, input), ends);
-      input.dispose();
+      const ends = placesOf(texts.map((text, row) => row * length + text.length - 1));
+      const hidden = model.hidden(parameters, input);
+      const logits = await listed(await realize(logitsAt(model, parameters, hidden, ends)));
+      for (const t of [input, ends]) t.dispose();
       return logits;
     },
     dispose() {},
   };
 }
 
-/**
- * The logits after the given places of hidden states `[B, T, D]`, one for each row. Evaluates a new cache along, in the
- * memory of the old one.
- */
-async function lastLogits<P>(
+/** Next tokens and what is known before them. */
+interface Advance {
+  readonly cache: KeyValueCache;
+  readonly ids: Tensor;
+  readonly positions: Tensor;
+  readonly slot: Tensor;
+  readonly ends: Tensor;
+}
+
+/** Logits `[B, V]` and their log Σ exp `[B]`. */
+interface LogitTensors {
+  readonly logits: Tensor;
+  readonly sums: Tensor;
+}
+
+const placesOf = (ends: readonly number[]): Tensor =>
+  tensor(Int32Array.from(ends), { dtype: "int32" });
+
+/** The logits after the given places of hidden states `[B, T, D]`, one for each row. */
+function logitsAt<P>(
   model: LanguageModel<P>,
   parameters: P,
   hidden: Tensor,
-  ends: readonly number[],
-  old?: KeyValueCache,
-  cache?: KeyValueCache,
-): Promise<Logits[]> {
-  const places = tensor(Int32Array.from(ends), { dtype: "int32" });
+  places: Tensor,
+): LogitTensors {
   const [batch, count, width] = hidden.shape as [number, number, number];
   const last = gather(reshape(hidden, [batch * count, width]), places);
   const products = matmul(last, swapAxes(model.headWeight(parameters), 0, 1));
   const logits = softCap(products, model.config.logitSoftCap);
-  const sums = logSumExp(logits, -1);
-  await realizeInto(old, [logits, sums], cache);
+  return { logits, sums: logSumExp(logits, -1) };
+}
+
+/** The logits of each row. Their tensors' memory is given back. */
+async function listed({ logits, sums }: LogitTensors): Promise<Logits[]> {
   const [values, logSums] = await Promise.all([logits.data(), sums.data()]);
-  for (const t of [places, logits, sums]) t.dispose();
-  const size = values.length / ends.length;
-  return ends.map((_, row) => ({
+  for (const t of [logits, sums]) t.dispose();
+  const size = values.length / logSums.length;
+  return Array.from(logSums, (sum, row) => ({
     values: values.subarray(row * size, (row + 1) * size),
-    logSumExp: logSums[row]!,
+    logSumExp: sum,
   }));
 }

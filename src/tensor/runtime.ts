@@ -65,10 +65,35 @@ export interface Explanation {
 /** Writes all elements of a tensor in pieces, each from a place on. */
 export type Fill = (write: (from: number, values: StoredArray) => Promise<void>) => Promise<void>;
 
+/** An evaluation that can be done again on other tensors; only the runtime looks into it. */
+export interface Recording {
+  readonly inputs: unknown;
+}
+
 /** What tensors need of the floor below. */
 export interface Runtime {
   /** Gives every tensor its elements. Those given up lose theirs, and results may have their memory. */
   evaluate(tensors: readonly Tensor[], givenUp?: readonly Tensor[]): Promise<void>;
+  /**
+   * Evaluates tensors as `evaluate` does, and gives what does it again for other tensors in the place of the `own` ones;
+   * null if that cannot be told: where one of these has no elements yet, say.
+   */
+  record(
+    tensors: readonly Tensor[],
+    own: readonly Tensor[],
+    givenUp: readonly Tensor[],
+  ): Promise<Recording | null>;
+  /**
+   * Does it again, for other `own` tensors of the same dtypes and shapes, and gives the results to `tensors`, which are
+   * leaves without elements.
+   * @returns false if nothing was done: the device is another one now.
+   */
+  replay(
+    recording: Recording,
+    tensors: readonly Tensor[],
+    own: readonly Tensor[],
+    givenUp: readonly Tensor[],
+  ): Promise<boolean>;
   /** Evaluates a tensor and copies its elements: those it has now, whatever is evaluated meanwhile. */
   read(tensor: Tensor): Promise<TypedArray>;
   /** Gives a leaf its elements on the device. If that fails, it has none. */
