@@ -26,6 +26,7 @@ export const GUIDES = [
   "sample",
   "rso",
   "apo",
+  "aspo",
   "drpo",
   "cli",
   "options",

@@ -15,7 +15,10 @@ export type SentenceSimilarity = (sentence: string, image: unknown) => number | 
 export interface WithSentencesOptions {
   /** Language of the completions; default `"en"`. */
   readonly locale?: string;
-  /** Called for each sentence of a chosen completion; default: rows have no similarities. */
+  /**
+   * Called once for each sentence of a chosen completion with its image, however often rows are read; default: rows have no
+   * similarities. What it gave is kept as long as the rows are; where it failed it is called again.
+   */
   readonly similarity?: SentenceSimilarity;
   /** The images of the source, by the number of the row: a column of it. Needs `similarity`. */
   readonly images?: readonly unknown[];
@@ -51,16 +54,17 @@ export function withSentences<R extends PreferenceRow>(
     throw new TypeError("withSentences: images are for similarity, which is not given");
   }
   const segmenter = new Intl.Segmenter(locale, { granularity: "sentence" });
+  const similarityOnce = similarity && once(similarity);
   const divided = async (row: R): Promise<WithSentences<R>> => {
     const { text, starts } = textOf(tokenizer, row);
     const all = Array.from(segmenter.segment(text)).filter(({ segment }) => segment.trim() !== "");
     const chosenSentences = starts.map((start) =>
       Math.max(0, all.filter(({ index }) => index <= start).length - 1),
     );
-    if (!similarity) return { ...row, chosenSentences };
+    if (!similarityOnce) return { ...row, chosenSentences };
     const similarities: number[] = [];
     for (const { segment } of all) {
-      const found = await similarity(segment.trim(), images?.[row.row]);
+      const found = await similarityOnce(segment.trim(), images?.[row.row]);
       if (!Number.isFinite(found)) {
         throw new RangeError(
           `withSentences: similarity must give a finite number, got ${found} for row ${row.row}, ${JSON.stringify(segment)}`,
@@ -73,6 +77,23 @@ export function withSentences<R extends PreferenceRow>(
   return {
     length: rows.length,
     read: async (indices) => Promise.all((await rows.read(indices)).map(divided)),
+  };
+}
+
+/** A similarity that is asked once for each sentence and image: equal texts, and the same image. */
+function once(
+  similarity: SentenceSimilarity,
+): (sentence: string, image: unknown) => Promise<number> {
+  const known = new Map<unknown, Map<string, Promise<number>>>();
+  return (sentence, image) => {
+    const ofImage = known.get(image) ?? new Map<string, Promise<number>>();
+    known.set(image, ofImage);
+    const before = ofImage.get(sentence);
+    if (before) return before;
+    const found = (async () => similarity(sentence, image))();
+    ofImage.set(sentence, found);
+    found.catch(() => ofImage.delete(sentence));
+    return found;
   };
 }
 

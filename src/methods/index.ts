@@ -4,6 +4,14 @@
  */
 
 export { type ApoOptions, apo } from "./apo.js";
+export {
+  type AspoModel,
+  type AspoOptions,
+  type AspoProgress,
+  type AspoResult,
+  type AspoState,
+  aspo,
+} from "./aspo.js";
 export type {
   CandidateOptions,
   PromptText,
@@ -32,6 +40,7 @@ export {
 } from "./chat/transcript.js";
 export { extrapolate } from "./extrapolate.js";
 export { type ImplicitRewardOptions, implicitReward } from "./implicitReward.js";
+export type { RoundTraining, TrainedModel } from "./pairTraining.js";
 export { type Aspects, REWARD_ASPECTS } from "./prompts/aspects.js";
 export { type PromptExample, promptMessages } from "./prompts/examples.js";
 export {
@@ -63,7 +72,5 @@ export type {
   LoopResult,
   LoopRound,
   LoopState,
-  RoundTraining,
-  TrainedModel,
 } from "./rounds.js";
 export { type RsoOptions, rso } from "./rso.js";

@@ -4,30 +4,15 @@
  * @module
  */
 
-import { checkCount, checkFunction, checkOptions, describeValue } from "../checks.js";
+import { checkCount, checkFunction, checkOptions } from "../checks.js";
 import type { PreferenceRow } from "../data/rows.js";
 import { fingerprint } from "../files/fingerprint.js";
 import type { LossConfig } from "../losses/names/lossConfig.js";
-import type { LoadedModel } from "../models/loadModel.js";
-import { initLora, type LoraOptions, mergeLora } from "../models/lora.js";
+import type { LoraOptions } from "../models/lora.js";
 import { realize } from "../tensor/evaluate.js";
-import { fit } from "../training/fit.js";
-import { type FitOptions, preparedFit } from "../training/fitOptions.js";
 import type { FitState } from "../training/fitState.js";
-import type { FitObserver } from "../training/observer.js";
-import {
-  fullPolicy,
-  loraPolicy,
-  type PackedLanguageModel,
-  type Policy,
-} from "../training/policy.js";
 import { comparingIn, type LossChoice } from "../training/preferenceLosses.js";
-import {
-  preferenceObjective,
-  type ReferencedPair,
-  type SpoOptions,
-} from "../training/preferenceObjective.js";
-import { withReferences } from "../training/references.js";
+import type { SpoOptions } from "../training/preferenceObjective.js";
 import { differencesOf } from "../training/runSettings.js";
 import {
   CANDIDATE_OPTIONS,
@@ -39,22 +24,17 @@ import {
   type Prompt,
   type PromptText,
   promptsOf,
-  type SampledModel,
 } from "./candidates.js";
 import { extrapolate } from "./extrapolate.js";
+import {
+  checkedTraining,
+  type PairObjective,
+  type RoundTraining,
+  type TrainedModel,
+  trainedOn,
+} from "./pairTraining.js";
 import type { Reward } from "./reward.js";
 import { type Pairing, rankedPairs } from "./rewardRanking.js";
-
-/** A model to sample from and to train: what {@link loadModel} gives, or any with `packedHidden` and its parameters. */
-export interface TrainedModel<P> extends SampledModel<P> {
-  readonly model: PackedLanguageModel<P>;
-}
-
-/** What of {@link fit} a round's training takes; `learningRate` is needed, as there. */
-export type RoundTraining<P> = Omit<
-  FitOptions<P, ReferencedPair>,
-  "parameters" | "objective" | "data" | "from" | "signal" | "observer"
->;
 
 /** How far a loop is. */
 export interface LoopProgress {
@@ -262,12 +242,21 @@ export async function trainRounds<P, Text extends PromptText>(
       return result(false);
     }
 
-    const training = await trainedOn(sampled.rows, own, method, options, state, tell);
-    if (training.stopped) {
-      state = { ...state, fit: training.stopped };
+    const { stopped, parameters, steps, loss } = await trainedOn({
+      ...objectivesOf(method, options, state.round),
+      lm: { ...lm, parameters: state.policy },
+      rows: sampled.rows,
+      seed: own,
+      from: state.fit,
+      signal,
+      training: options.training,
+      onStep: (done, of, value) => tell("train", done, of, value),
+      onSave: (fit) => onSave?.({ ...state, fit }),
+    });
+    if (stopped) {
+      state = { ...state, fit: stopped };
       return result(false);
     }
-    const { parameters, steps, loss } = training;
     const before = state.trained ?? state.policy;
     const policy =
       method.alpha === 0
@@ -327,98 +316,17 @@ function addCandidates<Text>(
   for (const i of kept) sampled.acceptedReward += rewards[i]!;
 }
 
-/** What a round's training came to: parameters, or a state in which the signal stopped it. */
-type Training<P> =
-  | { readonly stopped: FitState }
-  | {
-      readonly stopped?: undefined;
-      readonly parameters: P;
-      readonly steps: number;
-      readonly loss: number | null;
-    };
-
-async function trainedOn<P, Text extends PromptText>(
-  pairs: readonly PreferenceRow[],
-  seed: string,
-  method: LoopMethod,
-  options: LoopOptions<P, Text>,
-  state: LoopState<P>,
-  tell: (
-    phase: "train",
-    done: number,
-    of: number,
-    loss: number,
-  ) => void | Promise<void> | undefined,
-): Promise<Training<P>> {
-  const { lm, signal, onSave, training } = options;
-  const { policy: start } = state;
-  if (pairs.length === 0) return { parameters: start, steps: 0, loss: null };
-  const { policy, whole } = traineeOf({ ...lm, parameters: start }, options.lora, seed);
-  const reference = fullPolicy({ model: lm.model, parameters: start }) as Policy<unknown>;
-  const { rows } = await withReferences(pairs, {
-    policy: reference,
-    batchSize: training.batchSize ?? 8,
-    multipleOf: MULTIPLE,
-  });
-  let [steps, loss] = [0, null as number | null];
-  const observer: FitObserver = {
-    start(plan) {
-      steps = plan.steps;
-    },
-    step: (made) => tell("train", made.step, steps, made.loss),
-    log(row) {
-      loss = row.loss ?? null;
-    },
-    save: (own) => (own.step < steps ? onSave?.({ ...state, fit: own }) : undefined),
-  };
-  const { done, ...result } = await fit({
-    ...training,
-    parameters: policy.parameters,
-    objective: objectiveOf(policy, reference, method, options.spo, state.round),
-    data: rows,
-    from: state.fit ?? undefined,
-    signal,
-    observer,
-  } as FitOptions<unknown, ReferencedPair>);
-  if (!done) return { stopped: result.state };
-  return { parameters: await realize(whole(result.parameters)), steps, loss };
-}
-
 /** Options of the loss in a round. */
 const optionsAt = (own: LoopMethod["lossOptions"], round: number): LossConfig =>
   typeof own === "function" ? own(round) : own;
 
-/** The loss of a round, SPO around it where it is asked for. */
-function objectiveOf(
-  policy: Policy<unknown>,
-  reference: Policy<unknown>,
+/** What a round descends. */
+function objectivesOf<P, Text extends PromptText>(
   { loss, lossOptions }: LoopMethod,
-  spo: SpoOptions | undefined,
+  { spo, lora }: LoopOptions<P, Text>,
   round: number,
-) {
-  return preferenceObjective({
-    policy,
-    loss,
-    lossOptions: optionsAt(lossOptions, round),
-    multipleOf: MULTIPLE,
-    ...(comparingIn(loss).length > 0 && { reference }),
-    ...(spo && { spo }),
-  });
-}
-
-/** What a round trains, and the model's parameters with it in its place. */
-function traineeOf<P>(
-  lm: TrainedModel<P>,
-  lora: Omit<LoraOptions, "seed"> | undefined,
-  seed: string,
-): { readonly policy: Policy<unknown>; readonly whole: (parameters: unknown) => P } {
-  if (!lora) return { policy: fullPolicy(lm) as Policy<unknown>, whole: (own) => own as P };
-  const base = lm as unknown as LoadedModel;
-  const adapter = initLora(base, { ...lora, seed });
-  return {
-    policy: loraPolicy(base, adapter, { seed }) as Policy<unknown>,
-    whole: (parameters) => mergeLora(base, { ...adapter, parameters: parameters as never }) as P,
-  };
+): PairObjective {
+  return { loss, lossOptions: optionsAt(lossOptions, round), spo, lora };
 }
 
 /** Checks everything before anything is computed. */
@@ -434,30 +342,14 @@ async function prepared<P, Text extends PromptText>(
   checkCount(name, "saveEvery", saveEvery, 1);
   checkCandidates(name, { ...options, samples });
   for (const f of [options.reward, method.pairing]) checkFunction(name, f);
-  if (typeof training !== "object" || training === null) {
-    throw new TypeError(
-      `${name}: training must be options of fit, { learningRate: 1e-4 } for instance, got ${describeValue(training)}`,
-    );
-  }
   const prompts = promptsOf(name, lm, options.prompts, maxNewTokens);
-  if (lora && !("modelType" in lm)) {
-    throw new TypeError(`${name}: lora needs a model as loadModel gives it`);
-  }
-  const { policy } = traineeOf(lm, lora, "");
-  const reference = fullPolicy(lm) as Policy<unknown>;
   if (comparingIn(method.loss).includes("aspo")) {
     throw new TypeError(`${name}: aspo takes rows with sentences, which candidates do not have`);
   }
-  for (let round = 0; round < rounds; round++) {
-    objectiveOf(policy, reference, method, spo, round);
-  }
-  const { plan } = preparedFit({
-    ...training,
-    parameters: policy.parameters,
-    objective: objectiveOf(policy, reference, method, spo, 0),
-    data: [EXAMPLE],
-  } as FitOptions<unknown, ReferencedPair>);
-  const { rows, steps, order, ...fitSettings } = plan.settings;
+  const objectives = Array.from({ length: rounds }, (_, round) =>
+    objectivesOf(method, options, round),
+  );
+  const fitSettings = checkedTraining(name, lm, objectives, training);
   const settings = JSON.stringify({
     method: name,
     ...own,
@@ -467,27 +359,15 @@ async function prepared<P, Text extends PromptText>(
     samplingBatchSize: undefined,
     prompts: await printOf(prompts),
     loss: typeof method.loss === "function" ? `function ${method.loss.name}` : method.loss,
-    // A loop may go on for more rounds than it was first asked for.
-    lossOptions: Array.from({ length: COMPARED_ROUNDS }, (_, round) =>
-      optionsAt(method.lossOptions, round),
-    ),
+    lossOptions: objectives.map((own) => own.lossOptions),
     pairing: method.pairing.name,
     spo,
     lora,
     seed,
-    fit: { ...fitSettings, epochs: training.epochs, maxSteps: training.maxSteps },
+    fit: fitSettings,
   });
   return { prompts, settings, seed };
 }
-
-/** Sizes of packed batches are multiples of it: pairs of new answers seldom have sizes that were met before. */
-const MULTIPLE = 32;
-
-/** Rounds whose options tell a loop from others. */
-const COMPARED_ROUNDS = 8;
-
-/** A pair, for the check of how a round trains. */
-const EXAMPLE: ReferencedPair = { row: 0, promptIds: [0], chosenIds: [0], rejectedIds: [0] };
 
 const stopsOf = (tokens: CandidateOptions["stopTokens"]) =>
   typeof tokens === "object" ? [...tokens] : tokens;
@@ -496,6 +376,11 @@ const stopsOf = (tokens: CandidateOptions["stopTokens"]) =>
 function printOf(prompts: readonly Prompt<unknown>[]): Promise<string> {
   return fingerprint(prompts.map(({ ids }) => new Uint8Array(Int32Array.from(ids).buffer)));
 }
+
+/** What settings are compared of. */
+type LoopSettings = Readonly<Record<string, unknown>> & {
+  readonly lossOptions: readonly unknown[];
+};
 
 /** The state to go on from, or the one before the first round. */
 function firstState<P, Text extends PromptText>(
@@ -514,7 +399,13 @@ function firstState<P, Text extends PromptText>(
       history: "[]",
     };
   }
-  const differences = differencesOf(JSON.parse(from.settings), JSON.parse(settings));
-  if (differences === "") return from as LoopState<P>;
+  const [before, now] = [JSON.parse(from.settings), JSON.parse(settings)] as LoopSettings[];
+  // A loop may go on for more rounds than it was first asked for.
+  const rounds = Math.min(before!.lossOptions.length, now!.lossOptions.length);
+  const common = (own: LoopSettings) => ({ ...own, lossOptions: own.lossOptions.slice(0, rounds) });
+  const differences = differencesOf(common(before!), common(now!));
+  // Later comparisons are with all that was ever asked for.
+  const longer = before!.lossOptions.length > rounds ? from.settings : settings;
+  if (differences === "") return { ...(from as LoopState<P>), settings: longer };
   throw new TypeError(`${name}: from is of a loop with other settings (${differences})`);
 }

@@ -94,6 +94,18 @@ export async function* batchesOf<R>(
   }
 }
 
+/** What tells rows from others: all that they hold. */
+export function rowsPrint(rows: Rows<unknown>): Promise<string> {
+  return fingerprint(pieces());
+  async function* pieces(): AsyncGenerator<Uint8Array> {
+    const plain = (_: string, value: unknown) =>
+      ArrayBuffer.isView(value) ? Array.from(value as Uint32Array) : value;
+    for await (const piece of batchesOf(rows, 256)) {
+      yield new TextEncoder().encode(JSON.stringify(piece, plain));
+    }
+  }
+}
+
 const READERS = "readPreferences or readUnpaired";
 
 /** The sequences of a row that a reference is asked for, by the fields that hold its answers. */

@@ -21,7 +21,7 @@ import { fit } from "./fit.js";
 import type { AnyObjective } from "./fitOptions.js";
 import type { FitState } from "./fitState.js";
 import { heldOut } from "./heldOut.js";
-import { batchesOf, treeContents } from "./keptNumbers.js";
+import { batchesOf, rowsPrint, treeContents } from "./keptNumbers.js";
 import { stepMemory } from "./memory.js";
 import { modelCard } from "./modelCard.js";
 import type { FitObserver } from "./observer.js";
@@ -381,16 +381,4 @@ function memoryOf<P>(
   const { trained: own } = trainee;
   const frozenBytes = trainee.adapter(trainee.policy.parameters) ? bytesOfTree(lm.parameters) : 0;
   return stepMemory(lm.config, { trained: own, frozenBytes, bytes, tokens, length, checkpointing });
-}
-
-/** What tells rows from others: their tokens. */
-async function rowsPrint(rows: Rows<AnyRow>): Promise<string> {
-  return fingerprint(pieces());
-  async function* pieces(): AsyncGenerator<Uint8Array> {
-    const plain = (_: string, value: unknown) =>
-      ArrayBuffer.isView(value) ? Array.from(value as Uint32Array) : value;
-    for await (const piece of batchesOf(rows, 256)) {
-      yield new TextEncoder().encode(JSON.stringify(piece, plain));
-    }
-  }
 }

@@ -55,6 +55,24 @@ describe("similarities", () => {
     expect(await divided("Yes.")).not.toHaveProperty("similarities");
   });
 
+  it("are asked for once, however often rows are read, and again where that failed", async () => {
+    const asked: string[] = [];
+    const similarity = async (sentence: string) => {
+      asked.push(sentence);
+      if (asked.length === 2) throw new Error("busy");
+      return sentence.length;
+    };
+    const chosenIds = plain("Yes. No.");
+    const rows = [0, 1].map((row) => ({ row, promptIds: [1], chosenIds, rejectedIds: [2] }));
+    const images = ["same", "same"];
+    const found = withSentences(rowsOf(rows), tokenizer, { similarity, images });
+    await expect(found.read([0])).rejects.toThrow("busy");
+    for (const indices of [[0, 1], [1], [0]]) {
+      for (const row of await found.read(indices)) expect(row.similarities).toEqual([4, 3]);
+    }
+    expect(asked).toEqual(["Yes.", "No.", "No."]);
+  });
+
   it("are refused where they are no numbers, and images that nobody looks at", async () => {
     const similarity = () => Number.NaN;
     await expect(divided("Yes.", { similarity })).rejects.toThrow(

@@ -219,6 +219,29 @@ describe("rso", () => {
     expect(seen[0]![1]).toHaveLength(8);
   });
 
+  it("asks for options of the loss in the rounds there are, and goes on for more", async () => {
+    const asked: number[] = [];
+    const betas = [0.5, 0.6, 0.7];
+    const lossOptions = (round: number) => {
+      asked.push(round);
+      return { beta: betas[round]! };
+    };
+    const own = { ...options, loss: "sigmoid", lossOptions } as const;
+    const two = await rso<GptParameters, Ids>(own);
+    expect(new Set(asked)).toEqual(new Set([0, 1]));
+    const three = await rso<GptParameters, Ids>({ ...own, rounds: 3, from: two.state });
+    const whole = await rso<GptParameters, Ids>({ ...own, rounds: 3 });
+    expect(await encodeTree(three.state)).toEqual(await encodeTree(whole.state));
+    // A shorter loop goes on from it as well, and does not forget what it was asked for.
+    const none = await rso<GptParameters, Ids>({ ...own, from: three.state });
+    expect(none.state).toEqual(three.state);
+    betas[1] = 9;
+    const refused = rso<GptParameters, Ids>({ ...own, rounds: 3, from: two.state });
+    await expect(refused).rejects.toThrow(
+      /lossOptions was \[\{"beta":0\.5\},\{"beta":0\.6\}\], now/,
+    );
+  });
+
   it("refuses what does not fit before anything is computed", async () => {
     const asked: string[] = [];
     const refused = async (more: object, message: string) => {
