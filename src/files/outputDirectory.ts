@@ -4,6 +4,7 @@
  */
 
 import type { FileTarget, HandleTarget } from "./atomic.js";
+import { makeDirectory } from "./makeDirectory.js";
 import { nodeFileSystem } from "./node.js";
 import { type ByteSource, type HandleSource, openIfThere, openSource } from "./source.js";
 
@@ -34,8 +35,8 @@ export interface OutputDirectory {
 /** The directory, which is there afterwards. */
 export async function outputDirectory(directory: DirectoryTarget): Promise<OutputDirectory> {
   if (typeof directory !== "string") return ofHandle(directory);
-  const { mkdir, rm } = nodeFileSystem("writing to a directory");
-  await mkdir(directory, { recursive: true });
+  const { rm } = nodeFileSystem("writing to a directory");
+  await makeDirectory(directory);
   const base = directory.replace(/[/\\]+$/, "");
   const path = (name: string) => `${base}/${name}`;
   return {

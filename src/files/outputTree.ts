@@ -4,6 +4,7 @@
  */
 
 import { textPieces, writeAtomically } from "./atomic.js";
+import { makeDirectory } from "./makeDirectory.js";
 import { nodeFileSystem } from "./node.js";
 import { type DirectoryHandle, type OutputDirectory, outputDirectory } from "./outputDirectory.js";
 
@@ -49,7 +50,7 @@ async function ofPath(directory: string, output: OutputDirectory): Promise<Outpu
     ...output,
     list: () => fs.readdir(directory),
     async subdirectory(name) {
-      await fs.mkdir(await path(name), { recursive: true });
+      await makeDirectory(await path(name));
       return path(name);
     },
     removeDirectory: async (name) => fs.rm(await path(name), { recursive: true, force: true }),

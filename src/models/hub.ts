@@ -7,6 +7,7 @@
  * @module
  */
 
+import { makeDirectory } from "../files/makeDirectory.js";
 import { nodeFileSystem, nodeModule } from "../files/node.js";
 import { inDirectory, type ModelFiles } from "./directory.js";
 
@@ -95,13 +96,13 @@ class HubRepository {
     }
     const named = siblings.map((sibling) => String(sibling?.rfilename));
     const names = new Set(named.filter((name) => !name.split("/").includes("..")));
-    const { mkdir, writeFile } = nodeFileSystem("the cache of the hub");
+    const { writeFile } = nodeFileSystem("the cache of the hub");
     const snapshot = `${folder}/snapshots/${sha}`;
-    await mkdir(snapshot, { recursive: true });
-    await mkdir(`${folder}/blobs`, { recursive: true });
+    await makeDirectory(snapshot);
+    await makeDirectory(`${folder}/blobs`);
     if (this.revision !== sha) {
       const ref = `${folder}/refs/${this.revision}`;
-      await mkdir(ref.slice(0, ref.lastIndexOf("/")), { recursive: true });
+      await makeDirectory(ref.slice(0, ref.lastIndexOf("/")));
       await writeFile(ref, sha);
     }
     const cached = inDirectory(snapshot);
@@ -139,7 +140,7 @@ class HubRepository {
 
   /** Puts a file into the cache: the blob first, then the link to it. */
   private async fetchFile(folder: string, commit: string, name: string): Promise<void> {
-    const { mkdir, rename, rm, stat, symlink, copyFile } = nodeFileSystem("the cache of the hub");
+    const { rename, rm, stat, symlink, copyFile } = nodeFileSystem("the cache of the hub");
     const url = `${hubAddress(this.id, this.kind)}/${commit}/${encodePath(name)}`;
     const head = await this.get(url, { method: "HEAD" }, true);
     const { headers } = head;
@@ -160,7 +161,7 @@ class HubRepository {
       await rename(`${blob}.incomplete`, blob);
     }
     const link = `${folder}/snapshots/${commit}/${name}`;
-    await mkdir(link.slice(0, link.lastIndexOf("/")), { recursive: true });
+    await makeDirectory(link.slice(0, link.lastIndexOf("/")));
     await rm(link, { force: true });
     try {
       await symlink(`${"../".repeat(name.split("/").length)}../blobs/${etag}`, link);

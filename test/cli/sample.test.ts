@@ -569,6 +569,14 @@ it("refuses what cannot be used, with exit code 2 and before it writes anything"
   }
   expect(existsSync(at("refused.jsonl"))).toBe(false);
   expect(await textIn("mine.jsonl")).toBe("mine");
+  // Node's own making of directories never ends there.
+  if (existsSync("/proc/self")) {
+    const nowhere = await sampled("x", "--output", "/proc/foo/pairs.jsonl");
+    expect(nowhere).toMatchObject({
+      ...{ code: 1, output: "" },
+      errors: expect.stringMatching(/^\/proc\/foo\/?: no directory can be made there\n$/),
+    });
+  }
   // A reward that gives what is none is found out at the first prompt.
   const few = await sampled("few.jsonl", "--reward", at("few.mjs"));
   expect([few.code, few.errors]).toEqual([

@@ -30,7 +30,7 @@ describe("the guide to prompts", () => {
     expect(measured).toHaveLength(5);
     const [set] = program!.split("const found");
     const loop = `
-      const cases = [[1, 1], [2, 3]] as const;
+      const cases = ${JSON.stringify(measured.map(({ beam, rewrites }) => [beam, rewrites].map(Number)))} as [number, number][];
       for (const [beam, rewrites] of cases) {
         const sums = [0, 0, 0, 0, 0, 0, 0];
         for (let seed = 0; seed < 100; seed++) {
@@ -40,7 +40,6 @@ describe("the guide to prompts", () => {
         }
         console.log(sums.map((sum, i) => sum.toFixed(i < 6 ? 2 : 0)).join(" | "));
       }`;
-    const [first, , , fourth] = measured;
-    expect(await printed(set + loop, folder)).toEqual([first!.cells, fourth!.cells]);
+    expect(await printed(set + loop, folder)).toEqual(measured.map(({ cells }) => cells));
   });
 });

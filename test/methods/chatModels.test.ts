@@ -3,6 +3,7 @@
  */
 
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import type { ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -167,11 +168,37 @@ describe("endpointModel", () => {
   it("follows no redirect, which could take the key elsewhere", async () => {
     const other = await served(says("stolen"));
     servers.push(other);
-    const { model } = await behind([
-      (response) => response.writeHead(307, { location: `${other.url}/chat/completions` }).end(),
-    ]);
-    expect((await failure(model(HELLO, {}))).message).toMatch(/cannot be reached/);
+    const leads = (status: number) => (response: ServerResponse) =>
+      response.writeHead(status, { location: `${other.url}/chat/completions` }).end();
+    for (const status of [301, 302, 307, 308]) {
+      // It would be refused every time: it is asked once.
+      const { ask, asked } = await behind([leads(status)]);
+      const error = await failure(ask(HELLO, {}));
+      expect(error.message).toMatch(/it redirects, which is refused; give the address that it/);
+      expect(error).toMatchObject({ retryable: false, status });
+      expect(asked).toHaveLength(1);
+    }
+    // As a browser tells it: without a status.
+    const opaque = { type: "opaqueredirect", status: 0, ok: false, body: null };
+    const fetch = async () => ({ ...opaque, headers: new Headers() }) as never;
+    const { model } = await behind([], {}, { fetch });
+    expect((await failure(model(HELLO, {}))).message).toMatch(/it redirects, which is refused/);
     expect(other.asked).toEqual([]);
+  });
+
+  it("says so where what was thrown is nothing", async () => {
+    for (const nothing of [null, undefined]) {
+      const fetch = () => Promise.reject(nothing);
+      const { model } = await behind([], {}, { fetch });
+      const error = await failure(model(HELLO, {}));
+      expect(error).toMatchObject({ name: "ChatError", retryable: true });
+      expect(error.message).toMatch(new RegExp(`cannot be reached: ${nothing}$`));
+      const ask = requestsOf("test", {}).of("judge", () => Promise.reject(nothing));
+      expect(await failure(ask(HELLO, {}))).toMatchObject({
+        ...{ name: "ChatError", retryable: false },
+        message: `judge: ${nothing}`,
+      });
+    }
   });
 
   it("keeps secrets out of errors and answers", async () => {
@@ -298,6 +325,9 @@ describe("aiSdkModel", () => {
     });
     const other = new TypeError("mistake");
     expect(await failure(failing(other)(HELLO, {}))).toBe(other);
+    for (const nothing of [null, undefined]) {
+      expect(await failure(failing(nothing)(HELLO, {}))).toBe(nothing);
+    }
   });
 
   it("refuses what is no model of the SDK", () => {

@@ -96,7 +96,7 @@ function countOf(tokens: unknown): number | undefined {
 }
 
 function asChatError({ provider, modelId }: AiSdkModel, error: unknown): unknown {
-  const { message, statusCode, isRetryable, responseHeaders } = error as {
+  const { message, statusCode, isRetryable, responseHeaders } = (error ?? {}) as {
     readonly message: string;
     readonly statusCode?: number;
     readonly isRetryable?: boolean;

@@ -72,7 +72,7 @@ export function endpointModel(options: EndpointOptions): ChatModel {
       headers: { ...own, "content-type": "application/json", accept: "application/json" },
       body: JSON.stringify({ ...fieldsOf(model, messages, asked), ...body }),
       // A redirect could take headers to another server.
-      redirect: "error" as const,
+      redirect: "manual" as const,
       ...(asked.signal && { signal: asked.signal }),
     };
     let response: Response;
@@ -86,6 +86,12 @@ export function endpointModel(options: EndpointOptions): ChatModel {
       throw failed(`cannot be reached: ${reasonOf(error)}`, true);
     }
     const { status, headers: said } = response;
+    // A browser does not tell the status of what it would be redirected to.
+    if (response.type === "opaqueredirect" || (status >= 300 && status < 400)) {
+      throw failed("it redirects, which is refused; give the address that it leads to", false, {
+        status,
+      });
+    }
     const found = parsed(text);
     const complaint = messageIn(found);
     if (!response.ok) {
@@ -207,9 +213,9 @@ function waitOf(headers: Headers): number | undefined {
   return Number.isFinite(wait) ? Math.min(DAY, Math.max(0, wait)) : undefined;
 }
 
-/** Why a request did not arrive: the system's code, else the kind of error. */
+/** Why a request did not arrive: the system's code, else what the error says. */
 function reasonOf(error: unknown): string {
-  const { cause, message } = error as Error;
+  const { cause, message = String(error) } = (error ?? {}) as Partial<Error>;
   const { code, message: why } = (cause ?? {}) as {
     readonly code?: string;
     readonly message?: string;

@@ -257,7 +257,7 @@ const keyOf = (who: string, messages: readonly ChatTurn[], own: Exchange["option
 
 /** An error that says who failed. Its text is a line without what looks like a key. */
 function failureOf(who: string, error: unknown): Error {
-  const { retryAfter, status } = error as Partial<ChatError>;
+  const { retryAfter, status } = (error ?? {}) as Partial<ChatError>;
   const wait = retryAfter === undefined ? "" : `; it asks to wait ${Math.ceil(retryAfter)} seconds`;
   const message = messageLine(`${who}: ${error instanceof Error ? error.message : String(error)}`);
   return new ChatError(message + wait, { retryable: false, status, retryAfter });
