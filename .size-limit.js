@@ -48,7 +48,7 @@ export default [
   subpath("models", "36.1 kB"),
   subpath("data", "16.2 kB"),
   subpath("training", "83.9 kB"),
-  subpath("methods", "70.3 kB"),
+  subpath("methods", "82.4 kB"),
   entry("index", "everything, every device and the libraries of tokenizers included", "426 kB", {
     plugins: [],
   }),
