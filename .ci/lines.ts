@@ -59,8 +59,12 @@ const BUDGETS: Readonly<Record<string, readonly [lines: number, reason: string]>
     "the loop with its options and log, orders and schedules of TRL, run directories, how they are gone on with and their locks, journals of lines with a lock, what does not go together, objectives of pairs, judged completions and texts, references and what losses read of them in every step, SPO's v*",
   ],
   methods: [
-    1290,
+    1320,
     "choosing pairs, rewards, their checks and the implicit one, candidates, the rounds of RSO and APO and how they go on, ASPO from texts to a model, and what all of the room exports",
+  ],
+  "methods/diffusion": [
+    530,
+    "a noise schedule, sampling, errors of denoisers, training and aligning by them, and their checks",
   ],
   "methods/chat": [
     780,

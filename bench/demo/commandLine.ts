@@ -44,8 +44,9 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     .addOption(
       optionOf(
         "task",
-        choiceOf("writers", "clean"),
-        "additions as imperfect writers answer them, or clean: right answers (default: writers)",
+        choiceOf("writers", "clean", "diffusion"),
+        "additions as imperfect writers answer them, clean: right answers, or diffusion, which has options of its own " +
+          "(default: writers)",
       ),
     )
     .option("--data <file>", "JSONL with prompt, chosen, rejected, in place of additions")

@@ -11,6 +11,7 @@ import { fullPolicy } from "../../src/index.js";
 import { readCheckpoint } from "./checkpoint.js";
 import { duration } from "./columns.js";
 import { checkResume, parseCommandLine } from "./commandLine.js";
+import { asksForDiffusion, diffusionDemo } from "./diffusion/main.js";
 import { checkReplaceable, reportPath } from "./directory.js";
 import { metricsPath } from "./metrics.js";
 import { pairObjective } from "./objectives.js";
@@ -25,6 +26,7 @@ const EXIT_INPUT = 2;
 const EXIT_INTERRUPTED = 130;
 
 async function main(args: readonly string[]): Promise<number> {
+  if (asksForDiffusion(args)) return diffusionDemo(args);
   const { chosen, directory, resume, overwrite } = parseCommandLine(args);
   const checkpoint = resume ? await readCheckpoint(directory) : null;
   if (checkpoint) checkResume(chosen, checkpoint);

@@ -27,6 +27,7 @@ export const GUIDES = [
   "rso",
   "apo",
   "aspo",
+  "diffusion",
   "drpo",
   "cli",
   "options",

@@ -38,6 +38,36 @@ export {
   type Transcript,
   type TranscriptOptions,
 } from "./chat/transcript.js";
+export {
+  type AlignDiffusionOptions,
+  alignDiffusion,
+  type DiffusionLoss,
+  type DiffusionSpoOptions,
+  type SamplePair,
+} from "./diffusion/alignDiffusion.js";
+export {
+  type Ddpm,
+  type DdpmOptions,
+  type DdpmSampleOptions,
+  ddpm,
+  ddpmSample,
+  timestepEmbedding,
+} from "./diffusion/ddpm.js";
+export {
+  type Denoiser,
+  type DenoisingInputs,
+  type DenoisingPairs,
+  denoisingError,
+  denoisingErrors,
+  type NoiseDraws,
+} from "./diffusion/denoising.js";
+export {
+  type DiffusionFitOptions,
+  type DiffusionModel,
+  type SampleRow,
+  type TrainDiffusionOptions,
+  trainDiffusion,
+} from "./diffusion/trainDiffusion.js";
 export { extrapolate } from "./extrapolate.js";
 export { type ImplicitRewardOptions, implicitReward } from "./implicitReward.js";
 export type { RoundTraining, TrainedModel } from "./pairTraining.js";

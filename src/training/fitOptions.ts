@@ -110,9 +110,12 @@ const NAMES: Readonly<Record<keyof FitOptions<unknown, unknown>, true>> = {
   observer: true,
 };
 
+/** The names of all options, for recipes that hand theirs on. */
+export const FIT_OPTIONS = Object.keys(NAMES) as readonly (keyof typeof NAMES)[];
+
 /** Checked options with their defaults, and what follows from them. */
 export function preparedFit<P, Row>(options: FitOptions<P, Row>) {
-  checkOptions("fit", options, ...(Object.keys(NAMES) as (keyof FitOptions<P, Row>)[]));
+  checkOptions("fit", options, ...FIT_OPTIONS);
   const { batchSize = 8, gradientAccumulationSteps = 1, epochs = 3, seed = 42 } = options;
   const { maxGradNorm = 1, logEvery = 10, saveEvery = 500, maxBadSteps = 3 } = options;
   parameterLeaves("fit", options.parameters);

@@ -104,7 +104,7 @@ export function trainingLoss(caller: string, choice: LossChoice, given: LossConf
     if (ofDiffusion !== undefined) {
       throw new TypeError(
         `${caller}: ${name} takes squared denoising errors of a diffusion model, which language models do not have; train ` +
-          `a model of your own with fit and lossObjective(f), where f gives ${ofDiffusion} its errors`,
+          `one with alignDiffusion, or with fit and lossObjective(f), where f gives ${ofDiffusion} its errors`,
       );
     }
   }

@@ -71,7 +71,7 @@ describe("parseCommandLine", () => {
     [["--seed", "one"], "It must be an integer, at least 0."],
     [["--seed", "-1"], "It must be an integer, at least 0."],
     [["--data"], "argument missing"],
-    [["--task", "sums"], "It must be one of writers, clean."],
+    [["--task", "sums"], "It must be one of writers, clean, diffusion."],
     [["--task", "clean", "--data", "x"], "--task is what to generate, --data what to read"],
     [["--resume", "--overwrite"], "pass one of them"],
   ])("%j is an error", (args, message) => {
