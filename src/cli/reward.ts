@@ -140,7 +140,10 @@ async function judgeKind(flags: SampleFlags, judge: string): Promise<RewardKind>
       });
       return {
         scores: ({ given }, __, texts) => reward(promptText(given), texts),
-        figures: () => [["unread verdicts", `${integer(reward.counts.unparsed)}, which scored 0`]],
+        figures() {
+          const { unparsed } = reward.counts;
+          return unparsed > 0 ? [["unread verdicts", `${integer(unparsed)}, which scored 0`]] : [];
+        },
         close: () => transcript.close(),
       };
     },

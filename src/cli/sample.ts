@@ -188,7 +188,7 @@ function samplingOf(flags: SampleFlags): CandidateOptions & { readonly seed: num
 
 /** What changes the result, by options. What is read has fingerprints. */
 function settingsOf(flags: SampleFlags): Readonly<Record<string, unknown>> {
-  const { accepted, pairs, device, dtype } = flags;
+  const { accepted, pairs, device, dtype, limit, system, chat, columns } = flags;
   const { samplingBatchSize, ...drawn } = samplingOf(flags);
   return {
     prefgrad: VERSION,
@@ -205,6 +205,12 @@ function settingsOf(flags: SampleFlags): Readonly<Record<string, unknown>> {
     "--accepted-beta": accepted === undefined ? undefined : acceptedBetaOf(flags),
     "--device": device,
     "--dtype": dtype,
+    "--split": flags.split,
+    "--data-revision": flags.dataRevision,
+    "--columns": columns,
+    "--limit": limit,
+    "--system": system,
+    "--chat": chat,
   };
 }
 

@@ -3,7 +3,12 @@
  */
 
 import { describe, expect, it } from "vitest";
+import { COMMANDS } from "../../src/cli/commands.js";
+import { optionsOf } from "../../src/cli/options.js";
 import * as prefgrad from "../../src/index.js";
+import { LOSSES } from "../../src/losses/names/lossNames.js";
+import { nameWith } from "../../src/training/settings/setting.js";
+import type { CommandName } from "../../src/training/settings/table.js";
 import { guides, sources, textOf, unwrapped } from "./files.js";
 
 const ARXIV = /arXiv:? *(\d{4}\.\d{4,5})/g;
@@ -26,6 +31,45 @@ const rows = textOf("docs/papers.md")
   .map((line) => line.split(/ ?\| ?/).slice(1, -1));
 
 const idOf = ([paper]: string[]): string => paper!.match(/arxiv\.org\/abs\/([\d.]+)/)![1]!;
+
+/** The table that says where methods run, as cells. */
+const [, whereTheyRun] = /## Where the methods run\n(.*?)\n## /s.exec(textOf("docs/papers.md"))!;
+const runs = whereTheyRun!
+  .split("\n")
+  .filter((line) => /^\| \w/.test(line) && !line.startsWith("| method"))
+  .map((line) => line.split(/ ?\| ?/).slice(1, -1));
+
+describe("the methods", () => {
+  it("of the reading list have a row each", () => {
+    const wanted = ["SPO", "SGDPO", "AlphaDPO", "SimPO", "ASPO", "Diffusion-DPO", "DMPO"];
+    const others = ["RSO", "SLiC-HF", "APO", "DRPO"];
+    const names = runs.map(([name]) => name!.split(",")[0]);
+    expect(names).toEqual(expect.arrayContaining([...wanted, ...others]));
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  it("are started by commands, options, losses and tasks that there are", () => {
+    for (const [name, started, program, page] of runs) {
+      for (const [, command, option] of started!.matchAll(/`npx prefgrad (\w+)(?: --([\w-]+))?/g)) {
+        expect(COMMANDS.map((own) => own.name)).toContain(command);
+        const options = optionsOf(command as CommandName).map(([key]) => nameWith("-", key));
+        if (option !== undefined) expect(options).toContain(option);
+      }
+      for (const [, loss] of started!.matchAll(/--loss (\w+)/g))
+        expect(LOSSES).toHaveProperty(loss!);
+      for (const [, task] of started!.matchAll(/--task (\w+)/g)) {
+        expect(textOf("bench/demo/commandLine.ts")).toContain(`"${task}"`);
+      }
+      const functions = [...program!.matchAll(/`(\w+)`/g)].map(([, own]) => own!);
+      expect([name, functions.length]).not.toEqual([name, 0]);
+      for (const own of functions) if (own !== "spo") expect(prefgrad).toHaveProperty(own);
+      const [, file, heading] = /\]\(([\w-]+\.md)(?:#([\w-]+))?\)/.exec(page!)!;
+      const headings = textOf(`docs/${file}`).matchAll(/^#+ (.*)$/gm);
+      const slugs = [...headings].map(([, text]) => text!.toLowerCase().replace(/[^\w]+/g, "-"));
+      if (heading !== undefined) expect(slugs).toContain(heading);
+    }
+  });
+});
 
 describe("the page of papers", () => {
   it("has one row for each paper that the sources cite, and no other", () => {
