@@ -248,6 +248,55 @@ describe("sample", () => {
   });
 });
 
+describe("pairs", () => {
+  const short = [
+    "--max-new-tokens",
+    "1",
+    "--samples",
+    "256",
+    "--pairs",
+    "tournament",
+    "--limit",
+    "1",
+  ];
+
+  it("have no empty answers of the assistant, which align refuses, but empty texts", async () => {
+    await writeFile(
+      at("blank.mjs"),
+      "export default (_, completions) => completions.map((text, i) => (text.trim() === '' ? 1e6 : i));",
+    );
+    const reward = ["--reward", at("blank.mjs")];
+    await done("texts.jsonl", ...short, ...reward);
+    const isBlank = (text: string) => text.trim() === "";
+    expect((await linesIn("texts.jsonl")).some(({ chosen }) => isBlank(chosen))).toBe(true);
+    await done("messages.jsonl", ...short, ...reward, "--chat");
+    const lines = await linesIn("messages.jsonl");
+    expect(lines.length).toBeGreaterThan(10);
+    for (const { chosen, rejected } of lines) {
+      expect([chosen, rejected].map(([{ content }]) => isBlank(content))).toEqual([false, false]);
+    }
+    await done("kept.jsonl", ...short, ...reward, "--chat", "--pairs", "none");
+    const [{ candidates }] = await linesIn("kept.jsonl");
+    expect(candidates.some(({ text }: { text: string }) => isBlank(text))).toBe(true);
+  });
+
+  it("have two texts, also where equal ones have different scores", async () => {
+    // Bytes that are no characters are read as one and the same.
+    const implicit = ["--reward", "implicit", "--reference-model", at("other")];
+    await done("tokens.jsonl", ...short, ...implicit, "--pairs", "none");
+    const [{ candidates }] = await linesIn("tokens.jsonl");
+    const scores = new Map<string, Set<number>>();
+    for (const { text, score } of candidates) {
+      scores.set(text, (scores.get(text) ?? new Set()).add(score));
+    }
+    expect(Math.max(...[...scores.values()].map(({ size }) => size))).toBeGreaterThan(1);
+    await done("distinct.jsonl", ...short, ...implicit);
+    const lines = await linesIn("distinct.jsonl");
+    expect(lines.length).toBeGreaterThan(10);
+    for (const { chosen, rejected } of lines) expect(chosen).not.toBe(rejected);
+  });
+});
+
 describe("a run that was stopped", () => {
   const slow = ["--reward", "SLOW", "--sampling-batch-size", "4", "--pairs", "tournament"];
   const slowly = (output: string, ...more: string[]) =>
