@@ -11,7 +11,7 @@ import { bench } from "../runner/paths.js";
 import { checkpoint } from "./checkpoint.js";
 import { CONFIGURATIONS, type ModelName } from "./configurations.js";
 import { reading } from "./reading.js";
-import { type Answer, batchBelow, LEARNING_RATE, STARTING_TOKENS, type Work } from "./work.js";
+import { type Answer, batchBelow, LEARNING_RATES, STARTING_TOKENS, type Work } from "./work.js";
 import { type Contestant, parameterCount, type Workload } from "./workloads.js";
 
 /** What a contestant did. */
@@ -183,7 +183,10 @@ function entrantOf(
     name,
     async open() {
       child = start();
-      const settings = { learningRate: LEARNING_RATE, startingTokens: STARTING_TOKENS };
+      const settings = {
+        learningRate: LEARNING_RATES[work.trains],
+        startingTokens: STARTING_TOKENS,
+      };
       const question = { do: "prepare", ...work, ...manner, threads, ...settings };
       return (await child.ask(question)).version!;
     },

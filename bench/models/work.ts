@@ -9,8 +9,8 @@ export interface Batch {
   readonly rejected: readonly (readonly number[])[];
 }
 
-/** Of AdamW, without decay. */
-export const LEARNING_RATE = 1e-3;
+/** Of AdamW, without decay, by what is trained. */
+export const LEARNING_RATES = { adapter: 1e-3, all: 1e-5 };
 
 /** Of the adapter, on all linear layers. */
 export const LORA = { rank: 8, alpha: 16 };

@@ -25,7 +25,6 @@ import {
   withLora,
 } from "../../dist/models.js";
 import {
-  type FitState,
   fit,
   fullPolicy,
   loraPolicy,
@@ -36,7 +35,7 @@ import { versionOf } from "../peers/version.js";
 import {
   type Answer,
   type Batch,
-  LEARNING_RATE,
+  LEARNING_RATES,
   LORA,
   type Manner,
   STARTING_TOKENS,
@@ -160,29 +159,45 @@ async function stepping(lm: LoadedModel, work: Work): Promise<Run> {
   // biome-ignore lint/suspicious/noExplicitAny: the tree of a whole model's parameters or of an adapter's.
   const policy: any = await trainee(lm, work);
   const objective = preferenceObjective({ policy });
-  let state: FitState | undefined;
-  let loss = Number.NaN;
-  return async () => {
-    const { state: next } = await fit({
+  const training = (step: (made: { readonly loss: number }) => Promise<void>) =>
+    fit({
       parameters: policy.parameters,
+      givesUpParameters: work.trains === "all",
       objective,
       data: rows,
       order: "sequential",
       batchSize: work.batch.prompts.length,
-      learningRate: LEARNING_RATE,
+      learningRate: LEARNING_RATES[work.trains],
       lrSchedulerType: "constant",
       maxGradNorm: 0,
-      maxSteps: (state?.step ?? 0) + 1,
-      ...(state && { from: state }),
-      observer: {
-        step(step) {
-          loss = step.loss;
-        },
-      },
+      maxSteps: 1_000_000,
+      observer: { step },
     });
-    state = next as FitState;
-    return [loss];
-  };
+  return oneByOne(training);
+}
+
+/** Runs a loop that never ends a step at a time: it waits in its observer. */
+function oneByOne(
+  loop: (step: (made: { readonly loss: number }) => Promise<void>) => Promise<unknown>,
+): Run {
+  let goOn: (() => void) | undefined;
+  let told: (numbers: readonly number[]) => void;
+  let failed: (reason: unknown) => void;
+  return () =>
+    new Promise((resolve, reject) => {
+      told = resolve;
+      failed = reject;
+      if (goOn) {
+        goOn();
+        return;
+      }
+      const step = ({ loss }: { readonly loss: number }) =>
+        new Promise<void>((next) => {
+          goOn = next;
+          told([loss]);
+        });
+      loop(step).catch((reason) => failed(reason));
+    });
 }
 
 /** A step that computes everything, padding aside: of an adapter. */
@@ -199,7 +214,7 @@ async function steppingThroughAll(lm: LoadedModel, work: Work): Promise<Run> {
     const [chosen, rejected] = sides(logProbsOf(parameters));
     return dpoLoss({ chosen, rejected, referenceChosen, referenceRejected }).loss;
   };
-  const optimizer = adamw({ learningRate: LEARNING_RATE, weightDecay: 0 });
+  const optimizer = adamw({ learningRate: LEARNING_RATES.adapter, weightDecay: 0 });
   let { parameters } = adapter;
   let state = optimizer.init(parameters);
   return async () => {

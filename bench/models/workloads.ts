@@ -52,9 +52,9 @@ export const WORKLOADS: readonly Workload[] = [
     unit: "steps",
   },
   {
-    name: "full step",
+    name: "full step, blocks recomputed",
     model: "smol",
-    work: { ...STEP, trains: "all" },
+    work: { ...STEP, trains: "all", checkpointing: true },
     contestants: [FLOAT32, PYTORCH],
     unit: "steps",
   },
@@ -93,7 +93,7 @@ export const WORKLOADS: readonly Workload[] = [
 export const GPU_WORKLOADS: readonly Workload[] = WORKLOADS.filter(
   ({ name }) =>
     name === "LoRA step" ||
-    name === "full step" ||
+    name.startsWith("full step") ||
     name === "greedy decoding" ||
     name === "reference scoring",
 ).map((own) => ({

@@ -108,6 +108,7 @@ async function train(
   const common: RunOptions = {
     ...asOptions(Object.fromEntries(given)),
     lm,
+    givesUpModel: true,
     ...(adapter && { adapter }),
     output,
     cache,

@@ -146,6 +146,7 @@ export async function align(options: AlignOptions): Promise<RunResult> {
           rows: of(found.rows),
           held: found.held && of(found.held),
           objective: objective as AnyObjective<never, ReferencedPair>,
+          readsModel: own.reference !== undefined && options.reference === undefined,
         };
       },
     },

@@ -69,7 +69,11 @@ async function fitted<P, Row>(
   const { objective, optimizer, windows, data, plan, rateAt, tell, evaluation } = run;
   const { signal } = options;
   let state = await firstState(run.objective, optimizer, options);
-  const callers = new WeakSet(treeLeaves([options.parameters, options.from]));
+  const callers = new WeakSet(treeLeaves([options.from]));
+  for (const t of treeLeaves(options.parameters)) {
+    if (!options.givesUpParameters) callers.add(t);
+    else if (options.from && !callers.has(t)) t.dispose();
+  }
 
   const evaluate = async (of: CheckedEvaluation<Row>, epoch: number): Promise<boolean> => {
     const row = await evaluationRow(objective, state, of, epoch);

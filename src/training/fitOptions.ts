@@ -3,7 +3,14 @@
  * @module
  */
 
-import { checkChoice, checkCount, checkNumber, checkOptions, describeValue } from "../checks.js";
+import {
+  checkChoice,
+  checkCount,
+  checkFlag,
+  checkNumber,
+  checkOptions,
+  describeValue,
+} from "../checks.js";
 import type { Rows } from "../data/rows.js";
 import { adamw } from "../optim/adamw.js";
 import type { Optimizer } from "../optim/optimizer.js";
@@ -38,8 +45,13 @@ export interface Evaluation<Row> {
 
 /** Options of {@link fit}. */
 export interface FitOptions<P, Row> {
-  /** Where training starts: any tree of tensors. They stay as they are. */
+  /** Where training starts: any tree of tensors. They stay as they are, unless they are given up. */
   readonly parameters: P;
+  /**
+   * Whether the first step may take over the memory of `parameters`, which are of no use afterwards. Otherwise a run holds
+   * those that it started from beside its own. Default false.
+   */
+  readonly givesUpParameters?: boolean;
   /** What is descended: a function of parameters and rows (see {@link lossObjective}), or an {@link Objective}. */
   readonly objective: LossFunction<P, Row> | AnyObjective<P, Row>;
   /** The rows to learn from. */
@@ -88,6 +100,7 @@ export interface FitOptions<P, Row> {
 /** The names of all options. */
 const NAMES: Readonly<Record<keyof FitOptions<unknown, unknown>, true>> = {
   parameters: true,
+  givesUpParameters: true,
   objective: true,
   data: true,
   optimizer: true,
@@ -128,7 +141,8 @@ export function preparedFit<P, Row>(options: FitOptions<P, Row>) {
   for (const [name, value] of Object.entries({ logEvery, saveEvery, maxBadSteps })) {
     if (value !== Number.POSITIVE_INFINITY) checkCount("fit", name, value, 1);
   }
-  const { signal } = options;
+  const { signal, givesUpParameters = false } = options;
+  checkFlag("fit", "givesUpParameters", givesUpParameters);
   if (signal !== undefined && typeof signal?.aborted !== "boolean") {
     throw new TypeError(
       `fit: signal must be an AbortSignal, the signal of an AbortController, got ${describeValue(signal)}`,

@@ -3,6 +3,7 @@
  * @module
  */
 
+import { checkFlag } from "../checks.js";
 import type { PreferenceRow, Rows, TextRow, UnpairedRow } from "../data/rows.js";
 import { rowsOf } from "../data/rows.js";
 import type { DataSummary } from "../data/summary.js";
@@ -73,8 +74,13 @@ export interface RunObserver extends FitObserver {
 
 /** What every run takes. */
 export interface RunOptions {
-  /** The model, as {@link loadModel} gives it. It stays as it is. */
+  /** The model, as {@link loadModel} gives it. It stays as it is, unless it is given up. */
   readonly lm: LoadedModel;
+  /**
+   * Whether a run that trains all of the model's parameters may take over their memory: `lm` is of no use afterwards. Not
+   * where the loss compares with `lm` in every step (`"tdpo1"`, `"sgdpo"`, …), nor for an adapter. Default false.
+   */
+  readonly givesUpModel?: boolean;
   /** An adapter to go on from; the model's own parameters then stay. */
   readonly adapter?: LoraAdapter;
   /** The run's directory: a path (Node), which is made, or a handle of a browser's directory. */
@@ -87,7 +93,15 @@ export interface RunOptions {
 }
 
 /** The names of {@link RunOptions}. */
-export const RUN_OPTIONS = ["lm", "adapter", "output", "cache", "signal", "observer"] as const;
+export const RUN_OPTIONS = [
+  "lm",
+  "givesUpModel",
+  "adapter",
+  "output",
+  "cache",
+  "signal",
+  "observer",
+] as const;
 
 /** What a run came to. */
 export interface RunResult {
@@ -130,6 +144,8 @@ export interface RunKind<Row extends AnyRow, Trained extends Row> {
     readonly rows: Rows<Trained>;
     readonly held: Rows<Trained> | null;
     readonly objective: AnyObjective<P, Trained>;
+    /** Whether the objective reads the model before training in every step. Default: no. */
+    readonly readsModel?: boolean;
   }>;
 }
 
@@ -141,7 +157,8 @@ export async function trainRun<Row extends AnyRow, Trained extends Row>(
   evaluated: GivenRows<Row> | undefined,
 ): Promise<RunResult> {
   const { settings } = kind;
-  const { lm } = options;
+  const { lm, givesUpModel = false } = options;
+  checkFlag(kind.command, "givesUpModel", givesUpModel);
   const lmWith = (checkpointing: boolean): LoadedModel =>
     checkpointing ? { ...lm, model: decoder(lm.config, { checkpointing }) } : lm;
   const { loraRank: rank, loraAlpha: alpha, loraTargets: targets, seed } = settings;
@@ -180,7 +197,7 @@ async function trained<P, Row extends AnyRow, Trained extends Row>(
   given: GivenRows<Row>,
   evaluated: GivenRows<Row> | undefined,
 ): Promise<RunResult> {
-  const { lm, output, signal, observer = {} } = options;
+  const { lm, output, signal, observer = {}, givesUpModel = false } = options;
   const { settings, command } = kind;
   const all = rowsIn(given);
   const split = evaluated
@@ -236,7 +253,8 @@ async function trained<P, Row extends AnyRow, Trained extends Row>(
   if (resume && isNew && directory.notices.length === 0) {
     observer.notice?.("there is no checkpoint to go on from: the run begins at its first step");
   }
-  const { rows, held, objective } = await kind.prepare(trainee, split.train, split.heldOut, isNew);
+  const prepared = await kind.prepare(trainee, split.train, split.heldOut, isNew);
+  const { rows, held, objective, readsModel = false } = prepared;
   const { tokenizer } = lm;
   const prompts = tokenizer && split.heldOut ? await firstPrompts(split.heldOut) : [];
   const answers = async (parameters: P) =>
@@ -269,6 +287,7 @@ async function trained<P, Row extends AnyRow, Trained extends Row>(
   };
   const { state, parameters, done } = await fit({
     parameters: policy.parameters,
+    givesUpParameters: givesUpModel && !readsModel && trainee.adapter(policy.parameters) === null,
     objective,
     data: rows,
     evaluation: held

@@ -39,7 +39,7 @@ describe("the workloads", () => {
     );
     expect(against.map(({ name }) => name)).toEqual([
       "LoRA step",
-      "full step",
+      "full step, blocks recomputed",
       "greedy decoding",
       "reference scoring",
       "loading",

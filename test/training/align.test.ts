@@ -227,6 +227,25 @@ describe("a run of a whole model", () => {
     expect(existsSync(join(folder, "never", "metrics.jsonl"))).toBe(false);
   });
 
+  it("takes over the memory of a model that is given up, unless the loss or an adapter needs it", async () => {
+    const run = async (own: Partial<AlignOptions>) => {
+      const output = `given-up ${JSON.stringify(own)}`;
+      const given = await loadModel(join(folder, "model"));
+      const { parameters } = await align(options(output, { lm: given, ...own }));
+      return { given, parameters };
+    };
+    const kept = await run({});
+    const taken = await run({ givesUpModel: true });
+    expect(await values(taken.parameters)).toEqual(await values(kept.parameters));
+    await expect(values(taken.given.parameters)).rejects.toThrow("was given up");
+    for (const own of [{ loss: "tdpo1" }, { lora: true }] as const) {
+      const { given } = await run({ givesUpModel: true, ...own });
+      expect(await values(given.parameters)).toEqual(await values(lm.parameters));
+    }
+    const wrong = { givesUpModel: "no" as unknown as boolean };
+    await expect(run(wrong)).rejects.toThrow("align: givesUpModel must be true or false");
+  });
+
   it("takes the place of an adapter's run, and an adapter of it", async () => {
     await align(options("place", { lora: true, maxSteps: 1 }));
     await align(options("place", { overwrite: true, maxSteps: 1 }));

@@ -120,6 +120,27 @@ describe("fit", () => {
     );
   });
 
+  it("takes over the memory of parameters that are given up, with the same bits", async () => {
+    const kept = await fit({ ...options, parameters: start() });
+    const { parameters } = await fit({
+      ...options,
+      parameters: await realize(start()),
+      maxSteps: 1,
+    });
+    const given = await realize(start());
+    const run = await fit({ ...options, parameters: given, givesUpParameters: true });
+    expect(await numbersOf(run.state)).toEqual(await numbersOf(kept.state));
+    await expect(given.weight.data()).rejects.toThrow("was given up");
+    // Of a run that goes on they are of no use from the start.
+    const state = (await fit({ ...options, parameters, maxSteps: 3 })).state;
+    const again = await realize(start());
+    const more = { ...options, parameters: again, givesUpParameters: true, from: state };
+    expect((await fit(more)).state.step).toBe(7);
+    await expect(again.weight.data()).rejects.toThrow("gave its memory back");
+    const wrong = { ...options, givesUpParameters: 1 as unknown as boolean };
+    await expect(fit(wrong)).rejects.toThrow("fit: givesUpParameters must be true or false");
+  });
+
   it("leaves tensors of the objective as they are, and takes one gradient for two parameters", async () => {
     const slope = await realize(tensor([3, 4]));
     const scale = await realize(tensor([1, 1]).mul(2));
