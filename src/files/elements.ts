@@ -56,10 +56,10 @@ function fromFloat16(bits: number): number {
 
 /** The bits of a bfloat16 are the upper half of a float32's. */
 const upperHalves: Widen = (bytes, into) => {
+  const { buffer, byteOffset } = bytes.byteOffset % 2 === 0 ? bytes : new Uint8Array(bytes);
+  const halves = new Uint16Array(buffer, byteOffset, into.length);
   const bits = new Uint32Array(into.buffer, into.byteOffset, into.length);
-  for (let i = 0; i < bits.length; i++) {
-    bits[i] = (bytes[2 * i]! << 16) | (bytes[2 * i + 1]! << 24);
-  }
+  for (let i = 0; i < bits.length; i++) bits[i] = halves[i]! << 16;
 };
 
 /** Every 16-bit pattern's number, made when the first file of the type is read. */
@@ -128,10 +128,18 @@ export function fileTypeOf(name: string, dtype: string): FileType {
   throw new TypeError(`safetensors: ${name} is ${dtype}; tensors are made of ${known}`);
 }
 
-/** The elements of a tensor's bytes, as a fresh array of its dtype. */
-export function elementsOf(name: string, dtype: string, bytes: Uint8Array): TypedArray {
+/** Gives an array to fill. */
+export type Room = (dtype: DType, length: number) => TypedArray;
+
+/** The elements of a tensor's bytes, as an array of its dtype, by default a fresh one. */
+export function elementsOf(
+  name: string,
+  dtype: string,
+  bytes: Uint8Array,
+  room: Room = allocate,
+): TypedArray {
   const type = fileTypeOf(name, dtype);
-  const elements = allocate(type.dtype, bytes.length / type.bytes);
+  const elements = room(type.dtype, bytes.length / type.bytes);
   type.widen(bytes, elements, name);
   return elements;
 }
@@ -142,11 +150,12 @@ export function storedElementsOf(
   dtype: string,
   storage: StorageType,
   bytes: Uint8Array,
+  room?: Room,
 ): StoredArray {
-  if (storage !== "bfloat16") return elementsOf(name, dtype, bytes);
+  if (storage !== "bfloat16") return elementsOf(name, dtype, bytes, room);
   // A Buffer's own `slice` would be a view of it.
   if (dtype === "BF16") return new Uint16Array(new Uint8Array(bytes).buffer);
-  return toBFloat16(elementsOf(name, dtype, bytes));
+  return toBFloat16(elementsOf(name, dtype, bytes, room));
 }
 
 /** The file's type of a tensor's elements: its own dtype's, booleans as bytes. */

@@ -8,7 +8,14 @@ import { fileTypeOf, storedElementsOf } from "../files/elements.js";
 import type { SafetensorsHeader } from "../files/header.js";
 import type { ByteSource } from "../files/source.js";
 import { transposedColumns } from "../files/transpose.js";
-import { bytesPerElement, type StorageType, type StoredArray } from "../kernels/dtype.js";
+import {
+  bytesPerElement,
+  type DType,
+  type StorageType,
+  type StoredArray,
+  type TypedArray,
+  viewAs,
+} from "../kernels/dtype.js";
 import { currentDevice } from "../tensor/evaluate.js";
 import { deviceLimits, tensorOfPieces } from "../tensor/pieces.js";
 import { sizeOf } from "../tensor/shape.js";
@@ -59,6 +66,7 @@ export async function readParameters(
   await checkLimits(wanted, found, dtype);
   const total = wanted.reduce((sum, { name }) => sum + bytesOf(found.get(name)!), 0);
   const tensors = new Map<string, Tensor>();
+  const [pieces, blocks] = [new Scratch(), new Scratch()];
   let bytes = 0;
   const read = (count: number) => {
     bytes += count;
@@ -68,7 +76,7 @@ export async function readParameters(
     for (const { name, path, transposed } of wanted) {
       const tensor = found.get(name)!;
       const storage = storageOf(tensor, dtype);
-      tensors.set(path, await readTensor(tensor, { transposed, storage, read }));
+      tensors.set(path, await readTensor(tensor, { transposed, storage, pieces, blocks, read }));
     }
   } catch (error) {
     for (const tensor of tensors.values()) tensor.dispose();
@@ -209,6 +217,7 @@ async function* piecesOf(
   { source, header, name }: FoundTensor,
   unit: number,
   storage: StorageType = "float32",
+  scratch?: Scratch,
 ): AsyncGenerator<{
   readonly from: number;
   readonly elements: StoredArray;
@@ -219,7 +228,9 @@ async function* piecesOf(
   const step = each * unit * Math.max(1, Math.floor(PIECE / unit));
   for (let from = bytes[0]; from < bytes[1]; from += step) {
     const to = Math.min(bytes[1], from + step);
-    const elements = storedElementsOf(name, stored, storage, await source.read(from, to));
+    const data = await source.read(from, to);
+    const room = scratch && ((dtype: DType, length: number) => scratch.of(dtype, length));
+    const elements = storedElementsOf(name, stored, storage, data, room);
     yield { from: (from - bytes[0]) / each, elements, bytes: to - from };
   }
 }
@@ -239,25 +250,45 @@ function bytesOf({ header, name }: FoundTensor): number {
   return to - from;
 }
 
+/** An array that is used again and again: fresh memory costs more than what is written into it. */
+class Scratch {
+  private readonly arrays = new Map<StorageType, StoredArray>();
+
+  of(storage: DType, length: number): TypedArray;
+  of(storage: StorageType, length: number): StoredArray;
+  of(storage: StorageType, length: number): StoredArray {
+    let array = this.arrays.get(storage);
+    if (!array || array.length < length) {
+      array = viewAs(storage, new ArrayBuffer(length * bytesPerElement(storage)), 0, length);
+      this.arrays.set(storage, array);
+    }
+    return array.subarray(0, length);
+  }
+}
+
 interface ReadOptions {
   readonly transposed: boolean;
   readonly storage: StorageType;
+  /** For the pieces of all tensors, one after the other, and for pieces the other way round. */
+  readonly pieces: Scratch;
+  readonly blocks: Scratch;
   /** Called with the bytes of each piece. */
   readonly read: (bytes: number) => void;
 }
 
 async function readTensor(at: FoundTensor, options: ReadOptions): Promise<Tensor> {
-  const { transposed, storage, read } = options;
+  const { transposed, storage, pieces: scratch, blocks, read } = options;
   const [rows = 1, columns = 1] = at.shape;
   const shape = transposed ? [columns, rows] : at.shape;
   return tensorOfPieces(shape, storage, async (write) => {
-    const pieces = piecesOf(at, transposed ? columns : 1, storage);
+    const pieces = piecesOf(at, transposed ? columns : 1, storage, scratch);
     for await (const { from, elements, bytes } of pieces) {
       if (!transposed) await write(from, elements);
       else {
         // Some rows of the file are a part of each row of the tensor.
         const count = elements.length / columns;
-        const block = transposedColumns(elements, columns, 0, columns, elements.slice());
+        const into = blocks.of(storage, elements.length);
+        const block = transposedColumns(elements, columns, 0, columns, into);
         if (count === rows) await write(0, block);
         else {
           for (let column = 0; column < columns; column++) {
