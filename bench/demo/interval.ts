@@ -19,6 +19,12 @@ export function intervalOf(values: readonly number[]): readonly [mean: number, h
   return [mean, QUANTILES[n - 2]! * Math.sqrt(squares / (n - 1) / n)];
 }
 
+/** A mean ± half its interval, in three digits. */
+export function intervalText(values: readonly number[]): string {
+  const [mean, half] = intervalOf(values);
+  return `${mean.toFixed(3).replace("-", "−")} ± ${half.toFixed(3)}`;
+}
+
 /** The seeds of an argument, as many as an interval can be of. @throws for others, in commander's way. */
 export function seedsIn(text: string): number[] {
   const seeds = text.split(",").map(Number);

@@ -1,8 +1,8 @@
 /**
  * Methods that sample, score and train in rounds, on the additions of imperfect writers: a small GPT imitates them, and
  * from that checkpoint each variant trains on its own answers to sums that it was fine-tuned on, with an exact checker as
- * the reward. Several seeds, means with 95 % intervals.
- * `node --import tsx bench/demo/rounds.ts --method rso --seeds 0,1,2`
+ * the reward. Several seeds, means with 95 % intervals: a table, and with `--out` a figure and all numbers.
+ * `node --import tsx bench/demo/rounds.ts --method rso --seeds 0,1,2 --out docs/images`
  * @module
  */
 
@@ -19,11 +19,13 @@ import {
   rso,
   textObjective,
 } from "../../src/index.js";
+import { writeTexts } from "../../src/training/runFiles.js";
 import { sumOf } from "./arithmetic.js";
 import { arithmeticTask } from "./arithmeticTask.js";
 import { accuraciesOf } from "./evaluate.js";
-import { intervalOf, seedsIn } from "./interval.js";
+import { intervalText, seedsIn } from "./interval.js";
 import { textOf } from "./pairs.js";
+import { roundsFigure } from "./roundsFigure.js";
 import { settingsFor } from "./settings.js";
 import { modelOf } from "./train.js";
 
@@ -33,16 +35,19 @@ type Variants = Readonly<Record<string, (shared: Shared) => Promise<LoopResult<G
 
 const ROUNDS = 3;
 
+/** What the names of variants with SPO end with. */
+const WITH_SPO = " + SPO, γ 1";
+
 const METHODS: Readonly<Record<string, Variants>> = {
   rso: {
     RSO: (shared) => rso(shared),
-    "RSO + SPO, γ 1": (shared) => rso({ ...shared, spo: { gamma: 1 } }),
+    [`RSO${WITH_SPO}`]: (shared) => rso({ ...shared, spo: { gamma: 1 } }),
   },
   apo: {
     "α 0": (shared) => apo({ ...shared, alpha: 0 }),
     "α 0.3": (shared) => apo({ ...shared, alpha: 0.3 }),
-    "α 0 + SPO, γ 1": (shared) => apo({ ...shared, alpha: 0, spo: { gamma: 1 } }),
-    "α 0.3 + SPO, γ 1": (shared) => apo({ ...shared, alpha: 0.3, spo: { gamma: 1 } }),
+    [`α 0${WITH_SPO}`]: (shared) => apo({ ...shared, alpha: 0, spo: { gamma: 1 } }),
+    [`α 0.3${WITH_SPO}`]: (shared) => apo({ ...shared, alpha: 0.3, spo: { gamma: 1 } }),
   },
 };
 
@@ -118,25 +123,51 @@ interface Sizes {
   readonly learningRate: number;
 }
 
-const { method, seeds, ...sizes } = new Command("rounds")
+const TITLES: Readonly<Record<string, string>> = {
+  rso: "Rounds of rejection sampling",
+  apo: "Iterations with momentum",
+};
+
+const { method, seeds, out, ...sizes } = new Command("rounds")
   .description("Measures methods that sample, score and train in rounds, and writes a table.")
   .addOption(new Option("--method <name>").choices(Object.keys(METHODS)).default("rso"))
   .option("--seeds <list>", "integers, separated by commas", seedsIn, [0, 1, 2])
   .option("--prompts <n>", "sums that are sampled", Number, 256)
   .option("--samples <n>", "candidates of each", Number, 16)
   .option("--learning-rate <x>", "of each round", Number, 5e-4)
+  .option("--out <directory>", "where METHOD.svg and METHOD.json go; default: nowhere")
   .parse()
-  .opts<{ method: string; seeds: number[] } & Sizes>();
+  .opts<{ method: string; seeds: number[]; out?: string } & Sizes>();
 
 const runs: Map<string, readonly number[]>[] = [];
 for (const seed of seeds) runs.push(await measure(method, seed, sizes));
-const headings = Array.from({ length: ROUNDS + 1 }, (_, i) => (i === 0 ? "before" : `round ${i}`));
+const names = [...runs[0]!.keys()];
+const variants = names.map((name) => ({ name, seeds: runs.map((models) => models.get(name)!) }));
+const step = method === "apo" ? "iteration" : "round";
+const headings = Array.from({ length: ROUNDS + 1 }, (_, i) =>
+  i === 0 ? "before" : `${step} ${i}`,
+);
 console.log(`| mean ± 95 % | ${headings.join(" | ")} |`);
 console.log(`|---${"|---".repeat(headings.length)}|`);
-for (const name of runs[0]!.keys()) {
-  const cells = headings.map((_, i) => {
-    const [mean, half] = intervalOf(runs.map((models) => models.get(name)![i]!));
-    return `${mean.toFixed(3)} ± ${half.toFixed(3)}`;
-  });
+for (const { name, seeds: values } of variants) {
+  const cells = headings.map((_, i) => intervalText(values.map((own) => own[i]!)));
   console.log(`| ${name} | ${cells.join(" | ")} |`);
+}
+for (const { name } of variants) {
+  const last = (of: string): number[] => runs.map((models) => models.get(of)!.at(-1)!);
+  const alone = name.replace(WITH_SPO, "");
+  if (alone === name) continue;
+  const differences = last(name).map((value, i) => value - last(alone)[i]!);
+  console.log(`SPO around ${alone} changed the last by ${intervalText(differences)}, seed by seed`);
+}
+if (out !== undefined) {
+  const labels = {
+    title: TITLES[method]!,
+    note: `right answers when sampled, ${seeds.length} seeds`,
+    headings,
+  };
+  await writeTexts(out, {
+    [`${method}.svg`]: roundsFigure(labels, variants),
+    [`${method}.json`]: `${JSON.stringify({ seeds, ...sizes, headings, variants }, null, 2)}\n`,
+  });
 }

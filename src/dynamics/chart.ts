@@ -112,7 +112,8 @@ function line(
   return path.replaceAll(/M([\d.-]+ [\d.-]+)(?=M|$)/g, "M$1m-3 0h6");
 }
 
-function scale(low: number, high: number, from: number, to: number): (v: number) => number {
+/** The line through two places of an axis. */
+export function scale(low: number, high: number, from: number, to: number): (v: number) => number {
   const span = high - low || 1;
   return (v) => from + ((v - low) / span) * (to - from);
 }
@@ -134,7 +135,7 @@ function padded([low, high]: readonly [number, number]): [number, number] {
 }
 
 /** Four to eight round numbers of a range. */
-function ticks(low: number, high: number): number[] {
+export function ticks(low: number, high: number): number[] {
   if (!(high > low)) return [low];
   const rough = (high - low) / 5;
   const power = 10 ** Math.floor(Math.log10(rough));

@@ -5,11 +5,11 @@
 
 import { html, pixel } from "../../../src/dynamics/chart.js";
 import { percent } from "../columns.js";
+import { svgFile } from "../svg.js";
 import { MODES, modeOf, type Point, PREFERRED, STD } from "./mixture.js";
 import type { DiffusionModelRun } from "./task.js";
 
 const PANEL = 220;
-const EDGE = 10;
 const GAP = 16;
 const HEAD = 44;
 const FOOT = 26;
@@ -31,14 +31,13 @@ export function samplesFigure(title: string, models: readonly DiffusionModelRun[
     ([kind, name], i) =>
       `<circle class="${kind}" cx="${6 + 160 * i}" cy="${height - 9}" r="4"/><text x="${16 + 160 * i}" y="${height - 5}">${name}</text>`,
   );
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="${-EDGE} ${-EDGE} ${width + 2 * EDGE} ${height + 2 * EDGE}" role="img" aria-label="${html(title)}">
-<title>${html(title)}</title>
-<style>${STYLE}</style>
-<rect class="page" x="${-EDGE}" y="${-EDGE}" width="${width + 2 * EDGE}" height="${height + 2 * EDGE}"/>
-${panels.join("\n")}
-${key.join("")}
-</svg>
-`;
+  return svgFile({
+    title,
+    width,
+    height,
+    style: STYLE,
+    body: `${panels.join("\n")}\n${key.join("")}`,
+  });
 }
 
 const NAMES: Readonly<Record<string, string>> = {
@@ -74,13 +73,9 @@ ${modes.join("")}
 ${dots.join("\n")}</g>`;
 }
 
-// Okabe and Ito's palette, in both themes.
 const STYLE = `
-svg { font: 13px system-ui, sans-serif; --page: #fff; --panel: #f6f7f9; --ink: #1f2430; --soft: #5a6172; --mode: #c6cbd5; --preferred: #0072b2; --other: #d55e00; --outside: #6b7280; }
-@media (prefers-color-scheme: dark) { svg { --page: #14171d; --panel: #1d212a; --ink: #e8eaf0; --soft: #a3abbb; --mode: #4a5162; --preferred: #56b4e9; --other: #f08a3c; --outside: #8d95a5; } }
-.page { fill: var(--page); } .panel { fill: var(--panel); }
-text { fill: var(--soft); } .name { fill: var(--ink); font-size: 15px; font-weight: 600; }
-.mode { fill: none; stroke: var(--mode); }
+svg { --preferred: var(--a); --other: var(--b); --outside: var(--soft); }
+.mode { fill: none; stroke: var(--line); }
 path { fill: none; stroke-width: 2.6; stroke-linecap: round; stroke-opacity: .75; }
 path.preferred { stroke: var(--preferred); } path.other { stroke: var(--other); } path.outside { stroke: var(--outside); }
 circle.preferred { fill: var(--preferred); } circle.other { fill: var(--other); } circle.outside { fill: var(--outside); }

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { intervalOf } from "../interval.js";
+import { intervalOf, intervalText } from "../interval.js";
 import type { SampleFigures } from "./mixture.js";
 import type { DiffusionModelRun } from "./task.js";
 
@@ -26,8 +26,7 @@ const valuesOf = (runs: DiffusionRuns, model: number, figure: keyof SampleFigure
 /** A mean, with its 95 % interval where there are several seeds. */
 function textOf(values: readonly number[]): string {
   if (values.length === 1) return values[0]!.toFixed(3);
-  const [mean, half] = intervalOf(values);
-  return `${mean.toFixed(3)} ± ${half.toFixed(3)}`;
+  return intervalText(values);
 }
 
 /** A table in Markdown, a model a row. */

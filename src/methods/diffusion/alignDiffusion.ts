@@ -7,7 +7,7 @@ import { checkChoice } from "../../checks.js";
 import { diffusionDpoLoss, type PairErrors } from "../../losses/diffusionDpo.js";
 import { type DmpoLossOptions, dmpoLoss } from "../../losses/dmpo.js";
 import { type SpoLossOptions, spoLoss } from "../../losses/spo.js";
-import type { PairLogProbs, PreferenceLoss } from "../../losses/types.js";
+import type { PreferenceLoss } from "../../losses/types.js";
 import { greater, mean, neg } from "../../ops/index.js";
 import { tensor } from "../../tensor/create.js";
 import type { Tensor } from "../../tensor/tensor.js";
@@ -205,9 +205,9 @@ function judgeOf(
 }
 
 /** Errors as log-probabilities, and back. */
-function negated(pairs: Required<PairErrors>): Required<PairErrors> {
-  const entries = (["chosen", "rejected", "referenceChosen", "referenceRejected"] as const).map(
-    (name) => [name, neg(pairs[name])] as const,
-  );
-  return Object.fromEntries(entries) as unknown as Required<PairErrors> & PairLogProbs;
-}
+const negated = (pairs: Required<PairErrors>): Required<PairErrors> => ({
+  chosen: neg(pairs.chosen),
+  rejected: neg(pairs.rejected),
+  referenceChosen: neg(pairs.referenceChosen),
+  referenceRejected: neg(pairs.referenceRejected),
+});
