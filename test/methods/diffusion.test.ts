@@ -28,10 +28,10 @@ const schedule = ddpm({ steps: 40 });
 
 type Layers = readonly LinearParameters[];
 const denoiser = ([first, second]: Layers, x: Tensor, t: Tensor): Tensor =>
-  linear(second!, silu(linear(first!, concat([x, timestepEmbedding(t, 4)], 1))));
+  linear(second!, silu(linear(first!, concat([x, timestepEmbedding(t, 4).cast(x.dtype)], 1))));
 const start: Layers = [
-  initLinear(6, 12, { seed: 1, std: 0.4 }),
-  initLinear(12, 2, { seed: 2, std: 0.3 }),
+  initLinear(6, 12, { seed: 1, std: 0.4, dtype: "float64" }),
+  initLinear(12, 2, { seed: 2, std: 0.3, dtype: "float64" }),
 ];
 const model = { schedule, denoiser, shape: [2] };
 
@@ -134,7 +134,10 @@ async function firstLoss(
   gamma: number,
 ): Promise<number> {
   const side = (of: (pair: SamplePair) => ArrayLike<number>) =>
-    tensor(pairs.map((pair) => Array.from(of(pair))));
+    tensor(
+      pairs.map((pair) => Array.from(of(pair))),
+      { dtype: "float64" },
+    );
   const chosen = side((pair) => pair.chosen);
   const draws = drawNoise(schedule, chosen, "diffusion 5 0 0");
   const rejected = side((pair) => pair.rejected);
@@ -174,19 +177,26 @@ describe("alignDiffusion", () => {
         },
       },
     });
-    expect(told).toBeCloseTo(await firstLoss(start, loss, gamma), 5);
+    expect(told).toBeCloseTo(await firstLoss(start, loss, gamma), 9);
     const bias = async (layers: Layers) => (await layers[1]!.bias!.array()) as number[];
     const [before, after] = [await bias(start), await bias(parameters)];
     for (const i of [0, 1]) {
       const moved = (by: number): Layers => [
         start[0]!,
-        { ...start[1]!, bias: tensor(before.map((b, j) => (j === i ? b + by : b))) },
+        {
+          ...start[1]!,
+          bias: tensor(
+            before.map((b, j) => (j === i ? b + by : b)),
+            { dtype: "float64" },
+          ),
+        },
       ];
-      const h = 1e-2;
+      const h = 1e-4;
       const slope =
         ((await firstLoss(moved(h), loss, gamma)) - (await firstLoss(moved(-h), loss, gamma))) /
         (2 * h);
-      expect(before[i]! - after[i]!).toBeCloseTo(slope, 2);
+      expect(before[i]! - after[i]!).toBeCloseTo(slope, 6);
+      expect(Math.abs(slope)).toBeGreaterThan(1e-2);
     }
   });
 
