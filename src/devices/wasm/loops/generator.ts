@@ -7,7 +7,7 @@
  */
 
 import { bytesPerElement, type DType } from "../../../kernels/dtype.js";
-import type { LoopKernel, ScatterKernel } from "../../../kernels/kernel.js";
+import type { LoopKernel, ScalarOperation, ScatterKernel } from "../../../kernels/kernel.js";
 import { range } from "../../../kernels/layout.js";
 import { type Code, control, FunctionBuilder, i32, type Local, v128 } from "../assembler.js";
 import { emitOperation } from "../scalars.js";
@@ -22,6 +22,18 @@ const SHORT_SUM = 128;
 const UNROLLED = 4;
 /** Kernels of more expressions compute one vector at a time. */
 const UNROLLED_EXPRESSIONS = 16;
+/** Functions of some 20 instructions each. */
+const ELEMENTARY: ReadonlySet<ScalarOperation> = /* @__PURE__ */ new Set<ScalarOperation>([
+  "exp",
+  "expm1",
+  "log",
+  "log1p",
+  "tanh",
+  "erf",
+  "sin",
+  "cos",
+  "pow",
+]);
 
 /**
  * How many iterations a running sum takes before it is added to a total: a power of two near the square
@@ -147,8 +159,13 @@ class LoopGenerator {
     return code;
   }
 
+  /** How many vectors the 16 registers hold together; a reduction's totals take theirs. */
   private get unrollFactor(): number {
-    return this.kernel.expressions.length <= UNROLLED_EXPRESSIONS ? UNROLLED : 1;
+    const { expressions } = this.kernel;
+    if (expressions.length > UNROLLED_EXPRESSIONS) return 1;
+    const isLong = expressions.some((e) => e.kind === "map" && ELEMENTARY.has(e.operation));
+    if (!isLong) return UNROLLED;
+    return this.kernel.kind === "loop" && this.kernel.reduce !== null ? 1 : 2;
   }
 
   // Reductions
