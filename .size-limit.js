@@ -45,7 +45,7 @@ export default [
   subpath("dynamics", "18.4 kB"),
   subpath("files", "14.5 kB"),
   subpath("interop", "11.9 kB"),
-  subpath("models", "36.1 kB"),
+  subpath("models", "37.9 kB"),
   subpath("data", "16.2 kB"),
   subpath("training", "83.9 kB"),
   subpath("methods", "85.0 kB"),
