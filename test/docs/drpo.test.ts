@@ -1,10 +1,12 @@
 /**
- * The program of the guide to prompts runs, and prints what the guide shows; its table is what is measured.
+ * The program of the guide to prompts runs, and prints what the guide shows; its table and its figure are what is measured.
  */
 
-import { mkdtemp, rm } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { modulesIn, printed } from "./codeBlocks.js";
 import { textOf } from "./files.js";
@@ -41,5 +43,13 @@ describe("the guide to prompts", () => {
         console.log(sums.map((sum, i) => sum.toFixed(i < 6 ? 2 : 0)).join(" | "));
       }`;
     expect(await printed(set + loop, folder)).toEqual(measured.map(({ cells }) => cells));
+  });
+
+  it("has the figure that is measured", async () => {
+    const figure = join(folder, "drpo.svg");
+    const command = ["--import", "tsx", "bench/demo/prompts.ts", "--figure", figure];
+    await promisify(execFile)(process.execPath, command);
+    expect(textOf(PAGE)).toContain("](images/drpo.svg)");
+    expect(await readFile(figure, "utf8")).toBe(textOf("docs/images/drpo.svg"));
   });
 });
