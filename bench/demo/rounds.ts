@@ -27,6 +27,7 @@ import { intervalText, seedsIn } from "./interval.js";
 import { textOf } from "./pairs.js";
 import { roundsFigure } from "./roundsFigure.js";
 import { settingsFor } from "./settings.js";
+import { spoChanges } from "./spoChanges.js";
 import { modelOf } from "./train.js";
 
 /** What the variants of a method have in common, and what tells them apart. */
@@ -153,13 +154,10 @@ for (const { name, seeds: values } of variants) {
   const cells = headings.map((_, i) => intervalText(values.map((own) => own[i]!)));
   console.log(`| ${name} | ${cells.join(" | ")} |`);
 }
-for (const { name } of variants) {
-  const last = (of: string): number[] => runs.map((models) => models.get(of)!.at(-1)!);
-  const alone = name.replace(WITH_SPO, "");
-  if (alone === name) continue;
-  const differences = last(name).map((value, i) => value - last(alone)[i]!);
-  console.log(`SPO around ${alone} changed the last by ${intervalText(differences)}, seed by seed`);
-}
+const last = variants.map(
+  ({ name, seeds: own }) => [name, own.map((values) => values.at(-1)!)] as const,
+);
+for (const line of spoChanges(new Map(last), WITH_SPO)) console.log(line);
 if (out !== undefined) {
   const labels = {
     title: TITLES[method]!,

@@ -2,11 +2,13 @@
  * Sentence-level preference optimization on scenes of imperfect writers: a description has a sentence on colour, shape and
  * place each, and each is wrong now and then. A small GPT imitates the writers; from that checkpoint it is trained on pairs in
  * which the chosen description has more right sentences, by DPO and by ASPO, with and without a similarity that knows the
- * scene, with and without SPO. Several seeds, means with 95 % intervals of the share of right sentences on scenes that were held out.
- * `node --import tsx bench/demo/sentences.ts --seeds 0,1,2`
+ * scene, with and without SPO. Several seeds, means with 95 % intervals of the share of right sentences on scenes that were held out:
+ * a table, and with `--figure` a figure.
+ * `node --import tsx bench/demo/sentences.ts --seeds 0,1,2 --figure docs/images/aspo.svg`
  * @module
  */
 
+import { writeFile } from "node:fs/promises";
 import { Command } from "commander";
 import {
   adamw,
@@ -25,7 +27,12 @@ import {
   textObjective,
   withReferences,
 } from "../../src/index.js";
-import { intervalOf, seedsIn } from "./interval.js";
+import { intervalOf, intervalText, seedsIn } from "./interval.js";
+import { spoChanges } from "./spoChanges.js";
+import { variantsFigure } from "./variantsFigure.js";
+
+/** What the names of variants with SPO end with. */
+const WITH_SPO = " + SPO";
 
 /** What a scene has one of each. */
 const PROPERTIES = [
@@ -166,7 +173,7 @@ async function measure(seed: number, sizes: Sizes): Promise<ReadonlyMap<string, 
   const { rows } = await withReferences(pairs.rows, { policy, batchSize: 32, multipleOf: 32 });
   for (const [name, own] of [
     ["DPO", {}],
-    ["DPO + SPO", { spo }],
+    [`DPO${WITH_SPO}`, { spo }],
   ] as const) {
     const begun = performance.now();
     const objective = preferenceObjective({ policy, multipleOf: 32, ...own });
@@ -177,7 +184,7 @@ async function measure(seed: number, sizes: Sizes): Promise<ReadonlyMap<string, 
     ["ASPO, perplexity alone", {}],
     ["ASPO, similarity, α 0.5", { similarity: truth }],
     ["ASPO, similarity, α 1", { similarity: truth, alpha: 1 }],
-    ["ASPO, similarity, α 1 + SPO", { similarity: truth, alpha: 1, spo }],
+    [`ASPO, similarity, α 1${WITH_SPO}`, { similarity: truth, alpha: 1, spo }],
   ] as const) {
     const begun = performance.now();
     const trained = await aspo({ lm, data, training, ...own });
@@ -186,20 +193,33 @@ async function measure(seed: number, sizes: Sizes): Promise<ReadonlyMap<string, 
   return found;
 }
 
-const { seeds, ...sizes } = new Command("sentences")
+const { seeds, figure, ...sizes } = new Command("sentences")
   .description("Measures DPO and ASPO on descriptions of scenes, and writes a table.")
   .option("--seeds <list>", "integers, separated by commas", seedsIn, [0, 1, 2])
   .option("--sft-steps <n>", "steps of imitation", Number, 400)
   .option("--pairs <n>", "pairs", Number, 480)
   .option("--epochs <n>", "passes over the pairs", Number, 2)
   .option("--learning-rate <x>", "of the pairs", Number, 5e-5)
+  .option("--figure <file>", "where the figure goes; default: nowhere")
   .parse()
-  .opts<{ seeds: number[] } & Sizes>();
+  .opts<{ seeds: number[]; figure?: string } & Sizes>();
 
 const runs: ReadonlyMap<string, number>[] = [];
 for (const seed of seeds) runs.push(await measure(seed, sizes));
+const found = new Map(
+  [...runs[0]!.keys()].map((name) => [name, runs.map((run) => run.get(name)!)] as const),
+);
 console.log("| | right sentences, mean ± 95 % |\n|---|---|");
-for (const name of runs[0]!.keys()) {
-  const [mean, half] = intervalOf(runs.map((run) => run.get(name)!));
-  console.log(`| ${name} | ${mean.toFixed(3)} ± ${half.toFixed(3)} |`);
+for (const [name, values] of found) console.log(`| ${name} | ${intervalText(values)} |`);
+for (const line of spoChanges(found, WITH_SPO)) console.log(line);
+if (figure !== undefined) {
+  const [start, ...variants] = [...found].map(([name, values]) => {
+    return { name, seeds: values, marked: name.endsWith(WITH_SPO) };
+  });
+  const labels = {
+    title: "Sentence by sentence",
+    note: `right sentences when sampled, ${seeds.length} seeds`,
+    level: { name: start!.name, value: intervalOf(start!.seeds)[0] },
+  };
+  await writeFile(figure, variantsFigure(labels, variants));
 }
