@@ -47,6 +47,8 @@ def step_run(question):
     with torch.no_grad():
         reference = log_probs(model, ids, mask)
     model.train()
+    if question["checkpointing"]:
+        model.gradient_checkpointing_enable()
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=question["learningRate"], weight_decay=0)
 

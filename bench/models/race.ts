@@ -91,8 +91,10 @@ export async function race(workload: Workload, options: RaceOptions): Promise<Ra
   const expected: (readonly number[])[] = [];
   const runOnce = async (entrant: Entrant, round: number): Promise<number> => {
     const { milliseconds, numbers } = await entrant.run();
-    expected[round] ??= numbers ?? [];
-    if (numbers) checkNumbers(workload.work.task, numbers, expected[round]);
+    if (numbers) {
+      expected[round] ??= numbers;
+      checkNumbers(workload.work.task, numbers, expected[round]);
+    }
     return milliseconds!;
   };
   for (const entrant of entrants) {

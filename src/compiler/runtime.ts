@@ -142,12 +142,12 @@ class Engine implements Runtime {
     own: readonly Tensor[],
     givenUp: readonly Tensor[],
   ): Promise<Recording | null> {
-    const isWhole = own.every(isGiven) && !tensors.some(isGiven) && !this.checkFinite;
+    const canRepeat = own.every(isGiven) && !tensors.some(isGiven) && !this.checkFinite;
     const { loaded, accepted, planned } = await this.exclusively(() =>
       this.compute(tensors, givenUp),
     );
     await accepted;
-    if (!isWhole || !planned) return null;
+    if (!canRepeat || !planned) return null;
     const places = new Map(own.map((t, place) => [t, place]));
     const inputs = planned.inputs.map((t) => places.get(t) ?? t);
     return new PlanRecording(loaded.device, planned.executable, planned.constants, inputs);
@@ -303,7 +303,11 @@ class Engine implements Runtime {
   /** Evaluations run one after the other. */
   private exclusively<T>(work: () => Promise<T>): Promise<T> {
     const result = this.queue.then(work);
-    this.queue = result.catch(() => {});
+    // The queue keeps neither results nor errors alive.
+    this.queue = result.then(
+      () => {},
+      () => {},
+    );
     return result;
   }
 

@@ -36,7 +36,7 @@ export interface TrainedModel<P> extends SampledModel<P> {
 /** What of {@link fit} a round's training takes; `learningRate` is needed, as there. */
 export type RoundTraining<P> = Omit<
   FitOptions<P, ReferencedPair>,
-  "parameters" | "objective" | "data" | "from" | "signal" | "observer"
+  "parameters" | "givesUpParameters" | "objective" | "data" | "from" | "signal" | "observer"
 >;
 
 /** What is descended, and what is trained for it. */
@@ -120,6 +120,11 @@ export function checkedTraining<P>(
   if (typeof training !== "object" || training === null) {
     throw new TypeError(
       `${caller}: training must be options of fit, { learningRate: 1e-4 } for instance, got ${describeValue(training)}`,
+    );
+  }
+  if ("givesUpParameters" in training) {
+    throw new TypeError(
+      `${caller}: training: givesUpParameters is not for rounds, which need what they start from`,
     );
   }
   const lora = objectives[0]?.lora;

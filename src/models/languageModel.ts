@@ -38,7 +38,7 @@ export interface CachedDecoding<P> {
   init(parameters: P, batch: number, slots: number): KeyValueCache;
   /**
    * Final hidden states `[B, T, D]` of the next T tokens of every row, and the cache with them in it. It is pure and looks
-   * at no elements: what it makes of tensors of some shapes is computed again for others of these shapes.
+   * at no elements: the graph that it builds is evaluated again with other tensors of the same shapes.
    * @param ids `[B, T]`, int32.
    * @param positions `[B, T]`, int32: of the tokens in their texts; −1 for padding, which nobody sees.
    * @param slot int32 scalar: the tokens go into the slots `slot … slot + T − 1`.

@@ -75,8 +75,9 @@ export interface Runtime {
   /** Gives every tensor its elements. Those given up lose theirs, and results may have their memory. */
   evaluate(tensors: readonly Tensor[], givenUp?: readonly Tensor[]): Promise<void>;
   /**
-   * Evaluates tensors as `evaluate` does, and gives what does it again for other tensors in the place of the `own` ones;
-   * null if that cannot be told: where one of these has no elements yet, say.
+   * Evaluates tensors as `evaluate` does, and returns a recording that repeats it with other tensors in the place of `own`;
+   * null where it cannot be repeated: where an own tensor has no elements yet, or a result is given already. No tensor is
+   * listed twice.
    */
   record(
     tensors: readonly Tensor[],
@@ -86,7 +87,8 @@ export interface Runtime {
   /**
    * Does it again, for other `own` tensors of the same dtypes and shapes, and gives the results to `tensors`, which are
    * leaves without elements.
-   * @returns false if nothing was done: the device is another one now.
+   * @returns false if nothing was done: the device is another one now, an own tensor has no elements, or values are looked at
+   * (`checkFinite`).
    */
   replay(
     recording: Recording,

@@ -42,6 +42,17 @@ export function treeLeaves(tree: unknown): Tensor[] {
   return leaves;
 }
 
+/** The tensors of a tree that is of nothing else, each in one place; null of another tree. */
+export function distinctLeaves(tree: unknown): Tensor[] | null {
+  const leaves = new Set<unknown>();
+  let isPlain = true;
+  visitLeaves(tree, (leaf) => {
+    isPlain &&= leaf instanceof Tensor && !leaves.has(leaf);
+    leaves.add(leaf);
+  });
+  return isPlain ? ([...leaves] as Tensor[]) : null;
+}
+
 /**
  * The tensors of a tree of parameters.
  * @throws if there are none, or a number stands in the place of one: nothing would train it.

@@ -8,6 +8,7 @@ import { type PreferenceRow, type Rows, rowsOf, type UnpairedRow } from "../data
 import { type SentenceSimilarity, withSentences } from "../data/sentences.js";
 import type { LossConfig } from "../losses/names/lossConfig.js";
 import type { LoadedModel } from "../models/loadModel.js";
+import { treeLeaves } from "../tensor/tree.js";
 import type { AnyObjective } from "./fitOptions.js";
 import { checkRowKind } from "./givenRows.js";
 import { optimumFloor } from "./optimumFloor.js";
@@ -146,7 +147,9 @@ export async function align(options: AlignOptions): Promise<RunResult> {
           rows: of(found.rows),
           held: found.held && of(found.held),
           objective: objective as AnyObjective<never, ReferencedPair>,
-          readsModel: own.reference !== undefined && options.reference === undefined,
+          comparesWithStart:
+            own.reference !== undefined &&
+            share(own.reference.parameters, trainee.policy.parameters),
         };
       },
     },
@@ -300,6 +303,12 @@ function spoOf(settings: Settings, optimum: number | null): SpoOptions | undefin
   if (spo === "hinge") return present({ ...own, gamma, hinge: true });
   if (spo === "penalty") return present({ ...own, gamma });
   return present({ ...own, method: spo, gamma });
+}
+
+/** Whether trees have a tensor in common. */
+function share(one: unknown, other: unknown): boolean {
+  const own = new Set(treeLeaves(one));
+  return treeLeaves(other).some((t) => own.has(t));
 }
 
 /** The reference model: the one that is given, or what is trained as it is before. */

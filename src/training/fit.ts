@@ -69,11 +69,10 @@ async function fitted<P, Row>(
   const { objective, optimizer, windows, data, plan, rateAt, tell, evaluation } = run;
   const { signal } = options;
   let state = await firstState(run.objective, optimizer, options);
-  const callers = new WeakSet(treeLeaves([options.from]));
-  for (const t of treeLeaves(options.parameters)) {
-    if (!options.givesUpParameters) callers.add(t);
-    else if (options.from && !callers.has(t)) t.dispose();
-  }
+  /** Tensors that stay the caller's. */
+  const callers = new WeakSet(
+    options.givesUpParameters ? [] : treeLeaves([options.parameters, options.from]),
+  );
 
   const evaluate = async (of: CheckedEvaluation<Row>, epoch: number): Promise<boolean> => {
     const row = await evaluationRow(objective, state, of, epoch);
@@ -91,6 +90,11 @@ async function fitted<P, Row>(
   };
 
   await tell("start", plan);
+  if (options.givesUpParameters && options.from) {
+    // A run that goes on reads nothing of where the first one started.
+    const own = new Set(treeLeaves(options.from));
+    for (const t of treeLeaves(options.parameters)) if (!own.has(t)) t.dispose();
+  }
   if (evaluation?.onStart && state.step === 0) await evaluate(evaluation, 0);
   while (state.step < plan.steps && !signal?.aborted) {
     const indices = windows.at(state.step);

@@ -48,8 +48,9 @@ export interface FitOptions<P, Row> {
   /** Where training starts: any tree of tensors. They stay as they are, unless they are given up. */
   readonly parameters: P;
   /**
-   * Whether the first step may take over the memory of `parameters`, which are of no use afterwards. Otherwise a run holds
-   * those that it started from beside its own. Default false.
+   * Whether the first step may take over the memory of `parameters`, and of `from` where the run goes on, which are of no use
+   * afterwards; with `from`, `parameters` give theirs back at the start. Otherwise a run holds what it started from beside
+   * its own. Default false.
    */
   readonly givesUpParameters?: boolean;
   /** What is descended: a function of parameters and rows (see {@link lossObjective}), or an {@link Objective}. */

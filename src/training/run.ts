@@ -78,7 +78,8 @@ export interface RunOptions {
   readonly lm: LoadedModel;
   /**
    * Whether a run that trains all of the model's parameters may take over their memory: `lm` is of no use afterwards. Not
-   * where the loss compares with `lm` in every step (`"tdpo1"`, `"sgdpo"`, …), nor for an adapter. Default false.
+   * where the loss compares with `lm` in every step (`"tdpo1"`, `"sgdpo"`, …), nor for an adapter. A later run, also one that
+   * goes on, needs a model loaded anew. Default false.
    */
   readonly givesUpModel?: boolean;
   /** An adapter to go on from; the model's own parameters then stay. */
@@ -144,8 +145,8 @@ export interface RunKind<Row extends AnyRow, Trained extends Row> {
     readonly rows: Rows<Trained>;
     readonly held: Rows<Trained> | null;
     readonly objective: AnyObjective<P, Trained>;
-    /** Whether the objective reads the model before training in every step. Default: no. */
-    readonly readsModel?: boolean;
+    /** Whether every step compares with tensors of the model as it was before training. Default: no. */
+    readonly comparesWithStart?: boolean;
   }>;
 }
 
@@ -254,7 +255,7 @@ async function trained<P, Row extends AnyRow, Trained extends Row>(
     observer.notice?.("there is no checkpoint to go on from: the run begins at its first step");
   }
   const prepared = await kind.prepare(trainee, split.train, split.heldOut, isNew);
-  const { rows, held, objective, readsModel = false } = prepared;
+  const { rows, held, objective, comparesWithStart = false } = prepared;
   const { tokenizer } = lm;
   const prompts = tokenizer && split.heldOut ? await firstPrompts(split.heldOut) : [];
   const answers = async (parameters: P) =>
@@ -287,7 +288,8 @@ async function trained<P, Row extends AnyRow, Trained extends Row>(
   };
   const { state, parameters, done } = await fit({
     parameters: policy.parameters,
-    givesUpParameters: givesUpModel && !readsModel && trainee.adapter(policy.parameters) === null,
+    givesUpParameters:
+      givesUpModel && !comparesWithStart && trainee.adapter(policy.parameters) === null,
     objective,
     data: rows,
     evaluation: held

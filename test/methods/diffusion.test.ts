@@ -316,6 +316,7 @@ describe("alignDiffusion", () => {
     await refused({ spo: { gama: 1 } }, "spoLoss: has no option `gama`");
     await refused({ spo: { gamma: -1 } }, "gamma must be a number ≥ 0");
     await refused({ denoiser: null }, "alignDiffusion: denoiser");
+    await refused({ givesUpParameters: true }, "givesUpParameters needs a reference of its own");
     expect(read).toBe(0);
     await refused({ data: [{ chosen: [1, 2] }] }, "rejected of a row must be the 2 numbers");
   });

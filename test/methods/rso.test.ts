@@ -270,6 +270,10 @@ describe("rso", () => {
     await refused({ lossOptions: { betta: 1 } }, "betta");
     await refused({ training: {} }, "fit: learningRate is needed");
     await refused({ training: undefined }, "rso: training must be options of fit");
+    await refused(
+      { training: { learningRate: 1e-3, givesUpParameters: true } },
+      "rso: training: givesUpParameters is not for rounds",
+    );
     await refused({ lora: { alpha: 1, targets: [] } }, "rso: lora needs a model as loadModel");
     const { state } = await rso<GptParameters, Ids>({ ...options, rounds: 1 });
     const from = { ...state, round: 0 };

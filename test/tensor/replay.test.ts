@@ -93,6 +93,37 @@ describe("an evaluation that is done again", () => {
     expect(make).toHaveBeenCalledTimes(2);
   });
 
+  it("evaluates anew what has a tensor twice, or numbers", async () => {
+    const x = await realize(tensor([1, 2]));
+    const y = await realize(tensor([3, 5]));
+    const tied = replayed(
+      ({ t }: { t: Tensor }) => {
+        const sum = t.add(1);
+        return { key: sum, value: sum, other: t.mul(2) };
+      },
+      () => [],
+    );
+    const difference = replayed(
+      ({ a, b }: { a: Tensor; b: Tensor }) => ({ d: a.sub(b) }),
+      () => [],
+    );
+    const counted = replayed(
+      ({ t, n }: { t: Tensor; n: number }) => ({ t: t.add(n), n: n + 1 }),
+      () => [],
+    );
+    for (const t of [x, y]) {
+      const [one, two] = (await t.array()) as [number, number];
+      const found = await tied({ t });
+      expect(await found.value.array()).toEqual([one + 1, two + 1]);
+      expect(await found.other.array()).toEqual([2 * one, 2 * two]);
+    }
+    expect(await (await difference({ a: x, b: x })).d.array()).toEqual([0, 0]);
+    expect(await (await difference({ a: x, b: y })).d.array()).toEqual([-2, -3]);
+    const first = await counted({ t: x, n: 1 });
+    const second = await counted({ t: first.t, n: first.n });
+    expect([await second.t.array(), second.n]).toEqual([[4, 5], 3]);
+  });
+
   it("is built anew on another device, and where values are looked at", async () => {
     const { make, advance } = accumulator();
     const found = await run(advance);

@@ -238,6 +238,10 @@ describe("a run of a whole model", () => {
     const taken = await run({ givesUpModel: true });
     expect(await values(taken.parameters)).toEqual(await values(kept.parameters));
     await expect(values(taken.given.parameters)).rejects.toThrow("was given up");
+    const same = await loadModel(join(folder, "model"));
+    const compared = { lm: same, reference: same, loss: "tdpo1", givesUpModel: true } as const;
+    await align(options("given-up, compared", compared));
+    expect(await values(same.parameters)).toEqual(await values(lm.parameters));
     for (const own of [{ loss: "tdpo1" }, { lora: true }] as const) {
       const { given } = await run({ givesUpModel: true, ...own });
       expect(await values(given.parameters)).toEqual(await values(lm.parameters));

@@ -135,8 +135,18 @@ describe("fit", () => {
     const state = (await fit({ ...options, parameters, maxSteps: 3 })).state;
     const again = await realize(start());
     const more = { ...options, parameters: again, givesUpParameters: true, from: state };
-    expect((await fit(more)).state.step).toBe(7);
+    const kind = { ...more, givesUpParameters: false };
+    const expected = await numbersOf((await fit(kind)).state);
+    const refuses = {
+      start() {
+        throw new Error("not now");
+      },
+    };
+    await expect(fit({ ...more, observer: refuses })).rejects.toThrow("not now");
+    expect(await numbersOf(again)).toEqual(await numbersOf(start()));
+    expect(await numbersOf((await fit(more)).state)).toEqual(expected);
     await expect(again.weight.data()).rejects.toThrow("gave its memory back");
+    await expect(state.parameters.weight.data()).rejects.toThrow("was given up");
     const wrong = { ...options, givesUpParameters: 1 as unknown as boolean };
     await expect(fit(wrong)).rejects.toThrow("fit: givesUpParameters must be true or false");
   });

@@ -17,11 +17,18 @@ export interface BandLimits {
   readonly bytes: number;
   /** Chains that touch less stay in the cache anyway. */
   readonly leastBytes: number;
+  /** What a row takes at most, in all buffers: a larger one is not in the cache when the next step comes to it. */
+  readonly mostRowBytes: number;
   /** Rows that a chain has at least, so that threads can divide it. */
   readonly leastRows: number;
 }
 
-export const BANDS: BandLimits = { bytes: 256 * 1024, leastBytes: 1024 * 1024, leastRows: 16 };
+export const BANDS: BandLimits = {
+  bytes: 256 * 1024,
+  leastBytes: 1024 * 1024,
+  mostRowBytes: 1024 * 1024,
+  leastRows: 16,
+};
 /** Steps of a chain at most: each is a stream for the memory to follow. */
 const LONGEST_CHAIN = 16;
 /** Items of kernels without rows start at multiples of it: see {@link Work.grain}. */
@@ -54,9 +61,9 @@ export interface Part {
   readonly traversal: Traversal;
   /** Items of a row. */
   readonly items: number;
-  /** Where its arguments begin, in bytes from the first step's. */
-  readonly buffers: number;
-  readonly constants: number;
+  /** Where its addresses, and its constants, begin: bytes after the first step's. */
+  readonly bufferOffset: number;
+  readonly constantOffset: number;
 }
 
 /** A buffer that a step reads, and whether each item reads its own share of it alone. */
@@ -138,6 +145,7 @@ function isInOrder(
     if (axes[axis]! > 1 && strides[axis] !== expected) return false;
     expected *= axes[axis]!;
   }
+  // The other axes must stay within the item's share.
   let [least, most] = [offset, offset];
   for (const [axis, stride] of strides.entries()) {
     if (items.includes(axis) || stride === 0) continue;
@@ -150,7 +158,10 @@ function isInOrder(
   return least >= 0 && most < share;
 }
 
-/** Whether a step can join the steps before it: bands change the order of their reads and writes for no element. */
+/**
+ * Whether a step can join the steps before it: with bands, too, every element is read after it was written and before it is
+ * overwritten.
+ */
 function follows(chain: readonly Member[], next: Member, buffers: readonly PlanBuffer[]): boolean {
   if (chain.length === LONGEST_CHAIN) return false;
   const rows = Math.min(next.items, ...chain.map(({ items }) => items));
@@ -174,10 +185,9 @@ function follows(chain: readonly Member[], next: Member, buffers: readonly PlanB
   return touched(next).some((number) => before.has(number)) && chain.every(keeps);
 }
 
-/** How two buffers lie in memory. */
+/** How two buffers lie in memory: only temporaries, which share the scratch memory, can overlap. */
 type Meeting = "apart" | "same" | "across";
 
-/** Temporaries share scratch memory. */
 function meeting(a: number, b: number, buffers: readonly PlanBuffer[]): Meeting {
   if (a === b) return "same";
   const [one, other] = [buffers[a]!, buffers[b]!];
@@ -204,8 +214,8 @@ export function buildChain({ band, parts }: Chain, functions: readonly number[])
       parts.map((part, i) =>
         control.call(
           functions[i]!,
-          i32.add(buffers.get, i32.const(part.buffers)),
-          i32.add(constants.get, i32.const(part.constants)),
+          i32.add(buffers.get, i32.const(part.bufferOffset)),
+          i32.add(constants.get, i32.const(part.constantOffset)),
           scaled(begin.get, part.items),
           scaled(stop.get, part.items),
         ),
@@ -229,14 +239,15 @@ function chainOf(
   );
   const bytes = [...touched].reduce((sum, number) => sum + bytesOf(buffers[number]!), 0);
   if (bytes < limits.leastBytes) return null;
+  if (bytes / rows > limits.mostRowBytes) return null;
   let [atBuffers, atConstants] = [0, 0];
   const parts = members.map(({ step, kernel, traversal, items }) => {
     const part = {
       kernel,
       traversal,
       items: items / rows,
-      buffers: atBuffers,
-      constants: atConstants,
+      bufferOffset: atBuffers,
+      constantOffset: atConstants,
     };
     atBuffers += 4 * step.buffers.length;
     atConstants += 8 * step.constants.length;

@@ -56,7 +56,7 @@ export class WasmDevice implements Device, ResidentHome<Block> {
   sharesAll = false;
   /** When steps are computed band by band. Tests lower the limits. */
   bands = BANDS;
-  /** Plans' calls that are several steps; for tests. */
+  /** Calls of several steps in all prepared plans; for tests. */
   chains = 0;
   private readonly heap = new Heap(typeof SharedArrayBuffer !== "undefined");
   private readonly buffers = new BufferMemory(this.heap, this);

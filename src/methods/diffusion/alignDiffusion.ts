@@ -101,6 +101,11 @@ export async function alignDiffusion<P>(options: AlignDiffusionOptions<P>): Prom
     reference = options.parameters,
     ...training
   } = modelOf(caller, options, "loss", "lossOptions", "spo", "reference");
+  if (training.givesUpParameters && reference === options.parameters) {
+    throw new TypeError(
+      `${caller}: givesUpParameters needs a reference of its own: the default one is the parameters, and is read in every step`,
+    );
+  }
   const judgeErrors = judgeOf(loss, lossOptions, spo);
   const draw = drawsOf(options.seed);
   const dtype = dtypeOf(options.parameters);

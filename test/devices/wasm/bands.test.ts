@@ -118,6 +118,14 @@ describe("steps are one call", () => {
     expect(lengths(steps, own)).toEqual([1, 1]);
   });
 
+  it("not where a row of all buffers is larger than the cache", () => {
+    const large = { axes: [16, ROWS * WIDTH] };
+    const index = grid([ROWS * WIDTH, 1]);
+    const steps = [step(1, [[0, index]], large), step(2, [[1, index]], large)];
+    const own = buffers.map((buffer) => ({ ...buffer, size: 16 * ROWS * WIDTH }));
+    expect(lengths(steps, own)).toEqual([1, 1]);
+  });
+
   it("not more than sixteen", () => {
     const many = Array.from({ length: 20 }, (_, i) => whole(i === 0 ? "input" : "output"));
     const steps = many.slice(1).map((_, i) => step(i + 1, [[i, IN_ORDER]]));
