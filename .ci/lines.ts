@@ -15,7 +15,7 @@ const BUDGETS: Readonly<Record<string, readonly [lines: number, reason: string]>
   kernels: [525, "the language of kernels: indices, expressions and walks over them"],
   checks: [130, "checks of arguments and options, in words that name the fix"],
   tensor: [
-    1160,
+    1170,
     "the graph, creation, randomness, storage in fewer bytes, evaluations done again, trees, and some 100 methods that forward",
   ],
   ops: [1660, "some 30 primitives with their derivatives, and what is composed of them"],
@@ -27,7 +27,7 @@ const BUDGETS: Readonly<Record<string, readonly [lines: number, reason: string]>
   devices: [110, "what a device is, buffers that are resident, the order of sorts"],
   "devices/interpreter": [380, "the reference: every kernel once, in the plainest way"],
   "devices/wasm": [
-    4220,
+    4230,
     "an assembler, transcendental functions in both precisions, products, elements in two bytes, steps computed band by band, threads",
   ],
   "devices/gpu": [
