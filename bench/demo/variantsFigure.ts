@@ -5,6 +5,7 @@
 
 import { html, number, pixel, scale, ticks } from "../../src/dynamics/chart.js";
 import { intervalOf } from "./interval.js";
+import { largest } from "./largest.js";
 import { svgFile } from "./svg.js";
 
 /** A variant's value of each seed. */
@@ -35,7 +36,7 @@ export function variantsFigure(
   const intervals = variants.map(({ seeds }) => intervalOf(seeds));
   const ends = intervals.flatMap(([mean, half]) => [mean - half, mean + half]);
   const all = [level.value, ...ends, ...variants.flatMap(({ seeds }) => seeds)];
-  const [low, high] = [Math.min(...all), Math.max(...all)];
+  const [low, high] = [-largest(all.map((value) => -value)), largest(all)];
   const x = scale(low, high, FRAME.left + 10, WIDTH - FRAME.right - 10);
   const bottom = FRAME.top + variants.length * ROW;
   const y = (variant: number): number => FRAME.top + (variant + 0.5) * ROW;

@@ -160,6 +160,9 @@ export async function aspo<P>(options: AspoOptions<P>): Promise<AspoResult<P>> {
     method: "aspo",
     locale,
     similarity: similarity !== undefined,
+    ...(similarity && {
+      imageColumn: options.imageColumn === undefined ? "image" : options.imageColumn,
+    }),
     lossOptions: objective.lossOptions,
     spo: objective.spo,
     lora: objective.lora,

@@ -229,16 +229,25 @@ export async function trainRounds<P, Text extends PromptText>(
       first: sampled.prompts,
       signal,
     });
-    for await (const found of candidates) {
-      addCandidates(sampled, found, method, own);
-      await tell("sample", sampled.prompts, prompts.length);
-      if (sampled.prompts % saveEvery > 0 && sampled.prompts < prompts.length) continue;
+    const keep = async (): Promise<void> => {
       state = { ...state, sampled: JSON.stringify(sampled) };
       await onSave?.(state);
+    };
+    try {
+      for await (const found of candidates) {
+        addCandidates(sampled, found, method, own);
+        await tell("sample", sampled.prompts, prompts.length);
+        if (sampled.prompts % saveEvery === 0 || sampled.prompts === prompts.length) await keep();
+      }
+    } catch (error) {
+      // A judge that the signal stopped throws, too.
+      if (!signal?.aborted) {
+        await keep();
+        throw error;
+      }
     }
     if (signal?.aborted) {
-      state = { ...state, sampled: JSON.stringify(sampled) };
-      await onSave?.(state);
+      await keep();
       return result(false);
     }
 

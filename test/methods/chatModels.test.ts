@@ -204,9 +204,12 @@ describe("endpointModel", () => {
   it("keeps secrets out of errors and answers", async () => {
     const secret = "other-secret-value";
     const query = "query-secret-value";
-    const echo = `${KEY} ${encodeURIComponent(KEY)} Bearer ${KEY} ${secret} ${query} sk-somebodyelses123456`;
+    const token = "a-proxys-token-value";
+    const divided = `${KEY.slice(0, 5)}\x07${KEY.slice(5)}`;
+    const echo = `${KEY} ${encodeURIComponent(KEY)} Bearer ${KEY} ${secret} ${query} ${token} ${divided} sk-somebodyelses123456`;
+    const headers = { "api-key": secret, "proxy-authorization": `Basic ${token}` };
     const send = (url: string, handlers: readonly Handler[]) =>
-      behind(handlers, {}, { headers: { "api-key": secret }, url: `${url}?api_key=${query}` });
+      behind(handlers, {}, { headers, url: `${url}?api_key=${query}` });
     const server = await servedInTurn(says(echo), fails(401, `wrong key: ${echo}\x1b[31m\nline`));
     servers.push(server);
     const { model } = await send(server.url, []);
@@ -216,7 +219,7 @@ describe("endpointModel", () => {
     expect(server.asked[0]!.headers["api-key"]).toBe(secret);
     expect(server.asked[0]!.path).toContain(query);
     for (const text of shown) {
-      for (const own of [KEY, encodeURIComponent(KEY), secret, query])
+      for (const own of [KEY, encodeURIComponent(KEY), secret, query, token])
         expect(text).not.toContain(own);
     }
     expect(error.message).toContain("[redacted]");

@@ -154,6 +154,36 @@ describe("rso", () => {
     expect([...phases].sort()).toEqual(["round", "sample", "train"]);
   });
 
+  it("keeps what was scored where the reward throws, and where a judge's signal stops it", async () => {
+    const whole = await encodeTree((await rso<GptParameters, Ids>(options)).parameters);
+    for (const stops of [false, true]) {
+      const controller = new AbortController();
+      let calls = 0;
+      let saved: LoopState<GptParameters> | undefined;
+      const running = rso<GptParameters, Ids>({
+        ...options,
+        samplingBatchSize: 8,
+        signal: controller.signal,
+        reward: (prompt, completions) => {
+          calls++;
+          if (calls === 3) {
+            if (stops) controller.abort();
+            throw new Error("the judge is gone");
+          }
+          return options.reward(prompt, completions);
+        },
+        onSave: (state) => {
+          saved = state;
+        },
+      });
+      if (stops) expect(await running).toMatchObject({ done: false });
+      else await expect(running).rejects.toThrow("the judge is gone");
+      expect(JSON.parse(saved!.sampled).prompts).toBe(2);
+      const { parameters } = await rso<GptParameters, Ids>({ ...options, from: saved! });
+      expect(await encodeTree(parameters)).toEqual(whole);
+    }
+  });
+
   it("stops at a signal between batches and between steps, and goes on", async () => {
     const whole = await encodeTree((await rso<GptParameters, Ids>(options)).parameters);
     for (const [phase, after] of [

@@ -164,7 +164,7 @@ function isInOrder(
  */
 function follows(chain: readonly Member[], next: Member, buffers: readonly PlanBuffer[]): boolean {
   if (chain.length === LONGEST_CHAIN) return false;
-  const rows = Math.min(next.items, ...chain.map(({ items }) => items));
+  const rows = fewestItems([...chain, next]);
   if ([...chain, next].some(({ items }) => items % rows !== 0)) return false;
   const meet = (a: number, b: number): Meeting => meeting(a, b, buffers);
   const keeps = (one: Member): boolean =>
@@ -227,13 +227,16 @@ export function buildChain({ band, parts }: Chain, functions: readonly number[])
   return f;
 }
 
+const fewestItems = (members: readonly Member[]): number =>
+  members.reduce((least, { items }) => Math.min(least, items), Number.POSITIVE_INFINITY);
+
 /** How members are computed together; null if they touch too little to gain by it. */
 function chainOf(
   members: readonly Member[],
   buffers: readonly PlanBuffer[],
   limits: BandLimits,
 ): Chain | null {
-  const rows = Math.min(...members.map(({ items }) => items));
+  const rows = fewestItems(members);
   const touched = new Set(
     members.flatMap(({ output, reads }) => [output, ...reads.map(({ number }) => number)]),
   );

@@ -6,7 +6,7 @@
 import { checkCount, checkOptions, describeValue, isPlainObject } from "../../checks.js";
 import { ChatError, type ChatModel, type ChatOptions, type ChatTurn } from "./chatModel.js";
 import type { PlatformFetch } from "./platform.js";
-import { messageLine, redactor } from "./redact.js";
+import { messageLine, plainText, redactor } from "./redact.js";
 
 /** Options of {@link endpointModel}. */
 export interface EndpointOptions {
@@ -57,13 +57,16 @@ export function endpointModel(options: EndpointOptions): ChatModel {
   const queries = [...url.searchParams.values()];
   const redacted = redactor([
     ...(apiKey === undefined ? [] : [apiKey]),
-    ...Object.values(headers),
+    // The words of "Bearer TOKEN", too.
+    ...Object.values(headers).flatMap((value) => [value, ...value.split(/\s+/)]),
     ...queries,
   ]);
+  // Control characters first: what they divide would be whole without them.
+  const shown = (text: string): string => redacted(plainText(text));
   const place = url.origin + url.pathname;
   /** An error that names the endpoint and nothing secret. */
   const failed = (what: string, retryable: boolean, rest: object = {}): ChatError =>
-    new ChatError(`${place}: ${messageLine(redacted(what))}`, { retryable, ...rest });
+    new ChatError(`${place}: ${messageLine(shown(what))}`, { retryable, ...rest });
 
   return async (messages, asked) => {
     const send = options.fetch ?? globalThis.fetch;
@@ -105,7 +108,7 @@ export function endpointModel(options: EndpointOptions): ChatModel {
     }
     const { prompt_tokens: prompt, completion_tokens: completion } = fieldOf(found, "usage");
     if (isCount(prompt) && isCount(completion)) asked.onUsage?.({ prompt, completion });
-    return redacted(answer);
+    return shown(answer);
   };
 }
 
