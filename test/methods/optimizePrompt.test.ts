@@ -293,6 +293,21 @@ describe("optimizePrompt", () => {
     }
   });
 
+  it("keeps the examples that are finished when it ends among them", async () => {
+    const controller = new AbortController();
+    const whole = await optimizePrompt(rulesOptions);
+    const found = await optimizePrompt({
+      ...rulesOptions,
+      signal: controller.signal,
+      onProgress({ stage, done }) {
+        if (stage === "examples" && done === 1) controller.abort();
+      },
+    });
+    expect(found).toMatchObject({ end: "signal", path: [] });
+    expect(found.examples.length).toBeGreaterThan(0);
+    for (const example of found.examples) expect(whole.examples).toContainEqual(example);
+  });
+
   it("fails with what failed, after what was asked is noted", async () => {
     const directory = join(folder, "failing");
     const transcript = await openTranscript(directory);

@@ -49,19 +49,23 @@ async function bestExample(query: string, stage: ExampleStage): Promise<PromptEx
   return best;
 }
 
-/** The best examples for several queries. */
-export const bestExamples = (
+/**
+ * Makes the best examples for several queries.
+ * @param onDone Gets those that are made so far, in the queries' order.
+ */
+export async function bestExamples(
   queries: readonly string[],
   stage: ExampleStage,
-  onDone: () => void,
-): Promise<PromptExample[]> =>
-  allOf(
-    queries.map(async (query) => {
-      const example = await bestExample(query, stage);
-      onDone();
-      return example;
+  onDone: (examples: readonly PromptExample[]) => void,
+): Promise<void> {
+  const made = new Map<string, PromptExample>();
+  await allOf(
+    [...new Set(queries)].map(async (query) => {
+      made.set(query, await bestExample(query, stage));
+      onDone(queries.flatMap((own) => made.get(own) ?? []));
     }),
   );
+}
 
 /** Examples that are shown before a query. */
 const SHOWN = 3;

@@ -216,11 +216,11 @@ export async function optimizePrompt(options: OptimizePromptOptions): Promise<Op
     if (own.examples > 0) {
       const { rewrites: _, ...rest } = own;
       const stage = { ...rest, model, writer, judge, rewrites: own.exampleRewrites };
-      let done = 0;
       tell("examples", 0, own.examples);
-      examples = await bestExamples(order.slice(0, own.examples), stage, () =>
-        tell("examples", ++done, own.examples),
-      );
+      await bestExamples(order.slice(0, own.examples), stage, (made) => {
+        examples = made;
+        tell("examples", made.length, own.examples);
+      });
     }
     beam = [await judgedNode(prompt, [], queriesOf(0))];
     tell("prompt", 0, own.depth);
