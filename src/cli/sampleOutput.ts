@@ -81,6 +81,8 @@ export async function openSampleOutput(
       async add(lines, now) {
         try {
           await file.appendFile(lines);
+          // On the disk before the journal counts it: a power loss must not leave fewer bytes than counted.
+          await file.datasync();
         } catch (error) {
           await file.truncate(counts.bytes);
           throw error;
@@ -89,8 +91,11 @@ export async function openSampleOutput(
         await journal.add(counts);
       },
       async close() {
-        await file.close();
-        await journal.close();
+        try {
+          await file.close();
+        } finally {
+          await journal.close();
+        }
       },
     };
   } catch (error) {
