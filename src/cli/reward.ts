@@ -42,8 +42,6 @@ export interface Scorer {
 export interface RewardKind {
   /** What tells it from others, by options. */
   readonly settings: Readonly<Record<string, unknown>>;
-  /** Whether it needs a reference. */
-  readonly isImplicit: boolean;
   /** The reward, when the run begins. */
   readonly open: (
     policies: { readonly policy: Policy<unknown>; readonly reference: Policy<unknown> },
@@ -81,7 +79,6 @@ const nothing = { figures: () => [], close: async () => {} };
 function implicitKind(beta = 0.1): RewardKind {
   return {
     settings: { "--reward": "implicit", "--beta": beta },
-    isImplicit: true,
     async open({ policy, reference }) {
       const reward = implicitReward({ policy, reference, beta });
       return { ...nothing, scores: (row, ids) => reward(row.ids, ids) };
@@ -114,7 +111,6 @@ async function fileKind(path: string): Promise<RewardKind> {
   };
   return {
     settings: { "--reward": `a file ${(await fingerprint([bytes])).slice(0, 16)}` },
-    isImplicit: false,
     open: async () => ({
       ...nothing,
       scores: ({ given }, _, texts) => asInput(() => rewardsOf(reward, given, texts)),
@@ -128,7 +124,6 @@ async function judgeKind(flags: SampleFlags, judge: string): Promise<RewardKind>
   const settings = { "--reward": withoutQuery(address), "--judge": judge };
   return {
     settings,
-    isImplicit: false,
     async open(_, signal) {
       const directory = join(stateOf(output), "judge");
       const transcript = await asInput(() =>

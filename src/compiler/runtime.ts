@@ -77,14 +77,10 @@ interface Planned {
 }
 
 /** A plan that is run again on other tensors. */
-class PlanRecording implements Recording {
-  /** @param inputs The plan's: a tensor that stays, or a place among the tensors that each run has of its own. */
-  constructor(
-    readonly device: Device,
-    readonly executable: Executable,
-    readonly constants: Float64Array,
-    readonly inputs: readonly (Tensor | number)[],
-  ) {}
+interface PlanRecording extends Omit<Planned, "inputs"> {
+  readonly device: Device;
+  /** The plan's: a tensor that stays, or a place among the tensors that each run has of its own. */
+  readonly inputs: readonly (Tensor | number)[];
 }
 
 interface LoadedDevice {
@@ -150,7 +146,8 @@ class Engine implements Runtime {
     if (!canRepeat || !planned) return null;
     const places = new Map(own.map((t, place) => [t, place]));
     const inputs = planned.inputs.map((t) => places.get(t) ?? t);
-    return new PlanRecording(loaded.device, planned.executable, planned.constants, inputs);
+    const recording: PlanRecording = { ...planned, device: loaded.device, inputs };
+    return recording;
   }
 
   async replay(

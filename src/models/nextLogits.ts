@@ -71,7 +71,7 @@ function cachedLogits<P>(
 
   /** The logits after the next tokens, and the cache with them in it, in the memory of the old one. */
   const advance = replayed(
-    ({ cache: before, ids, positions, slot, ends }: Advance) => {
+    ({ cache: before, ids, positions, slot, ends }: StepInputs) => {
       const next = cached.step(parameters, before, ids, positions, slot);
       return { ...logitsAt(model, parameters, next.hidden, ends), cache: next.cache };
     },
@@ -94,13 +94,13 @@ function cachedLogits<P>(
     const count = longest === 1 ? 1 : classOf(longest, LEAST_PIECE);
     cache = await makeRoom(used + count);
     const tokens = new Int32Array(batch * count);
-    const places = new Int32Array(batch * count).fill(-1);
+    const tokenPositions = new Int32Array(batch * count).fill(-1);
     for (const [row, own] of news.entries()) {
       tokens.set(own, row * count);
-      for (let i = 0; i < own.length; i++) places[row * count + i] = known[row]! + i;
+      for (let i = 0; i < own.length; i++) tokenPositions[row * count + i] = known[row]! + i;
     }
     const grid = (data: Int32Array) => tensor(data, { shape: [batch, count], dtype: "int32" });
-    const [ids, positions] = [grid(tokens), grid(places)];
+    const [ids, positions] = [grid(tokens), grid(tokenPositions)];
     const slot = tensor(used, { dtype: "int32" });
     const ends = placesOf(news.map((own, row) => row * count + Math.max(0, own.length - 1)));
     const next = await advance({ cache, ids, positions, slot, ends });
@@ -147,7 +147,7 @@ function recomputedLogits<P>(model: LanguageModel<P>, parameters: P, length: num
 }
 
 /** Next tokens and what is known before them. */
-interface Advance {
+interface StepInputs {
   readonly cache: KeyValueCache;
   readonly ids: Tensor;
   readonly positions: Tensor;

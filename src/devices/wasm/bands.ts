@@ -8,7 +8,7 @@ import { bytesPerElement } from "../../kernels/dtype.js";
 import { loadIn } from "../../kernels/expressions.js";
 import type { Affine, Kernel, LoopKernel, Plan, PlanBuffer, Step } from "../../kernels/kernel.js";
 import { control, FunctionBuilder, i32 } from "./assembler.js";
-import { loopItems, type Traversal, traversalOf } from "./loops/traversal.js";
+import { loopItems, type Traversal, traversalOf, VECTOR_GRAIN } from "./loops/traversal.js";
 import { atMost, scaled } from "./matmul/code.js";
 
 /** What makes steps a chain. */
@@ -31,8 +31,6 @@ export const BANDS: BandLimits = {
 };
 /** Steps of a chain at most: each is a stream for the memory to follow. */
 const LONGEST_CHAIN = 16;
-/** Items of kernels without rows start at multiples of it: see {@link Work.grain}. */
-const VECTOR_GRAIN = 16;
 
 /** Steps of a plan that are one call. */
 export interface Call {
@@ -167,22 +165,21 @@ function follows(chain: readonly Member[], next: Member, buffers: readonly PlanB
   const rows = fewestItems([...chain, next]);
   if ([...chain, next].some(({ items }) => items % rows !== 0)) return false;
   const meet = (a: number, b: number): Meeting => meeting(a, b, buffers);
-  const keeps = (one: Member): boolean =>
-    next.reads.every(({ number, inOrder }) => {
-      const found = meet(number, one.output);
-      return found === "apart" || (found === "same" && inOrder);
-    }) &&
-    meet(next.output, one.output) !== "across" &&
-    one.reads.every(({ number, inOrder }) => {
-      const found = meet(number, next.output);
+  const readsSafely = ({ reads }: Member, output: number): boolean =>
+    reads.every(({ number, inOrder }) => {
+      const found = meet(number, output);
       return found === "apart" || (found === "same" && inOrder);
     });
-  const touched = ({ output, reads }: Member): number[] => [
+  const keepsOrder = (one: Member): boolean =>
+    readsSafely(next, one.output) &&
+    meet(next.output, one.output) !== "across" &&
+    readsSafely(one, next.output);
+  const inOrderBuffers = ({ output, reads }: Member): number[] => [
     output,
     ...reads.flatMap(({ number, inOrder }) => (inOrder ? [number] : [])),
   ];
-  const before = new Set(chain.flatMap(touched));
-  return touched(next).some((number) => before.has(number)) && chain.every(keeps);
+  const before = new Set(chain.flatMap(inOrderBuffers));
+  return inOrderBuffers(next).some((number) => before.has(number)) && chain.every(keepsOrder);
 }
 
 /** How two buffers lie in memory: only temporaries, which share the scratch memory, can overlap. */

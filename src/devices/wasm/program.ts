@@ -6,7 +6,7 @@
 import type { LoopKernel, MatmulKernel, ScatterKernel } from "../../kernels/kernel.js";
 import { sizeOf } from "../../kernels/layout.js";
 import type { Chain } from "./bands.js";
-import { loopItems, type Traversal, traversalOf } from "./loops/traversal.js";
+import { loopItems, type Traversal, traversalOf, VECTOR_GRAIN } from "./loops/traversal.js";
 import {
   type Blocking,
   blockingOf,
@@ -83,8 +83,7 @@ function workOfLoop(kernel: LoopKernel | ScatterKernel, traversal: Traversal): W
   return {
     weight: (sizeOf(kernel.axes) * Math.max(4, kernel.expressions.length)) / 4,
     items,
-    // Without rows, items are the elements of vectors.
-    grain: traversal.rows.length === 0 ? 16 : 1,
+    grain: traversal.rows.length === 0 ? VECTOR_GRAIN : 1,
     shares: items,
     workspaceBytes: 0,
   };

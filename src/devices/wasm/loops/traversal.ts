@@ -31,6 +31,9 @@ export interface Traversal {
   readonly rows: readonly number[];
 }
 
+/** Shares of a kernel without rows, whose items are the elements of vectors, start at multiples of it. */
+export const VECTOR_GRAIN = 16;
+
 /** Number of equal parts in which a kernel's work can be divided: its range is `0 … items`. */
 export function loopItems(kernel: LoopKernel | ScatterKernel, { rows, vector }: Traversal): number {
   if (kernel.kind === "scatter") return 1;
