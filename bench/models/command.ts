@@ -48,7 +48,7 @@ export function modelsCommand(): Command {
     .action((options: Options) => runModels(WORKLOADS, options));
 }
 
-/** What `npm run bench -- gpu --models` does: a cut-down model, checked against the WebAssembly device. */
+/** What `npm run bench -- gpu --models` does: a cut-down model, in both storages, checked against the WebAssembly device. */
 export async function runGpuModels(options: {
   readonly json?: string;
   readonly markdown?: string;

@@ -28,6 +28,10 @@ const ours = (name: string, own: Partial<Manner> = {}): Contestant => ({
   name: `prefgrad${name}`,
   manner: { device: "wasm", storage: "float32", everything: false, ...own },
 });
+const onWebGpu = (name: string, storage: Manner["storage"]): Contestant => ({
+  name: `WebGPU${name}`,
+  manner: { device: "webgpu", storage, everything: false },
+});
 const EVERYTHING = ours(", same work", { everything: true });
 const FLOAT32 = ours("");
 const BFLOAT16 = ours(", bfloat16", { storage: "bfloat16" });
@@ -89,7 +93,7 @@ export const WORKLOADS: readonly Workload[] = [
   },
 ];
 
-/** A cut-down model on WebGPU against the WebAssembly device's numbers. */
+/** A cut-down model on WebGPU, its weights in either storage, against the WebAssembly device's numbers. */
 export const GPU_WORKLOADS: readonly Workload[] = WORKLOADS.filter(
   ({ name }) =>
     name === "LoRA step" ||
@@ -98,8 +102,10 @@ export const GPU_WORKLOADS: readonly Workload[] = WORKLOADS.filter(
     name === "reference scoring",
 ).map((own) => ({
   ...own,
+  // Weights that are trained are float32.
   contestants: [
-    { name: "WebGPU", manner: { device: "webgpu", storage: "float32", everything: false } },
+    onWebGpu("", "float32"),
+    ...(own.work.trains === "all" ? [] : [onWebGpu(", bfloat16", "bfloat16")]),
     FLOAT32,
   ],
 }));

@@ -20,7 +20,7 @@ type ModelOptions = Pick<
 export function checkDevice({ device, dtype, threads }: ModelOptions): void {
   if (device !== "gpu") return;
   if (threads !== undefined) throw new InputError("--threads are of --device wasm, not of the GPU");
-  if (dtype !== "float32") throw new InputError(`--dtype ${dtype} is not for --device gpu`);
+  if (dtype === "float64") throw new InputError("--dtype float64 is not for --device gpu");
 }
 
 /** The model with its tokenizer, on its device, and the adapter. */

@@ -27,8 +27,8 @@ export interface LoadModelOptions {
   readonly revision?: string;
   /**
    * Of the parameters: `"float32"` (default), or `"float64"` on devices that have it. `"bfloat16"` keeps matrices in
-   * 2 bytes an element, as most files have them, on the `wasm` device: they are widened wherever they are read, and results
-   * are those of the widened weights. Weights of other files are rounded to it. They are for use and for adapters:
+   * 2 bytes an element, as most files have them, on all devices but WebGL2: they are widened wherever they are read, and
+   * results are those of the widened weights. Weights of other files are rounded to it. They are for use and for adapters:
    * training them makes them float32.
    */
   readonly dtype?: FloatDType | "bfloat16";

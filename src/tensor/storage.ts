@@ -15,7 +15,7 @@ import { treeLeaves, treeUnflatten } from "./tree.js";
  *
  * A tensor's `dtype` stays `"float32"`, its {@link Tensor.storage} is `"bfloat16"`. Operations widen what they read, so
  * results are those of the rounded float32 weights, and are float32 themselves; `storeAs("float32", tree)` is the way
- * back. The devices `wasm` and `interpreter` have it; the GPU refuses it.
+ * back. All devices have it but the GPU on WebGL2, which refuses it.
  *
  * @param tree Evaluated where it is not yet. Its tensors stay as they are; tensors of other dtypes are in the result
  * too.

@@ -49,6 +49,17 @@ describe("the workloads", () => {
     );
   });
 
+  it("have bfloat16 weights on WebGPU, too, where they are not trained", () => {
+    const narrow = GPU_WORKLOADS.filter(({ contestants }) =>
+      contestants.some(({ name }) => name === "WebGPU, bfloat16"),
+    );
+    expect(narrow.map(({ name }) => name)).toEqual([
+      "LoRA step",
+      "greedy decoding",
+      "reference scoring",
+    ]);
+  });
+
   it("have the same batch of two pairs each time", () => {
     const batch = batchBelow(512);
     expect(batch).toEqual(batchBelow(512));

@@ -182,6 +182,11 @@ export function describeBrowser(devices: readonly BrowserDevice[]): void {
             expect(found[`integer, ${what}`]).toMatch(/16777217.*exact up to 2\^24.* \/ 2,4$/);
           }
           expect(found.float64).toMatch(/float64.*use setDevice\("wasm"\) \/ 2,4$/);
+          expect(found.bfloat16).toMatch(
+            device.options?.backend === "webgpu"
+              ? /^no error: 2,-2 \/ 2,4$/
+              : /hold float32, and .* kept as bfloat16: .*WebGPU or setDevice\("wasm"\) \/ 2,4$/,
+          );
           expect(found.after).toMatch(/^no error/);
         });
 

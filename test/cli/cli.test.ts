@@ -7,6 +7,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { checkDevice } from "../../src/cli/model.js";
 import {
   generate,
   initLora,
@@ -322,6 +323,14 @@ describe("what cannot be used is one line and exit code 2", () => {
     expect(errors).toContain(message);
     expect(errors).toMatch(/^.+\n$/);
   });
+});
+
+it("refuses float64 on a GPU, and no other dtype", () => {
+  const check = (dtype: "float32" | "bfloat16" | "float64") => () =>
+    checkDevice({ model: "m", device: "gpu", dtype });
+  expect(check("float64")).toThrow(/float64 is not for --device gpu/);
+  expect(check("float32")).not.toThrow();
+  expect(check("bfloat16")).not.toThrow();
 });
 
 it("says its version", async () => {

@@ -17,7 +17,9 @@ import {
   type TileLimits,
   tiledProduct,
 } from "../../src/devices/gpu/webgpu/matmul.js";
+import { installPacked } from "../../src/devices/gpu/webgpu/packed.js";
 import { chooseTile, TILES, type WorkgroupTile } from "../../src/devices/gpu/webgpu/tiles.js";
+import { toBFloat16, widened } from "../../src/kernels/dtype.js";
 import type { MatmulKernel, MatmulOperand } from "../../src/kernels/kernel.js";
 import { expectWebGpu } from "./platform.js";
 
@@ -78,6 +80,8 @@ interface Run {
   readonly body?: string;
   readonly tile?: WorkgroupTile;
   readonly limits?: TileLimits;
+  /** Buffers of bfloat16s, two in each number. */
+  readonly packed?: readonly number[];
 }
 
 /** Builds the kernel as a device does, and runs it on buffers 1, 2, …. */
@@ -86,7 +90,7 @@ async function run(
   buffers: readonly Float32Array[],
   { threads = [product(kernel.n), product(kernel.m), product(kernel.batch)], ...rest }: Run = {},
 ): Promise<Float32Array> {
-  const { body = "return accumulator;", tile, limits = device.limits } = rest;
+  const { body = "return accumulator;", tile, limits = device.limits, packed = [] } = rest;
   const names = [...buffers.map((_, i) => `b${i + 1}`), "accumulator"];
   const compiled = instance.createKernel(`function(${names.join(", ")}) { ${body} }`, {
     output: threads,
@@ -97,6 +101,7 @@ async function run(
   });
   const tiled = tiledProduct(kernel, threads, limits, tile);
   installTiledProduct(compiled.kernel, tiled);
+  installPacked(compiled.kernel, packed);
   // The kernel is run as gpu.js runs it, with values as arguments.
   const call = compiled as unknown as (...inputs: unknown[]) => Promise<{
     toArray(): Promise<unknown>;
@@ -127,6 +132,15 @@ const integer = (random: Random, low: number, high: number): number =>
   low + Math.floor(random() * (high - low + 1));
 const values = (random: Random, size: number): Float32Array =>
   Float32Array.from({ length: size }, () => 2 * random() - 1);
+
+const asFloats = (own: Uint16Array): Float32Array => widened(own) as Float32Array;
+
+/** bfloat16s as words, in an array that gpu.js uploads as it is. */
+function inWords(own: Uint16Array): Float32Array {
+  const words = new Float32Array(Math.ceil(own.length / 2));
+  new Uint16Array(words.buffer).set(own);
+  return words;
+}
 
 /** `total` (about) as one, two or three axes. */
 function axes(random: Random, total: number): number[] {
@@ -238,6 +252,21 @@ describe.each(TILES)("tile of $rows × $columns by $down × $across, $slices sli
     }
   });
 
+  test("multiplies any strided operands held as bfloat16, as their widened numbers", async () => {
+    const random = seedrandom(`packed ${JSON.stringify(tile)}`);
+    const { kernel, buffers } = randomProduct(random, 2, height + 1, width + 1, 37);
+    const narrow = buffers.map((own) => toBFloat16(own));
+    const wide = await run(kernel, narrow.map(asFloats), { tile });
+    const stored = (own: MatmulOperand): MatmulOperand => ({ ...own, storage: "bfloat16" });
+    const both = { ...kernel, left: stored(kernel.left), right: stored(kernel.right) };
+    const packed = narrow.map((_, i) => i + 1);
+    expect(await run(both, narrow.map(inWords), { tile, packed })).toEqual(wide);
+    if (buffers.length < 2) return;
+    const right = { ...kernel, right: stored(kernel.right) };
+    const given = [asFloats(narrow[0]!), inWords(narrow[1]!)];
+    expect(await run(right, given, { tile, packed: [2] })).toEqual(wide);
+  });
+
   test("multiplies transposed operands that tiles fit", async () => {
     const random = seedrandom("fit");
     const kernel = plain([2, height, 2 * width, 256], true, true);
@@ -334,6 +363,26 @@ test("what lies beyond the operands has no effect, even if it is not finite", as
     const actual = await run(kernel, buffers, { tile });
     expectClose(actual, reference(kernel, buffers, identity), 9);
   }
+});
+
+test("an epilogue reads a bfloat16 operand where the product does", async () => {
+  const random = seedrandom("packed epilogue");
+  const kernel = plain([1, 5, 7, 9]);
+  const narrow = [values(random, 45), values(random, 63)].map((own) => toBFloat16(own));
+  const body = "return accumulator + b1[this.thread.y * 9 + 1] * b2[this.thread.x];";
+  const stored = (own: MatmulOperand): MatmulOperand => ({ ...own, storage: "bfloat16" });
+  const both = { ...kernel, left: stored(kernel.left), right: stored(kernel.right) };
+  expect(await run(both, narrow.map(inWords), { body, packed: [1, 2] })).toEqual(
+    await run(kernel, narrow.map(asFloats), { body }),
+  );
+});
+
+test("a module without the buffer of bfloat16s is refused", () => {
+  const kernel = {
+    assembleWGSL: () => "@group(0) @binding(1) var<storage, read> user_b1 : array<f32>;",
+  };
+  installPacked(kernel, [2]);
+  expect(() => kernel.assembleWGSL()).toThrow("the module has no buffer user_b2");
 });
 
 test("a module without an entry point is refused", () => {

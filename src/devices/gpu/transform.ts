@@ -105,9 +105,13 @@ export function overOneAxis(kernel: LoopKernel, size: number): LoopKernel {
 export function productAsLoop(kernel: MatmulKernel): LoopKernel {
   const { dtype, batch, m, n, k, left, right } = kernel;
   const zeros = (axes: readonly number[]): number[] => axes.map(() => 0);
-  const load = (buffer: number, offset: number, strides: readonly number[]): Expression => ({
+  const load = (
+    { buffer, storage, offset }: MatmulOperand,
+    strides: readonly number[],
+  ): Expression => ({
     kind: "load",
     dtype,
+    ...(storage && { storage }),
     buffer,
     index: { offset, strides },
     conditions: [],
@@ -119,13 +123,8 @@ export function productAsLoop(kernel: MatmulKernel): LoopKernel {
     outputRank: batch.length + m.length + n.length,
     lookups: [],
     expressions: [
-      load(left.buffer, left.offset, [...left.batch, ...left.outer, ...zeros(n), ...left.inner]),
-      load(right.buffer, right.offset, [
-        ...right.batch,
-        ...zeros(m),
-        ...right.outer,
-        ...right.inner,
-      ]),
+      load(left, [...left.batch, ...left.outer, ...zeros(n), ...left.inner]),
+      load(right, [...right.batch, ...zeros(m), ...right.outer, ...right.inner]),
       { kind: "map", operation: "mul", dtype, inputs: [0, 1] },
     ],
     reduce: "sum",

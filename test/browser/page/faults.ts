@@ -3,7 +3,7 @@
  * @module
  */
 
-import { full, realize, setDevice, tensor, zeros } from "../../../src/index.js";
+import { full, realize, setDevice, storeAs, tensor, zeros } from "../../../src/index.js";
 import type { TestedDevice } from "../../conformance/devices.js";
 
 const takeAway: (() => void)[] = [];
@@ -160,6 +160,9 @@ export async function failures(device: TestedDevice): Promise<Record<string, str
       .data(),
   );
   await note("float64", () => tensor([1], { dtype: "float64" }).add(1).data());
+  await note("bfloat16", async () =>
+    (await storeAs("bfloat16", tensor([1.001, -3]))).add(1).data(),
+  );
   found.after = await messageOf(computing(5)());
   return found;
 }

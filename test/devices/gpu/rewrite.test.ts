@@ -194,6 +194,15 @@ describe("products", () => {
     const plan = await rewritten(WEBGL2, weightGradient(128, 2048, 128));
     expect(new Set(kindsOf(plan))).toEqual(new Set(["loop"]));
   });
+
+  it("are sums of bfloat16s where an operand is held so", async () => {
+    const narrow = await pg.storeAs("bfloat16", values([64, 32]));
+    const plan = await rewritten(WEBGL2, pg.matmul(values([16, 64]), narrow));
+    const [{ kernel }] = plan.steps as [GpuStep];
+    if (kernel.kind !== "loop") throw new Error("no loop");
+    const loads = kernel.expressions.filter(({ kind }) => kind === "load");
+    expect(loads.map((load) => "storage" in load)).toEqual([false, true]);
+  });
 });
 
 /** What must hold of every plan for a GPU. */

@@ -1,7 +1,7 @@
 /**
  * Expressions as statements. Each is computed once, as far out of the loops as what it depends on allows.
  *
- * Every buffer holds float32: integers and booleans as numbers, exact to 2²⁴.
+ * Every buffer is read as float32: integers and booleans are numbers, exact to 2²⁴.
  * @module
  */
 
@@ -28,6 +28,7 @@ export class Emitter {
   private readonly places = new Map<number, Place>();
   private readonly called = new Set<string>();
   private readonly read = new Set<number>();
+  private readonly packed = new Set<number>();
   private readonly constants = new Set<number>();
   private readonly specials = new Set<Special>();
   /** The source of each axis's index. */
@@ -70,6 +71,7 @@ export class Emitter {
     return {
       body: statements.join("\n"),
       buffers: [...this.read].sort((a, b) => a - b),
+      packed: [...this.packed].sort((a, b) => a - b),
       constants: [...this.constants].sort((a, b) => a - b),
       special: [...this.specials].sort(),
       functions: [...this.called].sort(),
@@ -215,6 +217,7 @@ export class Emitter {
         }
         return this.call("toFloat", this.affine(e.index));
       case "load":
+        if (e.storage === "bfloat16") this.packed.add(e.buffer);
         // Where a condition fails the value is not used: an address out of range is safe and gives any element.
         return this.element(e.buffer, this.affine(e.index));
       case "accumulator":

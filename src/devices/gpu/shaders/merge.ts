@@ -60,6 +60,7 @@ export function mergeShader({ rows, length, width }: MergePass): Shader {
   return {
     body: body.join("\n"),
     buffers: isFirst ? [1] : [1, 2],
+    packed: [],
     constants: [],
     special: [],
     functions: ["quotient", "clamped", "inOrder", "remainder", "toFloat"],

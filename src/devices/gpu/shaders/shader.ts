@@ -3,6 +3,7 @@
  * @module
  */
 
+import type { MatmulOperand } from "../../../kernels/kernel.js";
 import { checkDType } from "../elements.js";
 import type { GpuJsInstance, RunnableKernel } from "../gpujs.js";
 import type { GpuKernel } from "../plan.js";
@@ -19,6 +20,8 @@ export interface Shader {
   readonly body: string;
   /** Arguments in order: the buffers that are read, constants by slot, and special numbers. */
   readonly buffers: readonly number[];
+  /** Those of the buffers that hold bfloat16s. */
+  readonly packed: readonly number[];
   readonly constants: readonly number[];
   readonly special: readonly Special[];
   /** Names of the functions it calls. */
@@ -59,9 +62,19 @@ function sourceOf(kernel: GpuKernel): Shader {
   if (kernel.kind === "merge") return mergeShader(kernel);
   if (kernel.kind === "starts") return startsShader(kernel);
   const shader = loopShader(epilogueOf(kernel));
-  const operands = [kernel.left.buffer, kernel.right.buffer];
-  const buffers = [...new Set([...operands, ...shader.buffers])].sort((a, b) => a - b);
-  return { ...shader, buffers };
+  const operands = [kernel.left, kernel.right];
+  const packed = operands.filter(({ storage }) => storage === "bfloat16");
+  return {
+    ...shader,
+    buffers: withOperands(shader.buffers, operands),
+    packed: withOperands(shader.packed, packed),
+  };
+}
+
+/** Numbers of buffers, and those of operands, each once and in order. */
+function withOperands(buffers: readonly number[], operands: readonly MatmulOperand[]): number[] {
+  const all = new Set([...operands.map(({ buffer }) => buffer), ...buffers]);
+  return [...all].sort((a, b) => a - b);
 }
 
 /** The gpu.js kernel of a shader, not yet built. */

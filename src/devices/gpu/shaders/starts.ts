@@ -27,6 +27,7 @@ export function startsShader({ length, count }: RunStarts): Shader {
   return {
     body: body.join("\n"),
     buffers: [1, 2],
+    packed: [],
     constants: [],
     special: [],
     functions: ["quotient", "toFloat"],

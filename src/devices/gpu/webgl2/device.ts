@@ -94,6 +94,11 @@ class WebGl2Device implements Device {
   create(dtype: StorageType, size: number, what: string): DeviceBuffer {
     this.check();
     checkDType(dtype, what);
+    if (dtype === "bfloat16") {
+      throw new TypeError(
+        `textures on WebGL2 hold float32, and ${what} is kept as bfloat16: load it as float32, or use WebGPU or setDevice("wasm")`,
+      );
+    }
     this.checkSize(size, what);
     const texture = createTexture(this.gl, Math.max(1, size));
     try {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { bytesPerElement, type StorageType } from "../../../kernels/dtype.js";
 import type { ResidentBuffer } from "../../buffer.js";
 
 /** A GPU buffer with a number that bind groups are found by. */
@@ -16,7 +17,7 @@ export interface Block {
 /** A tensor's elements in a block. */
 export type WebGpuBuffer = ResidentBuffer<Block>;
 
-/** Bytes of a buffer for this many elements: at least 16, because an empty buffer cannot be bound. */
-export function sizeInBytes(elements: number): number {
-  return Math.max(16, 4 * elements);
+/** Bytes of a buffer for this many elements: whole words, and at least 16, because an empty buffer cannot be bound. */
+export function sizeInBytes(dtype: StorageType, elements: number): number {
+  return Math.max(16, 4 * Math.ceil((bytesPerElement(dtype) * elements) / 4));
 }

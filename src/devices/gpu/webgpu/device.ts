@@ -6,7 +6,7 @@
  */
 /// <reference types="@webgpu/types" />
 
-import type { StorageType, StoredArray, TypedArray } from "../../../kernels/dtype.js";
+import { bytesPerElement, type StorageType, type StoredArray } from "../../../kernels/dtype.js";
 import type { Plan } from "../../../kernels/kernel.js";
 import { ResidentBuffer } from "../../buffer.js";
 import type { Device, DeviceBuffer, DeviceLimits, DeviceMemory, Executable } from "../../device.js";
@@ -19,6 +19,7 @@ import { type CompiledShader, createShader, shaderOf } from "../shaders/shader.j
 import { type Block, sizeInBytes, type WebGpuBuffer } from "./buffer.js";
 import { WebGpuExecutable } from "./executable.js";
 import { installTiledProduct, tiledProduct } from "./matmul.js";
+import { installPacked, WordPacker } from "./packed.js";
 import { type Slot, slotKey } from "./slots.js";
 import { installWrite } from "./write.js";
 
@@ -95,6 +96,7 @@ export class WebGpuDevice implements Device {
   /** Settles when the GPU process has accepted or refused the last submission. */
   private issued: Promise<void> = Promise.resolve();
   private readonly batches: Promise<unknown>[] = [];
+  private readonly packer = new WordPacker();
   /** Most bytes a buffer may have. */
   readonly largest: number;
   private readonly gone = new FinalizationRegistry<Block>((block) => this.reclaim(block));
@@ -125,7 +127,7 @@ export class WebGpuDevice implements Device {
   async create(dtype: StorageType, size: number, what: string): Promise<DeviceBuffer> {
     this.check();
     checkDType(dtype, what);
-    const [block] = await this.allocate([{ bytes: sizeInBytes(size), what }]);
+    const [block] = await this.allocate([{ bytes: sizeInBytes(dtype, size), what }]);
     return this.own(dtype, size, block!);
   }
 
@@ -137,19 +139,23 @@ export class WebGpuDevice implements Device {
   ): Promise<void> {
     this.check();
     const { dtype } = buffer;
-    const floats = toFloats(values, dtype, what);
-    this.gpu.queue.writeBuffer((buffer as WebGpuBuffer).held.buffer, 4 * from, floats);
-    this.written += floats.byteLength;
+    const [first, elements] =
+      dtype === "bfloat16"
+        ? this.packer.words(buffer, from, values)
+        : [from, toFloats(values, dtype, what)];
+    const { held } = buffer as WebGpuBuffer;
+    this.gpu.queue.writeBuffer(held.buffer, bytesPerElement(dtype) * first, elements);
+    this.written += elements.byteLength;
     if (this.written < WRITTEN_BYTES) return;
     this.written = 0;
     await this.gpu.queue.onSubmittedWorkDone().catch(() => {});
     this.check();
   }
 
-  async download(buffer: DeviceBuffer): Promise<TypedArray> {
+  async download(buffer: DeviceBuffer): Promise<StoredArray> {
     this.check();
     const { dtype, size } = buffer;
-    const bytes = sizeInBytes(size);
+    const bytes = sizeInBytes(dtype, size);
     const source = (buffer as WebGpuBuffer).held.buffer;
     const copyInto = (target: GPUBuffer): void => {
       const encoder = this.gpu.createCommandEncoder();
@@ -172,10 +178,11 @@ export class WebGpuDevice implements Device {
       throw new Error(`a tensor could not be read from the GPU: ${(error as Error).message}`);
     }
     this.check();
-    const floats = new Float32Array(staging.getMappedRange().slice(0, 4 * size));
+    const elements = staging.getMappedRange().slice(0, bytesPerElement(dtype) * size);
     staging.unmap();
     this.keepStaging(staging);
-    return fromFloats(floats, dtype);
+    if (dtype === "bfloat16") return new Uint16Array(elements);
+    return fromFloats(new Float32Array(elements), dtype);
   }
 
   /** A new staging buffer, and at once the command that fills it. */
@@ -424,6 +431,7 @@ export class WebGpuDevice implements Device {
     if (kernel.kind === "matmul") {
       installTiledProduct(own, tiledProduct(kernel, shader.threads, this.gpu.limits));
     } else if (kernel.kind === "write") installWrite(own, kernel);
+    installPacked(own, shader.packed);
     try {
       const one = this.gpujs.input(new Float32Array(1), [1]);
       await run.build(...shader.buffers.map(() => one), ...shader.scalars.map(() => 0));

@@ -106,7 +106,10 @@ export class WebGpuExecutable implements Executable {
     const created = plan.outputs.filter((number) => plan.buffers[number]!.role === "output");
     const requests = created.map((number) => {
       const { dtype, size, name } = plan.buffers[number]!;
-      return { bytes: sizeInBytes(size), what: name ?? `a ${dtype} tensor of ${size} elements` };
+      return {
+        bytes: sizeInBytes(dtype, size),
+        what: name ?? `a ${dtype} tensor of ${size} elements`,
+      };
     });
     const allocated = await device.allocate(requests);
     const outputs = new Map(created.map((number, i) => [number, allocated[i]!]));

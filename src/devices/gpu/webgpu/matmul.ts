@@ -11,6 +11,7 @@
 import type { MatmulKernel } from "../../../kernels/kernel.js";
 import { range, type StridedAxis } from "../../../kernels/layout.js";
 import type { GpuJsKernel } from "../gpujs.js";
+import { elementAt } from "./packed.js";
 import {
   type BatchedProduct,
   batchedProduct,
@@ -116,10 +117,11 @@ function address(axes: readonly StridedAxis[], position: string): string {
 /** Copies terms `start…start + depth` of an operand's rows or columns from `first` on to its strip. */
 function copyStrip(
   { whole: { k }, tile, depth }: Layout,
-  { name, buffer, inner, outer }: ProductOperand,
+  operand: ProductOperand,
   strip: Strip,
   first: string,
 ): string {
+  const { name, inner, outer } = operand;
   // Neighbouring threads take neighbouring elements in memory.
   const step = (axes: readonly StridedAxis[]): number =>
     Math.abs(axes.at(-1)?.stride ?? 0) || Infinity;
@@ -130,7 +132,7 @@ function copyStrip(
   // Rows and columns beyond the last are not stored, and WebGPU keeps reads inside the buffer.
   // Terms beyond the last are added, so they are 0.
   const element = (i: number): string => {
-    const load = `${buffer}[base + ${address(outer, `(at + ${i}u)`)}]`;
+    const load = elementAt(operand, `base + ${address(outer, `(at + ${i}u)`)}`);
     return k % depth === 0 ? load : `select(0.0, ${load}, term < ${k}u)`;
   };
   return `

@@ -45,7 +45,8 @@ export const TILES: readonly WorkgroupTile[] = [
 /** An operand seen as batch × outer × inner, where inner is summed over. */
 export interface ProductOperand {
   readonly name: string;
-  readonly buffer: string;
+  readonly buffer: number;
+  readonly storage?: "bfloat16";
   readonly offset: number;
   readonly batch: readonly StridedAxis[];
   readonly outer: readonly StridedAxis[];
@@ -72,12 +73,13 @@ export function batchedProduct(kernel: MatmulKernel): BatchedProduct {
   const m = [...kernel.batch.slice(shared), ...kernel.m];
   const operand = (
     name: string,
-    { buffer, offset, batch: batchStrides, inner }: MatmulOperand,
+    { buffer, storage, offset, batch: batchStrides, inner }: MatmulOperand,
     sizes: readonly number[],
     outer: readonly number[],
   ): ProductOperand => ({
     name,
-    buffer: `user_b${buffer}`,
+    buffer,
+    ...(storage && { storage }),
     offset,
     batch: collapse(batch, batchStrides),
     outer: collapse(sizes, outer),

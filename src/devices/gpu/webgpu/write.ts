@@ -6,6 +6,7 @@
 
 import type { GpuJsKernel } from "../gpujs.js";
 import type { WriteRun } from "../plan.js";
+import { elementAt } from "./packed.js";
 
 /** Replaces the place where each thread of a kernel that is not built yet writes. */
 export function installWrite(
@@ -16,7 +17,7 @@ export function installWrite(
   kernel.assembleWGSL = () =>
     assemble.call(kernel).replace(
       /let data_index : i32 = ([^;]+);/,
-      `let first : i32 = i32(user_b${start}[${at}]);
+      `let first : i32 = i32(${elementAt({ buffer: start }, `${at}`)});
   if (first < 0 || first >= ${count}) { return; }
   let data_index : i32 = $1 + first * ${stride};`,
     );
