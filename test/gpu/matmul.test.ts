@@ -142,6 +142,12 @@ function inWords(own: Uint16Array): Float32Array {
   return words;
 }
 
+/** The product of operands held as bfloat16. */
+function ofBFloat16s(kernel: MatmulKernel): MatmulKernel {
+  const stored = (own: MatmulOperand): MatmulOperand => ({ ...own, storage: "bfloat16" });
+  return { ...kernel, left: stored(kernel.left), right: stored(kernel.right) };
+}
+
 /** `total` (about) as one, two or three axes. */
 function axes(random: Random, total: number): number[] {
   const first = integer(random, 1, 3);
@@ -257,12 +263,11 @@ describe.each(TILES)("tile of $rows × $columns by $down × $across, $slices sli
     const { kernel, buffers } = randomProduct(random, 2, height + 1, width + 1, 37);
     const narrow = buffers.map((own) => toBFloat16(own));
     const wide = await run(kernel, narrow.map(asFloats), { tile });
-    const stored = (own: MatmulOperand): MatmulOperand => ({ ...own, storage: "bfloat16" });
-    const both = { ...kernel, left: stored(kernel.left), right: stored(kernel.right) };
+    const both = ofBFloat16s(kernel);
     const packed = narrow.map((_, i) => i + 1);
     expect(await run(both, narrow.map(inWords), { tile, packed })).toEqual(wide);
     if (buffers.length < 2) return;
-    const right = { ...kernel, right: stored(kernel.right) };
+    const right = { ...kernel, right: both.right };
     const given = [asFloats(narrow[0]!), inWords(narrow[1]!)];
     expect(await run(right, given, { tile, packed: [2] })).toEqual(wide);
   });
@@ -365,14 +370,49 @@ test("what lies beyond the operands has no effect, even if it is not finite", as
   }
 });
 
+describe("bfloat16s side by side", () => {
+  const even = plain([2, 34, 66, 20], true);
+  const moved = (own: MatmulOperand): MatmulOperand => ({ ...own, offset: own.offset + 1 });
+  const apart = (own: MatmulOperand, batch: number): MatmulOperand => ({ ...own, batch: [batch] });
+  /** Columns in groups, so many places from one group to the next. */
+  const grouped = (groups: number, each: number, distance: number): MatmulKernel => ({
+    ...even,
+    n: [groups, each],
+    right: { ...even.right, batch: [2000], outer: [distance, 1], inner: [80] },
+  });
+  const kernels = {
+    "in words": even,
+    "from the second half of a word on": {
+      ...even,
+      left: moved(even.left),
+      right: moved(even.right),
+    },
+    "in rows of odd lengths": plain([2, 33, 65, 20], true),
+    "in matrices at odd distances": {
+      ...even,
+      left: apart(even.left, 681),
+      right: apart(even.right, 1321),
+    },
+    "in groups of words": grouped(3, 22, 24),
+    "in groups of odd lengths": grouped(4, 15, 16),
+    "in groups at odd distances": grouped(3, 22, 25),
+  };
+  test.each(Object.entries(kernels))("%s are as their widened numbers", async (name, kernel) => {
+    const random = seedrandom(name);
+    const narrow = [values(random, 2000), values(random, 5000)].map((own) => toBFloat16(own));
+    for (const tile of [TILES[1]!, TILES[5]!]) {
+      const found = await run(ofBFloat16s(kernel), narrow.map(inWords), { tile, packed: [1, 2] });
+      expect(found).toEqual(await run(kernel, narrow.map(asFloats), { tile }));
+    }
+  });
+});
+
 test("an epilogue reads a bfloat16 operand where the product does", async () => {
   const random = seedrandom("packed epilogue");
   const kernel = plain([1, 5, 7, 9]);
   const narrow = [values(random, 45), values(random, 63)].map((own) => toBFloat16(own));
   const body = "return accumulator + b1[this.thread.y * 9 + 1] * b2[this.thread.x];";
-  const stored = (own: MatmulOperand): MatmulOperand => ({ ...own, storage: "bfloat16" });
-  const both = { ...kernel, left: stored(kernel.left), right: stored(kernel.right) };
-  expect(await run(both, narrow.map(inWords), { body, packed: [1, 2] })).toEqual(
+  expect(await run(ofBFloat16s(kernel), narrow.map(inWords), { body, packed: [1, 2] })).toEqual(
     await run(kernel, narrow.map(asFloats), { body }),
   );
 });

@@ -11,7 +11,7 @@
 import type { MatmulKernel } from "../../../kernels/kernel.js";
 import { range, type StridedAxis } from "../../../kernels/layout.js";
 import type { GpuJsKernel } from "../gpujs.js";
-import { elementAt } from "./packed.js";
+import { elementAt, halfAt } from "./packed.js";
 import {
   type BatchedProduct,
   batchedProduct,
@@ -114,6 +114,18 @@ function address(axes: readonly StridedAxis[], position: string): string {
   return terms.join(" + ") || "0u";
 }
 
+/** Whether the rows or columns 2i and 2i + 1 of an operand are the halves of a word, at every term of every batch. */
+function standsInPairs({ storage, offset, batch, outer, inner }: ProductOperand): boolean {
+  const last = outer.at(-1);
+  const others = [...batch, ...inner, ...outer.slice(0, -1)].map(({ stride }) => stride);
+  const extents = outer.length > 1 ? [last!.size] : [];
+  return (
+    storage === "bfloat16" &&
+    last?.stride === 1 &&
+    [offset, ...others, ...extents].every((n) => n % 2 === 0)
+  );
+}
+
 /** Copies terms `start…start + depth` of an operand's rows or columns from `first` on to its strip. */
 function copyStrip(
   { whole: { k }, tile, depth }: Layout,
@@ -131,8 +143,12 @@ function copyStrip(
       : [`i % ${strip.quads}u`, `i / ${strip.quads}u`];
   // Rows and columns beyond the last are not stored, and WebGPU keeps reads inside the buffer.
   // Terms beyond the last are added, so they are 0.
+  const isPaired = strip.width > 1 && standsInPairs(operand);
   const element = (i: number): string => {
-    const load = elementAt(operand, `base + ${address(outer, `(at + ${i}u)`)}`);
+    const place = (j: number): string => `base + ${address(outer, `(at + ${j}u)`)}`;
+    const load = isPaired
+      ? halfAt(operand, place(i - (i % 2)), i % 2 === 0 ? 0 : 1)
+      : elementAt(operand, place(i));
     return k % depth === 0 ? load : `select(0.0, ${load}, term < ${k}u)`;
   };
   return `

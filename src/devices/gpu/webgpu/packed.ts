@@ -15,6 +15,12 @@ export function elementAt({ buffer, storage }: Stored, at: string): string {
   return storage === undefined ? `user_b${buffer}[${at}]` : `widened_b${buffer}(${at})`;
 }
 
+/** The bfloat16 at `at`, which is even, or the one after it: one read of their word serves both. */
+export function halfAt({ buffer }: Stored, at: string, half: 0 | 1): string {
+  const word = `user_b${buffer}[(${at}) / 2u]`;
+  return `bitcast<f32>(${half === 0 ? `${word} << 16u` : `${word} & 0xffff0000u`})`;
+}
+
 /** Has a gpu.js kernel that is not built yet find bfloat16s in these of its buffers. */
 export function installPacked(
   kernel: Pick<GpuJsKernel, "assembleWGSL">,
