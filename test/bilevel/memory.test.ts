@@ -15,7 +15,7 @@ import type { Tensor } from "../../src/tensor/tensor.js";
 import { isFull } from "../conformance/devices.js";
 import { matrix, quadratic, vector } from "./quadratic.js";
 
-const steps = isFull() ? 10_000 : 3000;
+const steps = isFull() ? 10_000 : 1000;
 const lowerSteps = 1;
 const lowerLearningRate = 0.3;
 const solver = { lowerSteps, lowerLearningRate };

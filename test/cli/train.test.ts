@@ -150,11 +150,11 @@ describe("align", () => {
   });
 
   it("is stopped by Ctrl-C with a checkpoint, refuses the directory, and goes on", async () => {
-    const args = short("stopped", "--max-steps", "400", "--save-every", "100");
+    const args = short("stopped", "--max-steps", "200", "--save-every", "50");
     let isTold = false;
     const stopped = await started(main, ["align", ...args], {
       onErrors(child, text) {
-        if (isTold || !text.includes("step 4/400")) return;
+        if (isTold || !text.includes("step 4/200")) return;
         isTold = true;
         child.kill("SIGINT");
       },
@@ -175,10 +175,10 @@ describe("align", () => {
     ]);
     const whole = await started(main, [
       "align",
-      ...short("stopped", "--max-steps", "400", "--save-every", "100", "--resume"),
+      ...short("stopped", "--max-steps", "200", "--save-every", "50", "--resume"),
     ]);
     expect(whole.code).toBe(0);
-    expect(whole.errors).toMatch(/400 steps of 4 rows, 5 an epoch, from step \d+ on\n/);
+    expect(whole.errors).toMatch(/200 steps of 4 rows, 5 an epoch, from step \d+ on\n/);
     expect(whole.errors).toContain("the reference's log-probabilities were in the cache\n");
   });
 

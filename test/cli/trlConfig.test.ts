@@ -8,10 +8,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readRun } from "../../src/index.js";
+import { isFull } from "../conformance/devices.js";
 import { bundled, started } from "./run.js";
 
 const MODELS = new URL("../../../shared/golden/models/", import.meta.url).pathname;
 const RUN = `${MODELS}trainer/dpo-full-sigmoid/golden.json`;
+
+/** Steps that are compared; then the run is stopped, unless it is to be met to its end. */
+const STEPS = isFull() ? 12 : 2;
 
 describe.skipIf(!existsSync(RUN))("a run of TRL", () => {
   it("is met step by step from its configuration", async () => {
@@ -34,15 +38,19 @@ describe.skipIf(!existsSync(RUN))("a run of TRL", () => {
       await writeFile(file, lines.join("\n"));
       const args = ["--config", file, "--tokenization", "trl", "--batch-semantics", "trl"];
       const cache = ["--cache", join(folder, "cache")];
-      const { code, errors } = await started(main, ["align", ...args, ...cache]);
-      expect(code, errors).toBe(0);
+      const { code, errors } = await started(main, ["align", ...args, ...cache], {
+        onErrors(child, text) {
+          if (STEPS < 12 && text.includes(`step ${STEPS}/12`)) child.kill("SIGINT");
+        },
+      });
+      expect(code, errors).toBe(STEPS < 12 ? 130 : 0);
       expect(errors).toMatch(
         /without meaning here: optim, save_strategy, use_cpu, bf16, dataloader_num_workers/,
       );
       const record = await readRun(output, "run");
-      expect(record.rows).toHaveLength(steps.length);
-      for (const [i, step] of steps.entries()) {
-        const row = record.rows[i] as Record<string, number>;
+      expect(record.rows.length).toBeGreaterThanOrEqual(STEPS);
+      for (const [i, own] of record.rows.entries()) {
+        const [row, step] = [own as Record<string, number>, steps[i]];
         expect(row.step).toBe(step.step);
         expect(row.learning_rate).toBeCloseTo(step.learning_rate, 12);
         expect(Math.abs(row.loss! - step.loss)).toBeLessThan(1e-4);

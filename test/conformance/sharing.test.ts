@@ -1,40 +1,20 @@
 /**
- * Threads that really share every call that can be divided give the bits of one thread.
+ * Threads that share calls of every kind but products, which `sharedProducts.test.ts` has.
  */
 
-import { beforeAll, describe, expect, it } from "vitest";
-import type { WasmDevice } from "../../src/devices/wasm/device.js";
-import { ones, realize, setDevice } from "../../src/index.js";
+import { describe, expect, it } from "vitest";
 import { build, programs } from "../compiler/randomGraph.js";
 import { forAll } from "../ops/reference.js";
-import { CASES, exactCases } from "./cases.js";
-import { type Elements, evaluateOn } from "./devices.js";
+import { casesOf, exactCases, KINDS } from "./cases.js";
+import { isFull } from "./devices.js";
+import { expectSame, shareAll } from "./sharing.js";
 
-const on = (threads: number) => ({ name: "wasm", options: { threads } }) as const;
-
-let device: WasmDevice;
-
-beforeAll(async () => {
-  await setDevice("wasm");
-  device = (await realize(ones([1]))).buffer?.home as WasmDevice;
-  device.sharesAll = true;
-});
-
-function bits(results: readonly Elements[]): string[] {
-  return results.map(({ shape, values }) => {
-    const { buffer, byteOffset, byteLength } = values as Float32Array;
-    return `[${shape}] ${Buffer.from(buffer, byteOffset, byteLength).toString("hex")}`;
-  });
-}
-
-/** Fails unless several threads compute the bits that one does. */
-async function expectSame(threads: number, make: Parameters<typeof evaluateOn>[1]): Promise<void> {
-  const alone = bits(await evaluateOn(on(1), make));
-  expect(bits(await evaluateOn(on(threads), make))).toEqual(alone);
-}
+const CASES = KINDS.filter((kind) => kind !== "products").flatMap(casesOf);
 
 describe("calls that threads share", () => {
-  for (const dtype of ["float32", "float64"] as const) {
+  const { helped } = shareAll();
+
+  for (const dtype of isFull() ? (["float32", "float64"] as const) : (["float32"] as const)) {
     for (const { name, make } of CASES) {
       it(`${name}, ${dtype}`, () => expectSame(2, () => make(dtype)));
     }
@@ -42,17 +22,16 @@ describe("calls that threads share", () => {
 
   for (const { name, make } of exactCases(32)) it(name, () => expectSame(2, make));
 
-  // Another number of threads is another pool, which counts anew.
   it("were shared", () => {
-    expect(device.helped).toBeGreaterThan(CASES.length);
+    expect(helped()).toBeGreaterThan(CASES.length);
   });
 
-  it("random graphs", async () => {
+  it.each(["float32", "float64"] as const)("random graphs, %s", async (dtype) => {
     await forAll(
       [programs(14)],
-      (program) => expectSame(3, () => build(program, { dtype: "float32", continuous: false })),
+      (program) => expectSame(3, () => build(program, { dtype, continuous: false })),
       100,
     );
-    expect(device.helped).toBeGreaterThan(0);
+    expect(helped()).toBeGreaterThan(0);
   });
 });

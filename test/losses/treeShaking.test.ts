@@ -2,50 +2,57 @@
  * Who imports one loss gets one loss, also from a library bundled into a single file.
  */
 
-import { build } from "esbuild";
+import { type BuildOptions, build, type Plugin } from "esbuild";
 import { beforeAll, expect, it } from "vitest";
 import * as losses from "../../src/losses/index.js";
 
 const root = new URL("../../src/index.ts", import.meta.url).pathname;
 const names = Object.keys(losses).filter((name) => name.endsWith("Loss"));
-let library = "";
+const imported = [...names, "lossByName"];
+/** The code that importing a name leads to, by name. */
+const code: Record<string, string> = {};
 
-async function bundle(contents: string, isLibrary: boolean): Promise<string> {
-  const single = {
-    name: "library",
-    setup(plugins: import("esbuild").PluginBuild) {
-      plugins.onResolve({ filter: /^library$/ }, () => ({ path: "library", namespace: "memory" }));
-      plugins.onLoad({ filter: /.*/, namespace: "memory" }, () => ({ contents: library }));
-    },
-  };
-  const { outputFiles } = await build({
-    stdin: { contents, resolveDir: new URL(".", import.meta.url).pathname },
-    bundle: true,
-    write: false,
-    format: "esm",
-    external: ["seedrandom/lib/alea.js"],
-    plugins: isLibrary ? [] : [single],
-    logLevel: "silent",
-  });
-  return outputFiles[0]!.text;
-}
+const common = {
+  bundle: true,
+  write: false,
+  format: "esm",
+  external: ["seedrandom/lib/alea.js"],
+  logLevel: "silent",
+} satisfies BuildOptions;
 
 beforeAll(async () => {
-  library = await bundle(`export * from ${JSON.stringify(root)}`, true);
+  const { outputFiles } = await build({ ...common, entryPoints: [root] });
+  const library = outputFiles[0]!.text;
+  /** Each entry is a program that imports one name from the library in a single file. */
+  const programs: Plugin = {
+    name: "programs",
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /.*/ }, ({ path, kind }) => {
+        if (path === "library") return { path, namespace: "library" };
+        return kind === "entry-point" ? { path, namespace: "program" } : undefined;
+      });
+      onLoad({ filter: /.*/, namespace: "library" }, () => ({ contents: library }));
+      onLoad({ filter: /.*/, namespace: "program" }, ({ path: name }) => ({
+        contents: `import { ${name} } from "library"; console.log(${name});`,
+      }));
+    },
+  };
+  const made = await build({ ...common, entryPoints: imported, outdir: "/", plugins: [programs] });
+  for (const [i, { text }] of made.outputFiles.entries()) code[imported[i]!] = text;
 });
 
 /** The losses whose code is in what importing a name leads to. */
-async function found(name: string): Promise<string[]> {
-  const code = await bundle(`import { ${name} } from "library"; console.log(${name});`, false);
-  return names.filter((other) => code.includes(`function ${other}(`));
+function found(name: string): string[] {
+  expect(code[name]).toContain(`console.log(${name})`);
+  return names.filter((other) => code[name]!.includes(`function ${other}(`)).sort();
 }
 
-it.each(names)("%s comes alone", async (name) => {
+it.each(names)("%s comes alone", (name) => {
   const expected = name === "spoLoss" || name === "wpoLoss" ? ["dpoLoss", name] : [name];
-  expect((await found(name)).sort()).toEqual(expected.sort());
+  expect(found(name)).toEqual(expected.sort());
 });
 
-it("lossByName brings them all", async () => {
+it("lossByName brings them all", () => {
   const paired = names.filter((name) => name !== "unpairedKtoLoss");
-  expect((await found("lossByName")).sort()).toEqual(paired.sort());
+  expect(found("lossByName")).toEqual(paired.sort());
 });

@@ -84,7 +84,7 @@ export async function familyNumbers(
 
   const { cached: _, ...recomputing } = model;
   const written: number[][][] = [];
-  for (const writer of name === "gpu" ? [model] : [model, recomputing]) {
+  for (const writer of name === "wasm" ? [model, recomputing] : [model]) {
     const options = { maxNewTokens: input.newTokens };
     written.push(await generate(writer, parameters, input.prompts, options));
   }

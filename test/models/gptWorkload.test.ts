@@ -127,8 +127,16 @@ describe.each([
       }
     }
   });
+});
 
-  it("follows PyTorch through ten steps of AdamW with one plan for all of them", async () => {
+// Each loss, and each way to its log-probabilities.
+it.each([
+  ["gpt-spo", "plain"],
+  ["gpt-dpo", "packed"],
+] as const)(
+  "%s, %s, follows PyTorch through ten steps of AdamW with one plan for all of them",
+  async (name, form) => {
+    const golden: Golden = data.results[name];
     const before = (await deviceStatistics()).plansCompiled;
     const { losses, meanMargins, parameters, end } = await train(name, 10, form);
     // One for the steps, one for the evaluation at the end.
@@ -146,5 +154,6 @@ describe.each([
       const found = norm(await named[key]!.data());
       expect(Math.abs(found - expected), key).toBeLessThanOrEqual(1e-5 * expected);
     }
-  }, 600_000);
-});
+  },
+  600_000,
+);

@@ -1,6 +1,6 @@
 /**
  * Products use WebAssembly's relaxed SIMD where the engine has it. Where it must be asked for, this
- * file, the products' and the sharing suite run a second time, in an engine that was asked.
+ * file and the products' run a second time, in an engine that was asked.
  */
 
 import { expect, it } from "vitest";
