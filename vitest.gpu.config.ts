@@ -15,10 +15,13 @@ export default defineConfig({
     sequence: {
       sequencer: longestFirst([
         "training.test.ts",
-        "products.test.ts",
-        "elementwise.test.ts",
-        "device.test.ts",
+        "bfloat16.test.ts",
+        "families.test.ts",
+        "reductions.test.ts",
+        "graphs.test.ts",
         "views.test.ts",
+        "matmul.test.ts",
+        "device.test.ts",
       ]),
     },
     execArgv: ["--expose-gc"],

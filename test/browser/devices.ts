@@ -28,7 +28,10 @@ const POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'";
 const wasm = { name: "wasm", floats: ["float32", "float64"] } as const;
 
 /** Where only loading and starting workers may differ from a page that computes everything. */
-const wasmInPart = { ...wasm, ...part({ comparisons: 1, every: 6, gptSteps: 1, gptLosses: 1 }) };
+const wasmInPart = {
+  ...wasm,
+  ...part({ floats: ["float32"], comparisons: 1, every: 6, gptSteps: 1, gptLosses: 1 }),
+};
 
 const gpu = { name: "gpu", floats: ["float32"], integerBits: 24 } as const;
 

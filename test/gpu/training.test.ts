@@ -7,5 +7,5 @@ import { part } from "../conformance/devices.js";
 import { describeWebGpu } from "./webgpu.js";
 
 describeWebGpu((device, runSuite) =>
-  describeTraining({ ...device, ...part({ every: 3, gptSteps: 1, gptLosses: 1 }) }, runSuite),
+  describeTraining({ ...device, ...part({ every: 6, gptSteps: 1, gptLosses: 1 }) }, runSuite),
 );
