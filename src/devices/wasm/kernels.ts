@@ -98,8 +98,8 @@ function addKernel(decided: FunctionKernel, functions: FunctionBuilder[]): numbe
   }
   const { kernel, blocking } = decided;
   const after = kernel.epilogue;
-  const epilogue =
-    after && functions.push(buildLoop(after, traversalOf(after), rowAxes(kernel))) - 1;
+  const rows = after && !blocking.finishesElements ? rowAxes(kernel) : undefined;
+  const epilogue = after && functions.push(buildLoop(after, traversalOf(after), rows)) - 1;
   const product = buildMatmul(blocking, { functionBase: functions.length, epilogue });
   for (const f of product.functions) functions.push(f);
   return product.entry;

@@ -9,6 +9,7 @@
 import type { UnaryOperation } from "../../kernels/kernel.js";
 import type { Code, FunctionBuilder, Local } from "./assembler.js";
 import { f32x4, f64x2, i32, i32x4, i64x2, v128 } from "./assembler.js";
+import { multiplyAdd } from "./relaxed.js";
 
 /** Lane format of a vector: f32x4 or f64x2. */
 export type FloatLanes = "f32" | "f64";
@@ -142,19 +143,17 @@ const singleInDouble: Format = {
  * coefficients (Estrin): as many instructions as over x, in half as long a chain.
  */
 export function polynomial(
-  format: Pick<Format, "float" | "constant">,
-  keep: Keep,
+  { float, constant }: Pick<Format, "float" | "constant">,
   coefficients: readonly number[],
   x: Code,
+  square: Code,
 ): Code {
-  const { float, constant } = format;
-  const square = keep(float.mul(x, x));
   const pairs: Code[] = [];
   for (let i = 0; i < coefficients.length; i += 2) {
     const [even, odd] = coefficients.slice(i, i + 2).map(constant);
-    pairs.push(odd ? float.add(float.mul(x, odd), even!) : even!);
+    pairs.push(odd ? multiplyAdd(float, x, odd, even!) : even!);
   }
-  return pairs.reduceRight((higher, pair) => float.add(float.mul(higher, square), pair));
+  return pairs.reduceRight((higher, pair) => multiplyAdd(float, higher, square, pair));
 }
 
 /** x clamped to [low, high]; NaN stays. */
@@ -184,17 +183,20 @@ function reduceExp(format: Format, keep: Keep, x: Code): { power: Code; excess: 
   const { float, constant, ln2 } = format;
   const clamped = keep(clamp(format, x, ...format.expRange));
   const shift = exponentShift(format);
-  const shifted = keep(float.add(float.mul(clamped, constant(0.5 / Math.LN2)), shift));
+  const shifted = keep(multiplyAdd(float, clamped, constant(0.5 / Math.LN2), shift));
   const n = keep(float.sub(shifted, shift));
   const r = keep(
-    float.sub(
-      float.sub(clamped, float.mul(n, constant(2 * ln2.high))),
-      float.mul(n, constant(2 * ln2.low)),
+    multiplyAdd(
+      float,
+      n,
+      constant(-2 * ln2.low),
+      multiplyAdd(float, n, constant(-2 * ln2.high), clamped),
     ),
   );
+  const square = keep(float.mul(r, r));
   return {
     power: keep(format.toExponent(shifted)),
-    excess: float.add(float.mul(float.mul(r, r), polynomial(format, keep, format.exp, r)), r),
+    excess: multiplyAdd(float, square, polynomial(format, format.exp, r, square), r),
   };
 }
 
@@ -211,7 +213,7 @@ function expm1(format: Format, keep: Keep, x: Code): Code {
   const { power, excess } = reduceExp(format, keep, x);
   const inverse = format.subBits(constant(2 ** format.bias), power);
   const difference = float.sub(power, inverse);
-  const result = float.mul(float.add(float.mul(excess, power), difference), power);
+  const result = float.mul(multiplyAdd(float, excess, power, difference), power);
   return withSignOf(format, x, result);
 }
 
@@ -224,12 +226,10 @@ function logOfParts(format: Format, keep: Keep, k: Code, f: Code): Code {
   const s = keep(float.div(f, float.add(f, constant(2))));
   const square = keep(float.mul(s, s));
   const half = keep(float.mul(float.mul(f, f), constant(0.5)));
-  const tail = float.mul(
-    s,
-    float.add(half, float.mul(square, polynomial(format, keep, format.log, square))),
-  );
-  const low = float.add(tail, float.mul(k, constant(ln2.low)));
-  return float.add(float.mul(k, constant(ln2.high)), float.sub(f, float.sub(half, low)));
+  const fourth = keep(float.mul(square, square));
+  const tail = multiplyAdd(float, square, polynomial(format, format.log, square, fourth), half);
+  const low = multiplyAdd(float, s, tail, float.mul(k, constant(ln2.low)));
+  return multiplyAdd(float, k, constant(ln2.high), float.sub(f, float.sub(half, low)));
 }
 
 /** The logarithm's values outside its domain: -∞ at `pole`, NaN below, ∞ and NaN as given. */
@@ -294,12 +294,13 @@ function oneMinusDecay(format: Format, keep: Keep, v: Code): Code {
   const { float, constant } = format;
   const bounded = keep(float.pmin(v, constant(format.decayLimit)));
   const shift = exponentShift(format);
-  const shifted = keep(float.sub(shift, float.mul(bounded, constant(1 / Math.LN2))));
+  const shifted = keep(multiplyAdd(float, bounded, constant(-1 / Math.LN2), shift));
   const n = float.sub(shifted, shift);
-  const q = keep(float.add(bounded, float.mul(n, constant(Math.LN2))));
-  const decay = float.sub(q, float.mul(float.mul(q, q), polynomial(format, keep, format.decay, q)));
+  const q = keep(multiplyAdd(float, n, constant(Math.LN2), bounded));
+  const square = keep(float.mul(q, q));
+  const decay = float.sub(q, float.mul(square, polynomial(format, format.decay, q, square)));
   const power = keep(format.toExponent(shifted));
-  return float.add(float.sub(constant(1), power), float.mul(power, decay));
+  return multiplyAdd(float, power, decay, float.sub(constant(1), power));
 }
 
 /** tanh |x| = u / (2 - u), where u = 1 - e^(-2|x|). Within 2.6 ulp in float32, 4 in float64. */
@@ -314,8 +315,11 @@ function tanh(format: Format, keep: Keep, x: Code): Code {
 function erf(format: Format, keep: Keep, x: Code): Code {
   const { float, constant } = format;
   const magnitude = keep(float.pmin(float.abs(x), constant(format.erfLimit)));
-  const exponent = float.add(
-    float.mul(magnitude, polynomial(format, keep, format.erf, magnitude)),
+  const square = keep(float.mul(magnitude, magnitude));
+  const exponent = multiplyAdd(
+    float,
+    magnitude,
+    polynomial(format, format.erf, magnitude, square),
     magnitude,
   );
   return withSignOf(format, x, oneMinusDecay(format, keep, exponent));

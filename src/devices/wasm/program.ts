@@ -17,6 +17,9 @@ import {
 
 /** Shares of a product, at most. */
 const SHARES = 32;
+/** Multiplications and additions in a nanosecond: of tiles, and of a product with a vector, which waits for memory. */
+const TILES_RATE = 16;
+const VECTOR_RATE = 4;
 /** Shares of a product, at most, if each packs an operand that the others pack as well. */
 const PACKED_SHARES = 8;
 
@@ -37,8 +40,7 @@ export function decide(kernel: LoopKernel | ScatterKernel | MatmulKernel | Chain
 /** The work of a kernel, as threads divide it. */
 export interface Work {
   /**
-   * Roughly the time it takes, in units of 16 multiplications and additions of a product: about a
-   * nanosecond. 0 where it cannot be divided.
+   * Roughly the nanoseconds it takes. 0 where it cannot be divided.
    */
   readonly weight: number;
   readonly items: number;
@@ -94,7 +96,7 @@ function workOfProduct({ batch, m, n, k }: MatmulKernel, blocking: Blocking): Wh
   // Each share packs panels of each matrix it touches. If there are many matrices, a share takes whole ones.
   const matrices = sizeOf(batch);
   return {
-    weight: sizeOf([...batch, ...m, ...n, ...k]) / 16,
+    weight: sizeOf([...batch, ...m, ...n, ...k]) / (blocking.method === "tiles" ? TILES_RATE : VECTOR_RATE),
     items,
     grain: items % matrices === 0 && matrices >= PACKED_SHARES ? items / matrices : 1,
     shares: packsAnew(blocking) ? PACKED_SHARES : SHARES,

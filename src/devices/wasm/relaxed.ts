@@ -8,6 +8,12 @@ import { assemble, type Code, FunctionBuilder, f32x4, type f64x2, v128 } from ".
 
 let isSupported: boolean | undefined;
 
+/** Whether {@link multiplyAdd} is one instruction. */
+export function hasMultiplyAdd(): boolean {
+  isSupported ??= supportsRelaxedSimd();
+  return isSupported;
+}
+
 function supportsRelaxedSimd(): boolean {
   const f = new FunctionBuilder([], ["v128"]);
   const zero = v128.constF32(0);
@@ -21,6 +27,5 @@ function supportsRelaxedSimd(): boolean {
  * threads of a machine do the same.
  */
 export function multiplyAdd(lanes: typeof f32x4 | typeof f64x2, a: Code, b: Code, c: Code): Code {
-  isSupported ??= supportsRelaxedSimd();
-  return isSupported ? lanes.relaxedMadd(a, b, c) : lanes.add(c, lanes.mul(a, b));
+  return hasMultiplyAdd() ? lanes.relaxedMadd(a, b, c) : lanes.add(c, lanes.mul(a, b));
 }

@@ -7,6 +7,7 @@
 
 import { type Code, type FunctionBuilder, f64x2, i32, i64x2, v128 } from "./assembler.js";
 import { type FloatLanes, halvesInDouble, type Keep, polynomial, withLocals } from "./math.js";
+import { multiplyAdd } from "./relaxed.js";
 
 const { add, sub, mul } = f64x2;
 const constant = v128.constF64;
@@ -73,10 +74,16 @@ function sine(keep: Keep, series: Series, quarters: 0 | 1, x: Code): Code {
   const shifted = keep(add(mul(magnitude, constant(2 / Math.PI)), shift));
   const r = remainder(keep, series.halfPi, magnitude, keep(sub(shifted, shift)));
   const square = keep(mul(r, r));
-  const ofSine = add(r, mul(mul(r, square), polynomial(FORMAT, keep, series.sine, square)));
+  const fourth = keep(mul(square, square));
+  const ofSine = multiplyAdd(
+    f64x2,
+    mul(r, square),
+    polynomial(FORMAT, series.sine, square, fourth),
+    r,
+  );
   const half = keep(mul(square, constant(0.5)));
   const one = keep(sub(constant(1), half));
-  const tail = mul(mul(square, square), polynomial(FORMAT, keep, series.cosine, square));
+  const tail = mul(fourth, polynomial(FORMAT, series.cosine, square, fourth));
   // 1 - r²/2 loses digits of r²/2.
   const ofCosine = add(one, add(sub(sub(constant(1), one), half), tail));
   const isOdd = i64x2.sub(constant(0), v128.and(shifted, constant(Number.MIN_VALUE)));

@@ -27,8 +27,8 @@ interface MatmulCode {
  * @param blocking How the product is computed. It has at least one work item.
  * @param options.functionBase Index that the first of the functions gets, imports counted.
  * @param options.epilogue Index of a function `(buffers, constants, begin, end)` that applies the
- *   kernel's epilogue in place to rows `begin..end` of the output seen as [batch · m, n]; it is
- *   called once for every row, when the row is complete.
+ *   kernel's epilogue in place to rows `begin..end` of the output seen as [batch · m, n], or to its elements
+ *   if the blocking says so; it is called once for each, when it is complete.
  */
 export function buildMatmul(
   blocking: Blocking,
@@ -100,9 +100,10 @@ function bodyOf(frame: ProductFrame): Code {
   return method === "row" ? vectorTimesMatrix(frame) : productOfTiles(frame);
 }
 
-/** Applies the epilogue to all rows between `first` and `last`. */
+/** Applies the epilogue to all rows between `first` and `last`, or to the elements between them. */
 function finishAll({ blocking, batch, first, last, finishRows }: ProductFrame): Code {
-  const { method, transposed, m, n } = blocking;
+  const { method, transposed, m, n, finishesElements } = blocking;
+  if (finishesElements) return finishRows(first.get, i32.sub(last.get, first.get));
   // A transposed product of one column is a row of the output, which is finished as a whole.
   if (method === "dot" && transposed) return finishRows(batch.get, i32.const(1));
   const row = i32.add(scaled(batch.get, transposed ? n : m), first.get);
