@@ -12,7 +12,13 @@ import {
   InterruptedError,
   OutOfMemoryError,
 } from "../devices/device.js";
-import { type StorageType, type TypedArray, widened } from "../kernels/dtype.js";
+import {
+  bytesPerElement,
+  type StorageType,
+  type TypedArray,
+  viewAs,
+  widened,
+} from "../kernels/dtype.js";
 import { GIVEN_UP } from "../tensor/primitive.js";
 import type {
   DebugOptions,
@@ -348,7 +354,7 @@ class Engine implements Runtime {
           : `${what} dispose() gave its memory back`,
       );
     }
-    return this.write(tensor, device, tensor.storage, async (write) => write(0, values));
+    return this.write(tensor, device, tensor.storage, (own) => own.write(0, values));
   }
 
   /** Makes the tensor's buffer and has it written. */
@@ -362,7 +368,20 @@ class Engine implements Runtime {
     const what = `Tensor ${storage}${formatShape(tensor.shape)}`;
     const buffer = await device.create(storage, size, what);
     try {
-      await fill(async (from, values) => device.write(buffer, from, values, what));
+      await fill({
+        write: async (from, values) => device.write(buffer, from, values, what),
+        place: async (from, length, put) => {
+          const own = device.view?.(buffer);
+          if (own) {
+            put(own.subarray(from, from + length));
+            return;
+          }
+          const bytes = new ArrayBuffer(length * bytesPerElement(storage));
+          const values = viewAs(storage, bytes, 0, length);
+          put(values);
+          await device.write(buffer, from, values, what);
+        },
+      });
     } catch (error) {
       buffer.dispose();
       throw error;

@@ -120,6 +120,8 @@ export interface Device extends BufferHome {
     values: StoredArray,
     what: string,
   ): void | Promise<void>;
+  /** The elements where they lie, if the host reaches that; valid until memory is allocated. */
+  view?(buffer: DeviceBuffer): StoredArray;
   prepare(plan: Plan): Promise<Executable>;
   /** Resolves when the device has accepted all work issued so far. Rejects if it refused any. */
   accepted?(): Promise<void>;

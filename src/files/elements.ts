@@ -16,7 +16,7 @@ import {
 type Widen = (bytes: Uint8Array, into: TypedArray, name: string) => void;
 
 interface FileType {
-  readonly bytes: number;
+  readonly bytes: 1 | 2 | 4 | 8;
   /** The dtype of the tensor. */
   readonly dtype: DType;
   readonly widen: Widen;
@@ -42,7 +42,8 @@ function each(
 }
 
 /** Bytes that are the elements. */
-const copied: Widen = (bytes, into) => new Uint8Array(into.buffer).set(bytes);
+const copied: Widen = (bytes, into) =>
+  new Uint8Array(into.buffer, into.byteOffset, into.byteLength).set(bytes);
 
 /** The number of an IEEE half's bits: 1 sign, 5 exponent (bias 15), 10 fraction. */
 function fromFloat16(bits: number): number {
@@ -128,34 +129,27 @@ export function fileTypeOf(name: string, dtype: string): FileType {
   throw new TypeError(`safetensors: ${name} is ${dtype}; tensors are made of ${known}`);
 }
 
-/** Gives an array to fill. */
-export type Room = (dtype: DType, length: number) => TypedArray;
-
-/** The elements of a tensor's bytes, as an array of its dtype, by default a fresh one. */
-export function elementsOf(
-  name: string,
-  dtype: string,
-  bytes: Uint8Array,
-  room: Room = allocate,
-): TypedArray {
+/** The elements of a tensor's bytes, as an array of its dtype. */
+export function elementsOf(name: string, dtype: string, bytes: Uint8Array): TypedArray {
   const type = fileTypeOf(name, dtype);
-  const elements = room(type.dtype, bytes.length / type.bytes);
+  const elements = allocate(type.dtype, bytes.length / type.bytes);
   type.widen(bytes, elements, name);
   return elements;
 }
 
-/** The elements of a tensor's bytes as a device is to hold them; to a bfloat16 they are rounded. */
-export function storedElementsOf(
+/** Writes the elements of a tensor's bytes as a device is to hold them; to a bfloat16 they are rounded. */
+export function putElements(
   name: string,
   dtype: string,
-  storage: StorageType,
   bytes: Uint8Array,
-  room?: Room,
-): StoredArray {
-  if (storage !== "bfloat16") return elementsOf(name, dtype, bytes, room);
-  // A Buffer's own `slice` would be a view of it.
-  if (dtype === "BF16") return new Uint16Array(new Uint8Array(bytes).buffer);
-  return toBFloat16(elementsOf(name, dtype, bytes, room));
+  storage: StorageType,
+  into: StoredArray,
+): void {
+  const type = fileTypeOf(name, dtype);
+  if (storage === type.dtype) type.widen(bytes, into as TypedArray, name);
+  else if (storage !== "bfloat16") into.set(elementsOf(name, dtype, bytes));
+  else if (dtype === "BF16") new Uint8Array(into.buffer, into.byteOffset, into.byteLength).set(bytes);
+  else into.set(toBFloat16(elementsOf(name, dtype, bytes)));
 }
 
 /** The file's type of a tensor's elements: its own dtype's, booleans as bytes. */

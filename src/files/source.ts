@@ -12,8 +12,8 @@ import { nodeFileSystem } from "./node.js";
 export interface ByteSource {
   /** How many there are. */
   readonly size: number;
-  /** Those from one place to before another. */
-  read(from: number, to: number): Promise<Uint8Array>;
+  /** Those from one place to before another; perhaps in an array that is as long or longer. */
+  read(from: number, to: number, into?: Uint8Array): Promise<Uint8Array>;
   /** Releases the file. */
   close(): Promise<void>;
 }
@@ -89,7 +89,8 @@ async function fromPath(path: string): Promise<ByteSource> {
     if (!status.isFile()) throw new TypeError(`${path} is no file`);
     return {
       size: status.size,
-      read: (from, to) => readRange(file, path, from, to),
+      read: (from, to, into = new Uint8Array(to - from)) =>
+        readRange(file, path, from, into.subarray(0, to - from)),
       close: () => file.close(),
     };
   } catch (error) {
@@ -103,13 +104,12 @@ async function readRange(
   file: FileHandle,
   path: string,
   from: number,
-  to: number,
+  bytes: Uint8Array,
 ): Promise<Uint8Array> {
-  const bytes = new Uint8Array(to - from);
   let filled = 0;
   while (filled < bytes.length) {
     const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, from + filled);
-    if (bytesRead === 0) throw new RangeError(`${path} ended at ${from + filled} of ${to} bytes`);
+    if (bytesRead === 0) throw new RangeError(`${path} ended at ${from + filled} of ${from + bytes.length} bytes`);
     filled += bytesRead;
   }
   return bytes;

@@ -4,18 +4,11 @@
  * @module
  */
 
-import { fileTypeOf, storedElementsOf } from "../files/elements.js";
+import { elementsOf, fileTypeOf, putElements } from "../files/elements.js";
 import type { SafetensorsHeader } from "../files/header.js";
 import type { ByteSource } from "../files/source.js";
-import { transposedColumns } from "../files/transpose.js";
-import {
-  bytesPerElement,
-  type DType,
-  type StorageType,
-  type StoredArray,
-  type TypedArray,
-  viewAs,
-} from "../kernels/dtype.js";
+import { transposedBytes } from "../files/transpose.js";
+import { bytesPerElement, type StorageType } from "../kernels/dtype.js";
 import { currentDevice } from "../tensor/evaluate.js";
 import { deviceLimits, tensorOfPieces } from "../tensor/pieces.js";
 import { sizeOf } from "../tensor/shape.js";
@@ -66,7 +59,12 @@ export async function readParameters(
   await checkLimits(wanted, found, dtype);
   const total = wanted.reduce((sum, { name }) => sum + bytesOf(found.get(name)!), 0);
   const tensors = new Map<string, Tensor>();
-  const [pieces, blocks] = [new Scratch(), new Scratch()];
+  const room = new Room();
+  const ranges = wanted.flatMap(({ name, transposed }) => {
+    const tensor = found.get(name)!;
+    return rangesOf(tensor, transposed ? tensor.shape[1]! : 1);
+  });
+  const pieces = readAhead(ranges);
   let bytes = 0;
   const read = (count: number) => {
     bytes += count;
@@ -76,11 +74,13 @@ export async function readParameters(
     for (const { name, path, transposed } of wanted) {
       const tensor = found.get(name)!;
       const storage = storageOf(tensor, dtype);
-      tensors.set(path, await readTensor(tensor, { transposed, storage, pieces, blocks, read }));
+      tensors.set(path, await readTensor(tensor, { transposed, storage, pieces, room, read }));
     }
   } catch (error) {
     for (const tensor of tensors.values()) tensor.dispose();
     throw error;
+  } finally {
+    await pieces.return(undefined);
   }
   const parameters = parameterTree(config, (_, __, path) => tensors.get(path)!);
   return { config, parameters: parameters as DecoderParameters };
@@ -212,35 +212,56 @@ function storageOf({ shape }: FoundTensor, dtype: StorageType): StorageType {
 /** Most elements that the host holds at a time. */
 const PIECE = 2 ** 20;
 
-/** The elements of a tensor in order, in pieces of whole numbers of `unit` elements. */
-async function* piecesOf(
-  { source, header, name }: FoundTensor,
-  unit: number,
-  storage: StorageType = "float32",
-  scratch?: Scratch,
-): AsyncGenerator<{
+/** A part of a file. */
+interface Range {
+  readonly source: ByteSource;
   readonly from: number;
-  readonly elements: StoredArray;
-  readonly bytes: number;
-}> {
-  const { dtype: stored, bytes } = header.tensors.get(name)!;
-  const { bytes: each } = fileTypeOf(name, stored);
-  const step = each * unit * Math.max(1, Math.floor(PIECE / unit));
+  readonly to: number;
+}
+
+/** Where a tensor lies in its file, in pieces of whole numbers of `unit` elements. */
+function rangesOf({ source, header, name }: FoundTensor, unit: number): Range[] {
+  const { dtype, bytes } = header.tensors.get(name)!;
+  const step = fileTypeOf(name, dtype).bytes * unit * Math.max(1, Math.floor(PIECE / unit));
+  const ranges: Range[] = [];
   for (let from = bytes[0]; from < bytes[1]; from += step) {
-    const to = Math.min(bytes[1], from + step);
-    const data = await source.read(from, to);
-    const room = scratch && ((dtype: DType, length: number) => scratch.of(dtype, length));
-    const elements = storedElementsOf(name, stored, storage, data, room);
-    yield { from: (from - bytes[0]) / each, elements, bytes: to - from };
+    ranges.push({ source, from, to: Math.min(bytes[1], from + step) });
+  }
+  return ranges;
+}
+
+/** The bytes of each range. The next are read while some are used; those are lost when the next are asked for. */
+async function* readAhead(ranges: Iterable<Range>): AsyncGenerator<Uint8Array, undefined> {
+  const rooms = [new Room(), new Room()] as const;
+  let next: Promise<Uint8Array> | undefined;
+  let turn = 0;
+  try {
+    for (const { source, from, to } of ranges) {
+      const ready = next;
+      const room = rooms[turn++ % 2 === 0 ? 0 : 1];
+      const bytes = await ready;
+      next = source.read(from, to, room.of(to - from));
+      // A failure is reported when the bytes are asked for.
+      next.catch(() => {});
+      if (bytes) yield bytes;
+    }
+    if (next) yield await next;
+  } finally {
+    await next?.catch(() => {});
   }
 }
 
 async function areEqual(a: FoundTensor, b: FoundTensor): Promise<boolean> {
   if (a === b) return true;
-  const others = piecesOf(b, 1);
-  for await (const { elements } of piecesOf(a, 1)) {
-    const other = (await others.next()).value!.elements;
-    if (!elements.every((value, i) => Object.is(value, other[i]))) return false;
+  const others = readAhead(rangesOf(b, 1));
+  try {
+    for await (const bytes of readAhead(rangesOf(a, 1))) {
+      const other = elementsOf(b.name, b.dtype, (await others.next()).value!);
+      const elements = elementsOf(a.name, a.dtype, bytes);
+      if (!elements.every((value, i) => Object.is(value, other[i]))) return false;
+    }
+  } finally {
+    await others.return(undefined);
   }
   return true;
 }
@@ -251,53 +272,54 @@ function bytesOf({ header, name }: FoundTensor): number {
 }
 
 /** An array that is used again and again: fresh memory costs more than what is written into it. */
-class Scratch {
-  private readonly arrays = new Map<StorageType, StoredArray>();
+class Room {
+  private bytes = new Uint8Array();
 
-  of(storage: DType, length: number): TypedArray;
-  of(storage: StorageType, length: number): StoredArray;
-  of(storage: StorageType, length: number): StoredArray {
-    let array = this.arrays.get(storage);
-    if (!array || array.length < length) {
-      array = viewAs(storage, new ArrayBuffer(length * bytesPerElement(storage)), 0, length);
-      this.arrays.set(storage, array);
-    }
-    return array.subarray(0, length);
+  /** Its first bytes, so many. */
+  of(length: number): Uint8Array {
+    if (this.bytes.length < length) this.bytes = new Uint8Array(length);
+    return this.bytes.subarray(0, length);
   }
 }
 
 interface ReadOptions {
   readonly transposed: boolean;
   readonly storage: StorageType;
-  /** For the pieces of all tensors, one after the other, and for pieces the other way round. */
-  readonly pieces: Scratch;
-  readonly blocks: Scratch;
+  /** The bytes of the tensor's ranges, and of those that follow. */
+  readonly pieces: AsyncGenerator<Uint8Array, undefined>;
+  /** For pieces the other way round. */
+  readonly room: Room;
   /** Called with the bytes of each piece. */
   readonly read: (bytes: number) => void;
 }
 
 async function readTensor(at: FoundTensor, options: ReadOptions): Promise<Tensor> {
-  const { transposed, storage, pieces: scratch, blocks, read } = options;
+  const { transposed, storage, pieces, room, read } = options;
+  const { name, dtype } = at;
   const [rows = 1, columns = 1] = at.shape;
-  const shape = transposed ? [columns, rows] : at.shape;
-  return tensorOfPieces(shape, storage, async (write) => {
-    const pieces = piecesOf(at, transposed ? columns : 1, storage, scratch);
-    for await (const { from, elements, bytes } of pieces) {
-      if (!transposed) await write(from, elements);
+  const { bytes: each } = fileTypeOf(name, dtype);
+  return tensorOfPieces(transposed ? [columns, rows] : at.shape, storage, async (own) => {
+    const place = (from: number, part: Uint8Array): Promise<void> =>
+      own.place(from, part.length / each, (into) => putElements(name, dtype, part, storage, into));
+    let from = 0;
+    for (const _ of rangesOf(at, transposed ? columns : 1)) {
+      const bytes = (await pieces.next()).value!;
+      const length = bytes.length / each;
+      if (!transposed) await place(from, bytes);
       else {
         // Some rows of the file are a part of each row of the tensor.
-        const count = elements.length / columns;
-        const into = blocks.of(storage, elements.length);
-        const block = transposedColumns(elements, columns, 0, columns, into);
-        if (count === rows) await write(0, block);
+        const block = transposedBytes(bytes, each, columns, room.of(bytes.length));
+        const part = bytes.length / columns;
+        if (length === rows * columns) await place(0, block);
         else {
           for (let column = 0; column < columns; column++) {
-            const part = block.subarray(column * count, (column + 1) * count);
-            await write(column * rows + from / columns, part);
+            const start = column * part;
+            await place(column * rows + from / columns, block.subarray(start, start + part));
           }
         }
       }
-      read(bytes);
+      from += length;
+      read(bytes.length);
     }
   });
 }

@@ -62,8 +62,15 @@ export interface Explanation {
   toString(): string;
 }
 
-/** Writes all elements of a tensor in pieces, each from a place on. */
-export type Fill = (write: (from: number, values: StoredArray) => Promise<void>) => Promise<void>;
+/** A tensor's elements on the device, which are written in pieces, each from a place on. */
+export interface Unwritten {
+  write(from: number, values: StoredArray): Promise<void>;
+  /** Has `put` write so many elements: right where the device holds them if the host reaches that. */
+  place(from: number, length: number, put: (into: StoredArray) => void): Promise<void>;
+}
+
+/** Writes all elements of a tensor. */
+export type Fill = (elements: Unwritten) => Promise<void>;
 
 /** An evaluation that can be done again on other tensors; only the runtime looks into it. */
 export interface Recording {

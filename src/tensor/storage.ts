@@ -35,5 +35,5 @@ async function heldAs(storage: "bfloat16" | "float32", t: Tensor): Promise<Tenso
   if (t.dtype !== "float32" || t.storage === storage) return t;
   const values = await t.data();
   const elements = storage === "bfloat16" ? toBFloat16(values) : values;
-  return tensorOfPieces(t.shape, storage, (write) => write(0, elements));
+  return tensorOfPieces(t.shape, storage, (own) => own.write(0, elements));
 }

@@ -96,19 +96,23 @@ export class WasmDevice implements Device, ResidentHome<Block> {
   }
 
   write(buffer: DeviceBuffer, from: number, values: StoredArray): void {
-    this.buffers.view(buffer as WasmBuffer).set(values, from);
+    this.view(buffer).set(values, from);
   }
 
   get limits(): DeviceLimits {
     return { tensor: this.heap.most, total: this.heap.most };
   }
 
+  view(buffer: DeviceBuffer): StoredArray {
+    return this.buffers.view(buffer as WasmBuffer);
+  }
+
   async download(buffer: DeviceBuffer): Promise<StoredArray> {
-    return this.buffers.view(buffer as WasmBuffer).slice();
+    return this.view(buffer).slice();
   }
 
   peek(buffer: DeviceBuffer): TypedArray | undefined {
-    const elements = this.buffers.view(buffer as WasmBuffer);
+    const elements = this.view(buffer);
     return elements instanceof Uint16Array ? undefined : elements;
   }
 
