@@ -1,5 +1,6 @@
 /**
- * Memory of values that nobody needs any more, for values that are computed later.
+ * Memory of values that nobody needs any more, for values that are computed later, and of results for values that are
+ * computed on the way to them.
  *
  * A result takes the memory of an input that was given up, has its dtype and size, and whose last reader has run;
  * or whose last reader is the result's own kernel, if that reads each element for the element at its place only and
@@ -77,7 +78,7 @@ export function findWaits(order: readonly RootedKernel[], graph: Graph): number[
   return waits;
 }
 
-/** The value in whose memory each result goes that has none of its own. `order` is final. */
+/** The value in whose memory each value goes that has none of its own. `order` is final. */
 export function findHomes(
   order: readonly RootedKernel[],
   graph: Graph,
@@ -124,5 +125,35 @@ export function findHomes(
       if (homeOf(node) !== home && givenUp.has(homeOf(node))) release(homeOf(node));
     }
   });
+  if (canOverwrite) findForerunners(order, outputs, lastReader, homes);
   return homes;
+}
+
+/**
+ * Gives values in new memory forerunners there: the temporary that the value's kernel could overwrite is computed in that
+ * memory from the start, and so on back from it. The exponentials of a softmax lie where their quotients will.
+ */
+function findForerunners(
+  order: readonly RootedKernel[],
+  outputs: ReadonlySet<Tensor>,
+  lastReader: ReadonlyMap<Tensor, number>,
+  homes: Map<Tensor, Tensor>,
+): void {
+  const forerunners = new Set<Tensor>();
+  for (const [time, { root, kernel, reads }] of [...order.entries()].reverse()) {
+    const isInNewMemory = outputs.has(root) ? !homes.has(root) : forerunners.has(root);
+    if (!isInNewMemory) continue;
+    const forerunner = reads.find(
+      (node) =>
+        lastReader.get(node) === time &&
+        !outputs.has(node) &&
+        !isGiven(node) &&
+        !homes.has(node) &&
+        typeOf(node) === typeOf(root) &&
+        overwritable(kernel, reads.indexOf(node) + 1),
+    );
+    if (!forerunner) continue;
+    forerunners.add(forerunner);
+    homes.set(forerunner, homes.get(root) ?? root);
+  }
 }

@@ -148,7 +148,8 @@ export function putElements(
   const type = fileTypeOf(name, dtype);
   if (storage === type.dtype) type.widen(bytes, into as TypedArray, name);
   else if (storage !== "bfloat16") into.set(elementsOf(name, dtype, bytes));
-  else if (dtype === "BF16") new Uint8Array(into.buffer, into.byteOffset, into.byteLength).set(bytes);
+  else if (dtype === "BF16")
+    new Uint8Array(into.buffer, into.byteOffset, into.byteLength).set(bytes);
   else into.set(toBFloat16(elementsOf(name, dtype, bytes)));
 }
 

@@ -109,7 +109,8 @@ async function readRange(
   let filled = 0;
   while (filled < bytes.length) {
     const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, from + filled);
-    if (bytesRead === 0) throw new RangeError(`${path} ended at ${from + filled} of ${from + bytes.length} bytes`);
+    if (bytesRead === 0)
+      throw new RangeError(`${path} ended at ${from + filled} of ${from + bytes.length} bytes`);
     filled += bytesRead;
   }
   return bytes;

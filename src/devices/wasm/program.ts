@@ -20,6 +20,8 @@ const SHARES = 32;
 /** Multiplications and additions in a nanosecond: of tiles, and of a product with a vector, which waits for memory. */
 const TILES_RATE = 16;
 const VECTOR_RATE = 4;
+/** Shares of a vector times a matrix, at most: each reads a part of every row, and short parts are slow to read. */
+const ROW_SHARES = 2;
 /** Shares of a product, at most, if each packs an operand that the others pack as well. */
 const PACKED_SHARES = 8;
 
@@ -96,10 +98,12 @@ function workOfProduct({ batch, m, n, k }: MatmulKernel, blocking: Blocking): Wh
   // Each share packs panels of each matrix it touches. If there are many matrices, a share takes whole ones.
   const matrices = sizeOf(batch);
   return {
-    weight: sizeOf([...batch, ...m, ...n, ...k]) / (blocking.method === "tiles" ? TILES_RATE : VECTOR_RATE),
+    weight:
+      sizeOf([...batch, ...m, ...n, ...k]) /
+      (blocking.method === "tiles" ? TILES_RATE : VECTOR_RATE),
     items,
     grain: items % matrices === 0 && matrices >= PACKED_SHARES ? items / matrices : 1,
-    shares: packsAnew(blocking) ? PACKED_SHARES : SHARES,
+    shares: blocking.method === "row" ? ROW_SHARES : packsAnew(blocking) ? PACKED_SHARES : SHARES,
     workspaceBytes: workspaceBytesOf(blocking),
   };
 }
