@@ -2,6 +2,7 @@
  * Checkpoints with random weights in bfloat16, in the layout of transformers.
  */
 
+import { createHash } from "node:crypto";
 import {
   closeSync,
   existsSync,
@@ -19,15 +20,17 @@ import { CONFIGURATIONS, type ModelName, tensorsOf } from "./configurations.js";
 
 const CACHE = fileURLToPath(new URL("node_modules/.cache/prefgrad-bench/", root));
 
-/** The directory of a model; it is made once. */
+/** The directory of a model; it is made once for each configuration. */
 export function checkpoint(name: ModelName): string {
-  const directory = join(CACHE, name);
+  const config = CONFIGURATIONS[name];
+  const text = `${JSON.stringify(config, null, 2)}\n`;
+  const mark = createHash("sha256").update(text).digest("hex").slice(0, 8);
+  const directory = join(CACHE, `${name}-${mark}`);
   if (existsSync(directory)) return directory;
   const unfinished = `${directory}.${process.pid}`;
   mkdirSync(unfinished, { recursive: true });
   try {
-    const config = CONFIGURATIONS[name];
-    writeFileSync(join(unfinished, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
+    writeFileSync(join(unfinished, "config.json"), text);
     writeWeights(join(unfinished, "model.safetensors"), tensorsOf(config));
     renameSync(unfinished, directory);
   } finally {

@@ -4,7 +4,7 @@
 
 import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { Command } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { contains } from "../runner/choose.js";
 import { machine } from "../runner/machine.js";
 import { CONFIGURATIONS, type ModelName } from "./configurations.js";
@@ -14,16 +14,28 @@ import { GPU_WORKLOADS, WORKLOADS, type Workload } from "./workloads.js";
 
 interface Options {
   readonly filter: string;
-  readonly threads?: string;
+  readonly threads: readonly number[];
   readonly model?: ModelName;
   readonly peers: boolean;
-  readonly rounds: string;
-  readonly tokens: string;
-  readonly length: string;
+  readonly rounds: number;
+  readonly tokens: number;
+  readonly length: number;
   readonly list?: boolean;
   readonly json?: string;
   readonly markdown?: string;
 }
+
+/** Reads a whole number of at least `least` that `unit` divides. */
+const count =
+  (least: number, unit = 1) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= least && value % unit === 0) return value;
+    const kind = unit === 1 ? "a whole number" : `a multiple of ${unit}`;
+    throw new InvalidArgumentError(`It must be ${kind}, at least ${least}.`);
+  };
+
+const counts = (text: string): number[] => text.split(",").map(count(1));
 
 /** The subcommand. */
 export function modelsCommand(): Command {
@@ -33,15 +45,21 @@ export function modelsCommand(): Command {
         "PyTorch takes part where a Python has torch, transformers and peft: the environment variable PYTHON, or python3.",
     )
     .option("-f, --filter <text>", "only workloads whose name contains the text", "")
-    .option("-t, --threads <counts>", "numbers of threads, by commas (default: 1 and all)")
-    .option(
-      "-m, --model <name>",
-      `${Object.keys(CONFIGURATIONS).join(", ")} (default: each workload's own)`,
+    .addOption(
+      new Option("-t, --threads <counts>", "numbers of threads, by commas")
+        .argParser(counts)
+        .default([...new Set([1, availableParallelism()])], "1 and all"),
+    )
+    .addOption(
+      new Option(
+        "-m, --model <name>",
+        "the model of all workloads (default: each one's own)",
+      ).choices(Object.keys(CONFIGURATIONS)),
     )
     .option("--no-peers", "without PyTorch")
-    .option("-r, --rounds <n>", "runs after the first", "5")
-    .option("--tokens <n>", "tokens to decode", "128")
-    .option("--length <n>", "tokens of a sequence, half of them the prompt", "256")
+    .option("-r, --rounds <n>", "runs after the first", count(1), 5)
+    .option("--tokens <n>", "tokens to decode", count(1), 128)
+    .option("--length <n>", "tokens of a sequence, half of them the prompt", count(4, 2), 256)
     .option("-l, --list", "list workloads and who takes part")
     .option("--json <file>", "write everything measured")
     .option("--markdown <file>", "write a table")
@@ -57,11 +75,11 @@ export async function runGpuModels(options: {
   const { model = "tiny" } = options;
   await runModels(GPU_WORKLOADS, {
     filter: "",
-    threads: `${availableParallelism()}`,
+    threads: [availableParallelism()],
     peers: false,
-    rounds: "3",
-    tokens: "32",
-    length: "64",
+    rounds: 3,
+    tokens: 32,
+    length: 64,
     ...options,
     model,
   });
@@ -87,17 +105,14 @@ async function runModels(all: readonly Workload[], options: Options): Promise<vo
   if (here.load > 0.5)
     console.log("Others are at work on this machine: trust ratios, not times.\n");
   const reports: RaceReport[] = [];
-  const counts = options.threads?.split(",").map(Number) ?? [
-    ...new Set([1, availableParallelism()]),
-  ];
   for (const workload of chosen) {
-    for (const threads of counts) {
+    for (const threads of options.threads) {
       const report = await race(workload, {
         model: options.model ?? workload.model,
         threads,
-        rounds: Number(options.rounds),
-        newTokens: Number(options.tokens),
-        length: Number(options.length),
+        rounds: options.rounds,
+        newTokens: options.tokens,
+        length: options.length,
       });
       reports.push(report);
       console.log(raceText(report));

@@ -4,6 +4,7 @@
 
 import { describe, expect, it } from "vitest";
 import { checkpoint } from "../../bench/models/checkpoint.js";
+import { modelsCommand } from "../../bench/models/command.js";
 import { checkNumbers, type RaceReport } from "../../bench/models/race.js";
 import { raceMarkdown, raceText } from "../../bench/models/report.js";
 import { batchBelow } from "../../bench/models/work.js";
@@ -29,6 +30,21 @@ describe("the models", () => {
     const ids = tensor([batchBelow(512).prompts[0]!], { dtype: "int32" });
     const logits = await model.apply(parameters, ids).at(0).at(-1).data();
     expect(new Set(logits).size).toBeGreaterThan(500);
+  });
+});
+
+describe("the command", () => {
+  it.each([
+    [["--model", "gpt5"], /smol, qwen, tiny/],
+    [["--rounds", "0"], /whole number, at least 1/],
+    [["--threads", "1,none"], /whole number, at least 1/],
+    [["--length", "7"], /multiple of 2, at least 4/],
+    [["--tokens", "1.5"], /whole number/],
+  ])("refuses %s before anything is run", async (options, message) => {
+    const command = modelsCommand()
+      .exitOverride()
+      .configureOutput({ writeErr: () => {} });
+    await expect(command.parseAsync(options, { from: "user" })).rejects.toThrow(message);
   });
 });
 

@@ -314,7 +314,7 @@ describe("memory inside a plan", () => {
     };
     const apart = await Promise.all(both().map((y) => y.data()));
     const together = both();
-    await pg.realize(...together);
+    await pg.realize(together);
     for (const [i, y] of together.entries()) expect(await y.data()).toEqual(apart[i]);
   });
 

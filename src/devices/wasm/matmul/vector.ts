@@ -11,7 +11,6 @@ import {
   f32,
   f64,
   i32,
-  inPairs,
   type Local,
   v128,
 } from "../assembler.js";
@@ -152,24 +151,18 @@ export function rowFunction({ scalar, left, right, n, k }: Blocking): FunctionBu
       stride < 0
         ? [i32.add(start.get, i32.const(i * apart * stride)), 0]
         : [start.get, i * apart * stride];
-    const products = (v: number): Code[] =>
-      used.map((factor, i) => {
+    const withProducts = (v: number): Code =>
+      used.reduce((sum, factor, i) => {
         const [address, offset] = elementsAt(p, i, rightStep);
         const next = elements.loadVector(address, offset + v * lanes * elements.bytes);
-        return scalar.mul(factor.get, next);
-      });
+        return scalar.multiplyAdd(factor.get, next, sum);
+      }, v128.load(q.get, 16 * v));
     /** Along the columns up to `end`, some vectors at a time. */
     const along = (vectors: number): Code =>
       control.if(
         i32.ltU(q.get, end.get),
         control.loop([
-          range(vectors).map((v) =>
-            v128.store(
-              q.get,
-              scalar.add(v128.load(q.get, 16 * v), inPairs(products(v), scalar.add)),
-              16 * v,
-            ),
-          ),
+          range(vectors).map((v) => v128.store(q.get, withProducts(v), 16 * v)),
           increment(p, vectors * lanes * elements.bytes),
           increment(q, 16 * vectors),
           control.branchIf(0, i32.ltU(q.get, end.get)),
