@@ -7,6 +7,8 @@
  * the device can do that. Where it cannot, results rotate: the first of a size takes new memory, the second
  * that of the input the first was made of, and so on. A kernel that replaces elements of a value takes over
  * its memory, if nothing reads the value later.
+ *
+ * A result in new memory has forerunners there: temporaries that it, or the one before it, overwrites.
  * @module
  */
 

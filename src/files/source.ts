@@ -12,7 +12,7 @@ import { nodeFileSystem } from "./node.js";
 export interface ByteSource {
   /** How many there are. */
   readonly size: number;
-  /** Those from one place to before another; perhaps in an array that is as long or longer. */
+  /** Those from one place to before another; perhaps in `into`, which is as long or longer. */
   read(from: number, to: number, into?: Uint8Array): Promise<Uint8Array>;
   /** Releases the file. */
   close(): Promise<void>;

@@ -226,7 +226,7 @@ export interface PlanBuffer {
   readonly size: number;
   /**
    * Inputs are given, outputs are handed over, temporaries live inside the plan. An input that steps write to
-   * was given up, and may also be an output.
+   * was given up, and may also be an output. Steps may write temporary values to an output before the result.
    */
   readonly role: "input" | "temporary" | "output";
   /** Temporaries: byte offset inside the plan's scratch memory. */

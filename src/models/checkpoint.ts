@@ -60,27 +60,31 @@ export async function readParameters(
   const total = wanted.reduce((sum, { name }) => sum + bytesOf(found.get(name)!), 0);
   const tensors = new Map<string, Tensor>();
   const room = new Room();
-  const ranges = wanted.flatMap(({ name, transposed }) => {
+  const parts = wanted.map(({ name, transposed }) => {
     const tensor = found.get(name)!;
     return rangesOf(tensor, transposed ? tensor.shape[1]! : 1);
   });
-  const pieces = readAhead(ranges);
+  const ahead = new ReadAhead(parts.flat());
+  let first = 0;
   let bytes = 0;
   const read = (count: number) => {
     bytes += count;
     onProgress?.({ bytes, of: total });
   };
   try {
-    for (const { name, path, transposed } of wanted) {
+    for (const [i, { name, path, transposed }] of wanted.entries()) {
       const tensor = found.get(name)!;
       const storage = storageOf(tensor, dtype);
-      tensors.set(path, await readTensor(tensor, { transposed, storage, pieces, room, read }));
+      const ranges = parts[i]!.map((_, part) => first + part);
+      const options = { transposed, storage, ahead, ranges, room, read };
+      tensors.set(path, await readTensor(tensor, options));
+      first += ranges.length;
     }
   } catch (error) {
     for (const tensor of tensors.values()) tensor.dispose();
     throw error;
   } finally {
-    await pieces.return(undefined);
+    await ahead.close();
   }
   const parameters = parameterTree(config, (_, __, path) => tensors.get(path)!);
   return { config, parameters: parameters as DecoderParameters };
@@ -230,38 +234,52 @@ function rangesOf({ source, header, name }: FoundTensor, unit: number): Range[] 
   return ranges;
 }
 
-/** The bytes of each range. The next are read while some are used; those are lost when the next are asked for. */
-async function* readAhead(ranges: Iterable<Range>): AsyncGenerator<Uint8Array, undefined> {
-  const rooms = [new Room(), new Room()] as const;
-  let next: Promise<Uint8Array> | undefined;
-  let turn = 0;
-  try {
-    for (const { source, from, to } of ranges) {
-      const ready = next;
-      const room = rooms[turn++ % 2 === 0 ? 0 : 1];
-      const bytes = await ready;
-      next = source.read(from, to, room.of(to - from));
-      // A failure is reported when the bytes are asked for.
-      next.catch(() => {});
-      if (bytes) yield bytes;
+/** The bytes of ranges. While some are used the next are read; those are lost when the next but one are asked for. */
+class ReadAhead {
+  private readonly rooms = [new Room(), new Room()] as const;
+  private next: { readonly number: number; readonly bytes: Promise<Uint8Array> } | null = null;
+
+  constructor(private readonly ranges: readonly Range[]) {}
+
+  async read(number: number): Promise<Uint8Array> {
+    if (this.next?.number !== number) {
+      await this.close();
+      this.begin(number);
     }
-    if (next) yield await next;
-  } finally {
-    await next?.catch(() => {});
+    const bytes = await this.next!.bytes;
+    this.begin(number + 1);
+    return bytes;
+  }
+
+  private begin(number: number): void {
+    this.next = null;
+    const range = this.ranges[number];
+    if (!range) return;
+    const { source, from, to } = range;
+    const bytes = source.read(from, to, this.rooms[number % 2 === 0 ? 0 : 1].of(to - from));
+    // A failure is reported when the bytes are asked for.
+    bytes.catch(() => {});
+    this.next = { number, bytes };
+  }
+
+  /** Waits for what is being read. */
+  async close(): Promise<void> {
+    await this.next?.bytes.catch(() => {});
   }
 }
 
 async function areEqual(a: FoundTensor, b: FoundTensor): Promise<boolean> {
   if (a === b) return true;
-  const others = readAhead(rangesOf(b, 1));
+  const ranges = rangesOf(a, 1);
+  const [one, other] = [new ReadAhead(ranges), new ReadAhead(rangesOf(b, 1))];
   try {
-    for await (const bytes of readAhead(rangesOf(a, 1))) {
-      const other = elementsOf(b.name, b.dtype, (await others.next()).value!);
-      const elements = elementsOf(a.name, a.dtype, bytes);
-      if (!elements.every((value, i) => Object.is(value, other[i]))) return false;
+    for (const i of ranges.keys()) {
+      const elements = elementsOf(a.name, a.dtype, await one.read(i));
+      const others = elementsOf(b.name, b.dtype, await other.read(i));
+      if (!elements.every((value, j) => Object.is(value, others[j]))) return false;
     }
   } finally {
-    await others.return(undefined);
+    await Promise.all([one.close(), other.close()]);
   }
   return true;
 }
@@ -285,8 +303,9 @@ class Room {
 interface ReadOptions {
   readonly transposed: boolean;
   readonly storage: StorageType;
-  /** The bytes of the tensor's ranges, and of those that follow. */
-  readonly pieces: AsyncGenerator<Uint8Array, undefined>;
+  /** The numbers of the tensor's ranges, and what reads them. */
+  readonly ranges: readonly number[];
+  readonly ahead: ReadAhead;
   /** For pieces the other way round. */
   readonly room: Room;
   /** Called with the bytes of each piece. */
@@ -294,7 +313,7 @@ interface ReadOptions {
 }
 
 async function readTensor(at: FoundTensor, options: ReadOptions): Promise<Tensor> {
-  const { transposed, storage, pieces, room, read } = options;
+  const { transposed, storage, ranges, ahead, room, read } = options;
   const { name, dtype } = at;
   const [rows = 1, columns = 1] = at.shape;
   const { bytes: each } = fileTypeOf(name, dtype);
@@ -302,8 +321,8 @@ async function readTensor(at: FoundTensor, options: ReadOptions): Promise<Tensor
     const place = (from: number, part: Uint8Array): Promise<void> =>
       own.place(from, part.length / each, (into) => putElements(name, dtype, part, storage, into));
     let from = 0;
-    for (const _ of rangesOf(at, transposed ? columns : 1)) {
-      const bytes = (await pieces.next()).value!;
+    for (const number of ranges) {
+      const bytes = await ahead.read(number);
       const length = bytes.length / each;
       if (!transposed) await place(from, bytes);
       else {

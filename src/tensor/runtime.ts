@@ -42,7 +42,7 @@ export interface ExplainedKernel {
   readonly outputBytes: number;
   /** Buffers it reads. */
   readonly reads: number;
-  /** It writes into memory of a given-up tensor, or replaces elements of a value where they are. */
+  /** It writes into memory of a given-up tensor or of a temporary that it reads last, or replaces elements of a value where they are. */
   readonly takesOver: boolean;
 }
 

@@ -139,7 +139,7 @@ const singleInDouble: Format = {
 };
 
 /**
- * Σ coefficients[i] · x^i by Horner's rule over x², with pairs of neighbouring powers as its
+ * Σ coefficients[i] · x^i by Horner's rule over x² (`square`), with pairs of neighbouring powers as its
  * coefficients (Estrin): as many instructions as over x, in half as long a chain.
  */
 export function polynomial(

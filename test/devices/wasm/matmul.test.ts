@@ -138,7 +138,10 @@ function run(kernel: MatmulKernel, splits: readonly number[] = [1], tile?: Regis
     for (let i = 0; i < data.length; i++) data[i] = random();
 
   const functions: FunctionBuilder[] = [];
-  const epilogue = kernel.epilogue ? functions.push(epilogueFunction(N, kernel.dtype)) - 1 : null;
+  const columns = blocking.finishesElements ? 1 : N;
+  const epilogue = kernel.epilogue
+    ? functions.push(epilogueFunction(columns, kernel.dtype)) - 1
+    : null;
   const code = buildMatmul(blocking, { functionBase: functions.length, epilogue });
   functions.push(...code.functions);
   const bytes = assemble({
@@ -512,6 +515,29 @@ describe("matmul code", () => {
     ])
       for (const kernel of layouts(shape))
         check({ ...kernel, epilogue: someEpilogue }, [1, 2, 3, 7]);
+  });
+
+  it("gives the epilogue of one row or column every element once, complete, and divides them", () => {
+    const divided = new Set<string>();
+    for (const shape of [
+      { m: 1, n: 70, k: 30 },
+      { m: 1, n: 300, k: 4100 },
+      { m: 70, n: 1, k: 30 },
+      { m: 70, n: 1, k: 4100 },
+      { m: 1, n: 1, k: 5 },
+      { m: 1, n: 9, k: 0 },
+      { m: 9, n: 1, k: 0 },
+    ]) {
+      const axes = [shape.m * shape.n];
+      for (const plain of layouts(shape)) {
+        const kernel = { ...plain, epilogue: { ...someEpilogue, axes, outputRank: 1 } };
+        check(kernel, [1, 2, 3, 7]);
+        check({ ...kernel, dtype: "float64" }, [1, 2]);
+        const blocking = blockingOf(kernel);
+        if (shape.m === 1 && workItemsOf(blocking) > 1) divided.add(blocking.method);
+      }
+    }
+    expect([...divided].sort()).toEqual(["dot", "row"]);
   });
 
   it("gives zeros for an empty sum, and no work for an empty output", () => {

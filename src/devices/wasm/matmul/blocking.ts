@@ -239,7 +239,9 @@ export function blockingOf(kernel: MatmulKernel, most = largestTile()): Blocking
 
   const { epilogue } = kernel;
   const finishesElements =
-    epilogue?.axes.length === 1 && asked.batch === 1 && (asked.m === 1 || asked.n === 1);
+    epilogue?.axes.length === 1 &&
+    asked.batch === 1 &&
+    (asked.n === 1 || (asked.m === 1 && (dot || row)));
   const epilogueByRow = epilogue !== null && !finishesElements && !(transposed && !dot);
   // Each share packs its own part of the operand whose axis is divided, and all of the other operand.
   const byColumns = m <= 32 ? n > m : packRight && (packLeft ? n > m : 4 * n >= m);

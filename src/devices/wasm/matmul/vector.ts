@@ -151,18 +151,22 @@ export function rowFunction({ scalar, left, right, n, k }: Blocking): FunctionBu
       stride < 0
         ? [i32.add(start.get, i32.const(i * apart * stride)), 0]
         : [start.get, i * apart * stride];
-    const withProducts = (v: number): Code =>
-      used.reduce((sum, factor, i) => {
+    /** The sum of the rows' products: added to the output once, it brings fewer rounding errors than each by itself. */
+    const products = (v: number): Code => {
+      const [first, ...others] = used.map((factor, i) => {
         const [address, offset] = elementsAt(p, i, rightStep);
-        const next = elements.loadVector(address, offset + v * lanes * elements.bytes);
-        return scalar.multiplyAdd(factor.get, next, sum);
-      }, v128.load(q.get, 16 * v));
+        return [factor.get, elements.loadVector(address, offset + v * lanes * elements.bytes)];
+      }) as [Code, Code][];
+      return others.reduce((sum, [a, b]) => scalar.multiplyAdd(a, b, sum), scalar.mul(...first!));
+    };
     /** Along the columns up to `end`, some vectors at a time. */
     const along = (vectors: number): Code =>
       control.if(
         i32.ltU(q.get, end.get),
         control.loop([
-          range(vectors).map((v) => v128.store(q.get, withProducts(v), 16 * v)),
+          range(vectors).map((v) =>
+            v128.store(q.get, scalar.add(v128.load(q.get, 16 * v), products(v)), 16 * v),
+          ),
           increment(p, vectors * lanes * elements.bytes),
           increment(q, 16 * vectors),
           control.branchIf(0, i32.ltU(q.get, end.get)),
