@@ -7,7 +7,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { type Device, OutOfMemoryError } from "../../src/devices/device.js";
 import { encodeHeader } from "../../src/files/header.js";
 import {
   deviceStatistics,
@@ -294,6 +295,26 @@ describe("loadModel", () => {
       expect(Math.max(...steps)).toBeLessThanOrEqual(4 * 2 ** 20);
       expect(before).toBe(4 * Object.values(expected).reduce((sum, { size }) => sum + size, 0));
     }
+  });
+
+  it("reads again what the device had no memory to be written to, after a garbage collection", async () => {
+    await setDevice("interpreter");
+    const files = await tinyFiles(config);
+    const load = async () => (await loadModel(files)).parameters.tokenEmbedding.weight;
+    const first = await load();
+    const device = first.buffer!.home as Device;
+    const original = device.write;
+    for (const failing of [1, 4, 10]) {
+      let writes = 0;
+      const write = vi.spyOn(device, "write").mockImplementation((buffer, from, values, what) => {
+        if (++writes === failing) throw new OutOfMemoryError("no memory left");
+        return original.call(device, buffer, from, values, what);
+      });
+      expect(await (await load()).data()).toEqual(await first.data());
+      expect(writes).toBeGreaterThan(failing);
+      write.mockRestore();
+    }
+    await setDevice("wasm");
   });
 
   it("refuses a model that the device cannot hold before any weight is read", async () => {
