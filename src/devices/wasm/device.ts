@@ -184,14 +184,13 @@ export class WasmDevice implements Device, ResidentHome<Block> {
               this.sort(plan.steps[first]!, addresses);
               return;
             }
-            const { run, number, work } = kernel;
+            const { run, finish, number, work } = kernel;
             const [buffers, values] = [block.buffers[first]!, block.constants[first]!];
             if (pool && shared.has(kernel)) {
-              pool.share(
-                { kernel: number, buffers, constants: values, ...work, workspace, workspaceBytes },
-                run,
-              );
+              const own = { workspace, workspaceBytes: finish ? 0 : workspaceBytes };
+              pool.share({ kernel: number, buffers, constants: values, ...work, ...own }, run);
             } else run(buffers, values, 0, work.items, workspace);
+            finish?.(buffers, values, workspace);
           });
         } catch (error) {
           const lost = [...outputs, ...overwritten.map((i) => inputs[i] as WasmBuffer)];

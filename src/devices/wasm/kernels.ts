@@ -14,12 +14,16 @@ import type { SharedModule } from "./messages.js";
 import { decide, divide, type FunctionKernel, type Work } from "./program.js";
 import type { KernelFunction } from "./threads.js";
 
+/** Completes a kernel whose items have left their results in the workspace, which all threads share then. */
+type FinishFunction = (buffers: number, constants: number, workspace: number) => void;
+
 /** Compiled kernels kept; plans hold on to those they use. */
 const KERNELS_KEPT = 4096;
 
 /** A kernel's function, its number by which the workers know it, and how threads divide it. */
 export interface CompiledKernel {
   readonly run: KernelFunction;
+  readonly finish: FinishFunction | null;
   readonly number: number;
   readonly module: SharedModule;
   readonly work: Work;
@@ -68,7 +72,9 @@ export class Kernels {
     const functions: FunctionBuilder[] = [];
     const exports: Record<string, number> = {};
     kernels.forEach(({ decided }, i) => {
-      exports[`kernel${i}`] = addKernel(decided, functions);
+      const { entry, finish } = addKernel(decided, functions);
+      exports[`kernel${i}`] = entry;
+      if (finish !== null) exports[`finish${i}`] = finish;
     });
     const bytes = assemble({
       memory: { shared: this.heap.shared, maximumPages: MAXIMUM_PAGES },
@@ -82,19 +88,26 @@ export class Kernels {
     this.modulesGone.register(module, [module.first, module.count]);
     kernels.forEach(({ key, work }, i) => {
       const run = instance.exports[`kernel${i}`] as KernelFunction;
-      this.compiled.set(key, { run, number: this.count++, module, work });
+      const finish = (instance.exports[`finish${i}`] ?? null) as FinishFunction | null;
+      this.compiled.set(key, { run, finish, number: this.count++, module, work });
     });
   }
 }
 
-/** Adds a kernel's functions to a module and returns the index of its entry. */
-function addKernel(decided: FunctionKernel, functions: FunctionBuilder[]): number {
+/** Adds a kernel's functions to a module and returns the indices of its entry and of what completes it. */
+function addKernel(
+  decided: FunctionKernel,
+  functions: FunctionBuilder[],
+): { readonly entry: number; readonly finish: number | null } {
   if ("parts" in decided) {
-    const parts = decided.parts.map((part) => addKernel(part, functions));
-    return functions.push(buildChain(decided, parts)) - 1;
+    const parts = decided.parts.map((part) => addKernel(part, functions).entry);
+    return { entry: functions.push(buildChain(decided, parts)) - 1, finish: null };
   }
   if ("traversal" in decided) {
-    return functions.push(buildLoop(decided.kernel, decided.traversal)) - 1;
+    return {
+      entry: functions.push(buildLoop(decided.kernel, decided.traversal)) - 1,
+      finish: null,
+    };
   }
   const { kernel, blocking } = decided;
   const after = kernel.epilogue;
@@ -102,7 +115,7 @@ function addKernel(decided: FunctionKernel, functions: FunctionBuilder[]): numbe
   const epilogue = after && functions.push(buildLoop(after, traversalOf(after), rows)) - 1;
   const product = buildMatmul(blocking, { functionBase: functions.length, epilogue });
   for (const f of product.functions) functions.push(f);
-  return product.entry;
+  return product;
 }
 
 /** How many leading axes of a product's epilogue make up the product's rows. */

@@ -50,7 +50,7 @@ export interface Work {
   readonly grain: number;
   /** Items that a share has at least. */
   readonly least: number;
-  /** Bytes of workspace that each thread needs. */
+  /** Bytes of workspace that each thread needs, or that all need together if the kernel is completed afterwards. */
   readonly workspaceBytes: number;
 }
 

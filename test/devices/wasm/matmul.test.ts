@@ -147,10 +147,11 @@ function run(kernel: MatmulKernel, splits: readonly number[] = [1], tile?: Regis
   const bytes = assemble({
     memory: { shared: false, maximumPages: pages },
     functions,
-    exports: { entry: code.entry },
+    exports: { entry: code.entry, ...(code.finish !== null && { finish: code.finish }) },
   });
-  const { entry } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } })
-    .exports as { entry: (...operands: number[]) => void };
+  const { entry, finish } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+    env: { memory },
+  }).exports as Record<"entry" | "finish", ((...operands: number[]) => void) | undefined>;
   const table = new Int32Array(memory.buffer, 0, 3);
   table[0] = outputAt;
   table[kernel.left.buffer] = leftAt;
@@ -162,13 +163,14 @@ function run(kernel: MatmulKernel, splits: readonly number[] = [1], tile?: Regis
   const outputs = splits.map((parts) => {
     tail.fill(0xa5, outputAt);
     for (let part = parts - 1; part >= 0; part--)
-      entry(
+      entry!(
         0,
         512,
         Math.floor((items * part) / parts),
         Math.floor((items * (part + 1)) / parts),
         workspaceAt,
       );
+    finish?.(0, 512, workspaceAt);
     for (let i = outputAt + outputLength * size; i < workspaceAt; i++)
       if (tail[i] !== 0xa5) strayWrites++;
     for (let i = workspaceAt + workspaceBytes; i < tail.length; i++)

@@ -21,6 +21,18 @@ const LONGEST_RUN = 4096;
 /** Columns of a vector times a matrix that make a work item. */
 const ROW_ITEM = 64;
 
+/**
+ * A vector times a matrix is computed in parts of the sum, each of which reads rows that lie together, unless the matrix is
+ * small or its rows are long: then parts of rows are.
+ */
+const PARTS = {
+  most: 8,
+  leastTerms: 64,
+  leastElements: 2 ** 16,
+  /** The sums of a part stay in the L1 cache. */
+  mostColumns: 4096,
+} as const;
+
 /** Vectors that registers hold together: the tile's sums, a row of the right operand, and a factor of the left. */
 const REGISTERS = 15;
 
@@ -67,8 +79,11 @@ export interface Blocking {
   readonly leftRow: number;
   /** Bytes between steps of the sum in the left operand, as a tile reads it. */
   readonly leftStep: number;
-  /** The axis that work items divide, and how much of it makes one item. */
-  readonly split: "m" | "n";
+  /**
+   * The axis that work items divide, and how much of it makes one item. If it is k, items are parts of the sum, which are
+   * added up when all are there.
+   */
+  readonly split: "m" | "n" | "k";
   readonly item: number;
   /**
    * Whether the epilogue is applied to the elements of an item, for the output is one row or one column along
@@ -213,6 +228,12 @@ function cacheBlocksOf(
   };
 }
 
+/** In how many parts the sum of a vector times a matrix is computed. */
+function partsOf({ batch, n, k }: Sides): number {
+  if (batch > 1 || n > PARTS.mostColumns || n * k < PARTS.leastElements) return 1;
+  return Math.max(1, Math.min(PARTS.most, Math.floor(k / PARTS.leastTerms)));
+}
+
 /** Decides how a product is computed, with tiles of at most the given size. */
 export function blockingOf(kernel: MatmulKernel, most = largestTile()): Blocking {
   const scalar = SCALARS[kernel.dtype];
@@ -228,11 +249,12 @@ export function blockingOf(kernel: MatmulKernel, most = largestTile()): Blocking
   const packing = packingOf(sides, tile, scalar);
   const { packLeft, packRight, leftStep, inRows } = packing;
   const blocks = cacheBlocksOf(sides, tile, rowUnit, packRight, size);
+  const parts = partsOf(sides);
   const row =
     !dot &&
     m === 1 &&
     k > 0 &&
-    k <= LONGEST_RUN &&
+    k <= parts * LONGEST_RUN &&
     leftStep !== undefined &&
     sides.left.elements.bytes === size &&
     inRows;
@@ -245,8 +267,10 @@ export function blockingOf(kernel: MatmulKernel, most = largestTile()): Blocking
   const epilogueByRow = epilogue !== null && !finishesElements && !(transposed && !dot);
   // Each share packs its own part of the operand whose axis is divided, and all of the other operand.
   const byColumns = m <= 32 ? n > m : packRight && (packLeft ? n > m : 4 * n >= m);
-  const split = k > 0 && !dot && byColumns && !epilogueByRow ? "n" : "m";
+  const byParts = row && parts > 1;
+  const split = byParts ? "k" : k > 0 && !dot && byColumns && !epilogueByRow ? "n" : "m";
   let item = roundUp(8, rowUnit);
+  if (byParts) item = roundUp(Math.ceil(k / parts), 4);
   if (split === "n") item = row ? ROW_ITEM : columns;
   // If an epilogue needs a row of the output in one piece, the row is one item.
   if (dot) item = transposed && epilogueByRow ? m : VECTOR_GRAIN;
@@ -275,7 +299,7 @@ export function isContiguous({ inner, elements }: Operand, { size }: Scalar): bo
 
 /** Work items of one matrix. */
 export function itemsPerBatch(blocking: Blocking): number {
-  return Math.ceil((blocking.split === "m" ? blocking.m : blocking.n) / blocking.item);
+  return Math.ceil(blocking[blocking.split] / blocking.item);
 }
 
 /** Number of equal work items of the product; a device splits `[0, count)` among its threads. */
@@ -294,9 +318,13 @@ export function packedRightBytes({ packRight, k, kc, n, nc, columns, scalar }: B
   return packRight ? Math.min(k, kc) * Math.min(nc, roundUp(n, columns)) * scalar.size : 0;
 }
 
-/** Bytes of memory, aligned to 16, that each thread needs for packed panels. */
+/** Bytes of a part of the sum. */
+export const partBytes = ({ n, scalar }: Blocking): number => roundUp(n * scalar.size, 64);
+
+/** Bytes of memory, aligned to 16, that each thread needs for packed panels, or all together for parts of the sum. */
 export function workspaceBytesOf(blocking: Blocking): number {
-  const { method, right, scalar, k, packLeft, leftRow, m, mc } = blocking;
+  const { method, split, right, scalar, k, packLeft, leftRow, m, mc } = blocking;
+  if (split === "k") return itemsPerBatch(blocking) * partBytes(blocking);
   if (method === "row") return 0;
   if (method === "dot") return isContiguous(right, scalar) ? 0 : roundUp(k * scalar.size, 16);
   return roundUp(packedRightBytes(blocking), 16) + (packLeft ? Math.min(m, mc) * leftRow : 0);

@@ -9,16 +9,21 @@
  */
 
 import { type Code, control, FunctionBuilder, i32, type Local } from "../assembler.js";
-import { type Blocking, isContiguous, itemsPerBatch, type Operand } from "./blocking.js";
+import { type Blocking, isContiguous, itemsPerBatch, type Operand, partBytes } from "./blocking.js";
 import { atMost, forUpTo, increment, offsetOf, type ProductFrame, scaled } from "./code.js";
 import { productOfTiles } from "./tiles.js";
-import { dotFunction, rowFunction } from "./vector.js";
+import { dotFunction, rowFunction, sumFunction } from "./vector.js";
 
 /** Functions of a module that compute one product. */
 interface MatmulCode {
   readonly functions: readonly FunctionBuilder[];
   /** Index of the function `(buffers, constants, begin, end, workspace)` that runs work items `begin..end`. */
   readonly entry: number;
+  /**
+   * Index of the function `(buffers, constants, workspace)` that completes the product when all items are done, if there is
+   * one. All of them have one workspace then.
+   */
+  readonly finish: number | null;
 }
 
 /**
@@ -56,7 +61,7 @@ export function buildMatmul(
       : control.call(options.epilogue, buffers.get, constants.get, row, i32.add(row, count));
 
   const perBatch = itemsPerBatch(blocking);
-  const extent = split === "m" ? m : n;
+  const extent = blocking[split];
   const body = bodyOf({
     blocking,
     hasEpilogue: options.epilogue !== null,
@@ -89,7 +94,8 @@ export function buildMatmul(
       control.branch(0),
     ]),
   );
-  return { entry: define(entry), functions };
+  const finish = split === "k" ? define(sumFunction(blocking, options.epilogue)) : null;
+  return { entry: define(entry), finish, functions };
 }
 
 /** Computes the positions `first … last` of one matrix. */
@@ -149,10 +155,32 @@ function matrixTimesVector(frame: ProductFrame): Code {
   ];
 }
 
+/** Parts of the sum, each an item, into the workspace. */
+function partsOfSum({ blocking, define, a, b, first, last, workspace }: ProductFrame): Code {
+  const { left, right, n, k, item } = blocking;
+  const part = (terms: number): Code =>
+    control.call(
+      define(rowFunction(blocking, terms)),
+      i32.add(a.get, offsetOf(left.inner, first)),
+      i32.add(b.get, offsetOf(right.inner, first)),
+      i32.add(workspace.get, scaled(i32.divU(first.get, i32.const(item)), partBytes(blocking))),
+      i32.const(n),
+    );
+  const isWhole = i32.leU(first.get, i32.const(k - item));
+  const rest = k % item;
+  return forUpTo(
+    first,
+    last.get,
+    item,
+    rest === 0 ? part(item) : control.if(isWhole, part(item), part(rest)),
+  );
+}
+
 function vectorTimesMatrix(frame: ProductFrame): Code {
   const { blocking, define, a, b, c, first, last } = frame;
-  const { scalar, right, n, split } = blocking;
-  const call = define(rowFunction(blocking));
+  const { scalar, right, n, k, split } = blocking;
+  if (split === "k") return partsOfSum(frame);
+  const call = define(rowFunction(blocking, k));
   const from = (bytes: number): Code => (split === "n" ? scaled(first.get, bytes) : i32.const(0));
   const count = split === "n" ? i32.sub(last.get, first.get) : i32.const(n);
   return [

@@ -14,7 +14,7 @@ import {
   type Local,
   v128,
 } from "../assembler.js";
-import { type Blocking, uniformStride } from "./blocking.js";
+import { type Blocking, itemsPerBatch, partBytes, uniformStride } from "./blocking.js";
 import { forUpTo, increment, offsetOf, scaled } from "./code.js";
 import { loadLanes, storeLanes } from "./lanes.js";
 
@@ -121,8 +121,9 @@ export function dotFunction({ scalar, left, k }: Blocking): FunctionBuilder {
 /**
  * `(vector, matrix, output, count)`: `output[j] = Σ_k vector[k] · matrix[k, j]` for `count` columns, each row
  * contiguous. The streams are parts of k: a row of each part at a time, with all its columns.
+ * @param k How many terms the sum has.
  */
-export function rowFunction({ scalar, left, right, n, k }: Blocking): FunctionBuilder {
+export function rowFunction({ scalar, left, right, n }: Blocking, k: number): FunctionBuilder {
   const { size, lanes } = scalar;
   const { elements } = right;
   const builder = new FunctionBuilder(["i32", "i32", "i32", "i32"]);
@@ -214,6 +215,37 @@ export function rowFunction({ scalar, left, right, n, k }: Blocking): FunctionBu
         ]
       : [],
     k % STREAMS > 0 ? [advance((STREAMS - 1) * part), rows(k % STREAMS, 1)] : [],
+  ];
+  return builder;
+}
+
+/**
+ * `(buffers, constants, workspace)`: adds up the parts of a sum, which the workspace has, in their order, and applies the
+ * epilogue.
+ * @param epilogue The index of the epilogue's function.
+ */
+export function sumFunction(blocking: Blocking, epilogue: number | null): FunctionBuilder {
+  const { scalar, n, transposed, finishesElements } = blocking;
+  const builder = new FunctionBuilder(["i32", "i32", "i32"]);
+  const [buffers, constants, part] = builder.parameters;
+  const [output, end] = [builder.local("i32"), builder.local("i32")];
+  const sum = builder.local("v128");
+  const rest = n % scalar.lanes;
+  const bytes = partBytes(blocking);
+  const add = sum.set(
+    range(itemsPerBatch(blocking))
+      .map((i) => v128.load(part.get, i * bytes))
+      .reduce((x, y) => scalar.add(x, y)),
+  );
+  const rows = transposed || finishesElements ? n : 1;
+  builder.body = [
+    output.set(i32.load(buffers.get)),
+    end.set(i32.add(output.get, i32.const((n - rest) * scalar.size))),
+    forUpTo(output, end.get, 16, [add, v128.store(output.get, sum.get), increment(part, 16)]),
+    rest > 0 ? [add, storeLanes(scalar, output.get, sum, rest, 0)] : [],
+    epilogue === null
+      ? []
+      : control.call(epilogue, buffers.get, constants.get, i32.const(0), i32.const(rows)),
   ];
   return builder;
 }
