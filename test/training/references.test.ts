@@ -161,7 +161,7 @@ describe("optimumFloor", () => {
     expect(start.floor).toBeCloseTo(-perToken, 9);
     const end = await optimumFloor(training, options);
     expect(end.step).toBe(24);
-    expect(end.floor).toBeLessThan(start.floor / 2);
+    expect(end.floor).toBeLessThan(0.6 * start.floor);
     const log: LogRow[] = [];
     await fit({
       parameters: policy,
