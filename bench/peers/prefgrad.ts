@@ -1,5 +1,6 @@
 /**
- * prefgrad itself, as a user writes it: nothing is disposed of by hand, unless that is what is measured.
+ * prefgrad itself. Results of single operations are given back after every run, as those of the peers that hold memory
+ * outside JavaScript must be; what a training step replaces is left to garbage collection, unless that is what is measured.
  */
 
 import {
@@ -48,7 +49,7 @@ export async function load(threads: number): Promise<Peer> {
   return {
     version: versionOf("prefgrad"),
     enter,
-    solve: solveIn({ settled: async () => {}, overlaps: false, outputs: keep, superseded: keep }),
+    solve: solveIn({ settled: async () => {}, overlaps: false, outputs: dispose, superseded: keep }),
     // Scratch memory is kept, and what a step replaces is there when it ends.
     deviceBytes: async (run) => {
       await run();
@@ -58,10 +59,7 @@ export async function load(threads: number): Promise<Peer> {
   };
 }
 
-/**
- * The library on WebGPU. Results of single operations are given back after every run, as jax-js's
- * must be; a training step's old parameters only if `disposes`.
- */
+/** The library on WebGPU. A training step's old parameters are given back only if `disposes`. */
 export async function loadGpu({ disposes = false } = {}): Promise<Peer> {
   const enter = (): Promise<void> => setDevice("gpu", { backend: "webgpu" });
   await enter();
