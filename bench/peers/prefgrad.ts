@@ -49,7 +49,12 @@ export async function load(threads: number): Promise<Peer> {
   return {
     version: versionOf("prefgrad"),
     enter,
-    solve: solveIn({ settled: async () => {}, overlaps: false, outputs: dispose, superseded: keep }),
+    solve: solveIn({
+      settled: async () => {},
+      overlaps: false,
+      outputs: dispose,
+      superseded: keep,
+    }),
     // Scratch memory is kept, and what a step replaces is there when it ends.
     deviceBytes: async (run) => {
       await run();
