@@ -141,10 +141,10 @@ function findForerunners(
   lastReader: ReadonlyMap<Tensor, number>,
   homes: Map<Tensor, Tensor>,
 ): void {
-  const forerunners = new Set<Tensor>();
   for (const [time, { root, kernel, reads }] of [...order.entries()].reverse()) {
-    const isInNewMemory = outputs.has(root) ? !homes.has(root) : forerunners.has(root);
-    if (!isInNewMemory) continue;
+    // A result's own memory is new; so is that of a forerunner.
+    const home = homes.get(root) ?? root;
+    if (!outputs.has(home)) continue;
     const forerunner = reads.find(
       (node) =>
         lastReader.get(node) === time &&
@@ -154,8 +154,6 @@ function findForerunners(
         typeOf(node) === typeOf(root) &&
         overwritable(kernel, reads.indexOf(node) + 1),
     );
-    if (!forerunner) continue;
-    forerunners.add(forerunner);
-    homes.set(forerunner, homes.get(root) ?? root);
+    if (forerunner) homes.set(forerunner, home);
   }
 }

@@ -179,7 +179,7 @@ describe("the command", () => {
     const refused = await demo(other);
     expect([refused.code, refused.output]).toEqual([2, ""]);
     expect(refused.errors).toMatch(
-      /holds another run \(steps was 2, now 1; .*\); --resume goes on with it, --overwrite replaces it/,
+      /holds another run \(steps was 2, now 1; sftSteps was 12, now 2\); --resume goes on with it, --overwrite replaces it/,
     );
     expect(readFileSync(metricsPath(finished), "utf8")).toBe(before);
     expect((await demo([...other, "--overwrite"])).code).toBe(0);

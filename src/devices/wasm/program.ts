@@ -20,8 +20,6 @@ const SHARES = 32;
 /** Multiplications and additions in a nanosecond: of tiles, and of a product with a vector, which waits for memory. */
 const TILES_RATE = 16;
 const VECTOR_RATE = 4;
-/** Columns that a share of a vector times a matrix has at least: it reads a part of each row, and short ones are slow to read. */
-const ROW_SHARE = 256;
 /** Shares of a product, at most, if each packs an operand that the others pack as well. */
 const PACKED_SHARES = 8;
 
@@ -41,9 +39,7 @@ export function decide(kernel: LoopKernel | ScatterKernel | MatmulKernel | Chain
 
 /** The work of a kernel, as threads divide it. */
 export interface Work {
-  /**
-   * Roughly the nanoseconds it takes. 0 where it cannot be divided.
-   */
+  /** Roughly the nanoseconds it takes. 0 where it cannot be divided. */
   readonly weight: number;
   readonly items: number;
   /** Shares start at multiples of it. */
@@ -97,17 +93,12 @@ function workOfProduct({ batch, m, n, k }: MatmulKernel, blocking: Blocking): Wh
   const items = workItemsOf(blocking);
   // Each share packs panels of each matrix it touches. If there are many matrices, a share takes whole ones.
   const matrices = sizeOf(batch);
-  let shares = packsAnew(blocking) ? PACKED_SHARES : SHARES;
-  if (blocking.method === "row" && blocking.split === "n") {
-    shares = Math.max(1, Math.floor((matrices * blocking.n) / ROW_SHARE));
-  }
+  const rate = blocking.method === "tiles" ? TILES_RATE : VECTOR_RATE;
   return {
-    weight:
-      sizeOf([...batch, ...m, ...n, ...k]) /
-      (blocking.method === "tiles" ? TILES_RATE : VECTOR_RATE),
+    weight: sizeOf([...batch, ...m, ...n, ...k]) / rate,
     items,
     grain: items % matrices === 0 && matrices >= PACKED_SHARES ? items / matrices : 1,
-    shares,
+    shares: packsAnew(blocking) ? PACKED_SHARES : SHARES,
     workspaceBytes: workspaceBytesOf(blocking),
   };
 }
