@@ -22,7 +22,9 @@ import { loadLanes, storeLanes } from "./lanes.js";
  * Parts of the matrix that are read side by side, each a stream of memory that goes on from row to row: what fetches
  * ahead follows a few long streams.
  */
-const STREAMS = 4;
+const DOT_STREAMS = 4;
+/** As many for rows: the output is read and written once for all of a turn's streams. */
+const ROW_STREAMS = 8;
 /** Vectors of each stream that are read in one turn of the innermost loop. */
 const VECTORS = 2;
 
@@ -45,7 +47,7 @@ export function dotFunction({ scalar, left, k }: Blocking): FunctionBuilder {
   const b = builder.local("v128");
   const type = size === 8 ? "f64" : "f32";
   const zero = size === 8 ? f64.const(0) : f32.const(0);
-  const lines = range(STREAMS).map(() => ({
+  const lines = range(DOT_STREAMS).map(() => ({
     p: builder.local("i32"),
     sums: builder.local("v128"),
     sum: builder.local(type),
@@ -107,12 +109,12 @@ export function dotFunction({ scalar, left, k }: Blocking): FunctionBuilder {
   ];
   builder.body = [
     row.set(begin.get),
-    part.set(i32.divU(i32.sub(end.get, begin.get), i32.const(STREAMS))),
+    part.set(i32.divU(i32.sub(end.get, begin.get), i32.const(DOT_STREAMS))),
     position.set(i32.add(begin.get, part.get)),
     begin.set(position.get),
     forUpTo(row, begin.get, 1, rowsOf(lines)),
     // The rows that are no part: fewer than there are streams.
-    row.set(i32.add(row.get, scaled(part.get, STREAMS - 1))),
+    row.set(i32.add(row.get, scaled(part.get, DOT_STREAMS - 1))),
     forUpTo(row, end.get, 1, rowsOf(lines.slice(0, 1))),
   ];
   return builder;
@@ -134,7 +136,7 @@ export function rowFunction({ scalar, left, right, n }: Blocking, k: number): Fu
     Local,
     Local,
   ];
-  const factors = range(STREAMS).map(() => builder.local("v128"));
+  const factors = range(ROW_STREAMS).map(() => builder.local("v128"));
   const [sum, row] = [builder.local("v128"), builder.local("v128")];
   const leftStep = uniformStride(left.inner) ?? 0;
   const rightStep = uniformStride(right.inner) ?? 0;
@@ -197,7 +199,7 @@ export function rowFunction({ scalar, left, right, n }: Blocking, k: number): Fu
         : [],
     ];
   };
-  const part = Math.floor(k / STREAMS);
+  const part = Math.floor(k / ROW_STREAMS);
   const advance = (steps: number): Code => [
     increment(vector, steps * leftStep),
     increment(matrix, steps * rightStep),
@@ -208,13 +210,13 @@ export function rowFunction({ scalar, left, right, n }: Blocking, k: number): Fu
       ? [
           step.set(i32.const(part)),
           control.loop([
-            rows(STREAMS, part),
+            rows(ROW_STREAMS, part),
             advance(1),
             control.branchIf(0, step.tee(i32.sub(step.get, i32.const(1)))),
           ]),
         ]
       : [],
-    k % STREAMS > 0 ? [advance((STREAMS - 1) * part), rows(k % STREAMS, 1)] : [],
+    k % ROW_STREAMS > 0 ? [advance((ROW_STREAMS - 1) * part), rows(k % ROW_STREAMS, 1)] : [],
   ];
   return builder;
 }
