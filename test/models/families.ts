@@ -5,7 +5,7 @@
  */
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import type { DType } from "../../src/index.js";
 import { readConfig } from "../../src/models/families/index.js";
 import type { RunSuite } from "../conformance/describeDevice.js";
@@ -86,6 +86,7 @@ export function describeFamilies(
   runSuite: RunSuite,
   { dtype, names, accept }: { dtype: DType; names: readonly string[]; accept: FamilyTolerances },
 ): void {
+  if (names.length === 0) it.skip("models are not there: ../shared/golden/models/tiny", () => {});
   it.each(names)("%s has transformers' numbers", async (name) => {
     const expected = golden(name);
     const found = (await runSuite("family", [
@@ -109,11 +110,5 @@ export function describeFamilies(
     for (const written of found.written) {
       expect(written).toEqual(expected.generate_greedy.map((one) => one.new_ids));
     }
-  });
-}
-
-if (FAMILY_MODELS.length === 0) {
-  describe("models of twelve families", () => {
-    it.skip("are not there: ../shared/golden/models/tiny", () => {});
   });
 }

@@ -103,10 +103,18 @@ export function createPartial(f: FunctionBuilder, reduction: LaneReduction): Par
     // A lane with all bits set is a NaN.
     value: v128.or(value.get, isNan.get),
     clear: () => [start, isNan.set(splatConstant(0, dtype))],
-    add: (...xs) =>
-      xs.map((x) => [
-        value.set(extreme(value.get, x.get)),
-        isNan.set(v128.or(isNan.get, ne(x.get, x.get))),
-      ]),
+    add: (...xs) => [
+      // The instruction gives its first argument where the other is NaN: what a NaN hides is in its own lane.
+      value.set(
+        extreme(
+          value.get,
+          inPairs(
+            xs.map((x) => x.get),
+            extreme,
+          ),
+        ),
+      ),
+      isNan.set(inPairs([isNan.get, ...xs.map((x) => ne(x.get, x.get))], (x, y) => v128.or(x, y))),
+    ],
   };
 }
