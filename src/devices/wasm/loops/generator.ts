@@ -7,7 +7,12 @@
  */
 
 import { bytesPerElement, type DType } from "../../../kernels/dtype.js";
-import type { LoopKernel, ScalarOperation, ScatterKernel } from "../../../kernels/kernel.js";
+import type {
+  Expression,
+  LoopKernel,
+  ScalarOperation,
+  ScatterKernel,
+} from "../../../kernels/kernel.js";
 import { range } from "../../../kernels/layout.js";
 import { type Code, control, FunctionBuilder, i32, type Local, v128 } from "../assembler.js";
 import { emitOperation } from "../scalars.js";
@@ -34,6 +39,10 @@ const ELEMENTARY: ReadonlySet<ScalarOperation> = /* @__PURE__ */ new Set<ScalarO
   "cos",
   "pow",
 ]);
+
+function isElementary(e: Expression): boolean {
+  return e.kind === "map" && ELEMENTARY.has(e.operation);
+}
 
 /**
  * How many iterations a running sum takes before it is added to a total: a power of two near the square
@@ -135,6 +144,10 @@ class LoopGenerator {
     nest.vectorLoop(this.unrollFactor, range, () => {
       if (rare) nest.append(rare.set(v128.constI32(0)));
       values.rare = rare;
+      // One function of all vectors before the next function of any: a chain of two is longer than the processor looks ahead.
+      kernel.expressions.forEach((e, number) => {
+        if (isElementary(e)) nest.each(() => values.value(number));
+      });
       const results = nest.each(() => values.result(kernel, null));
       values.rare = null;
       this.storeAll(kernel, results);
@@ -161,11 +174,10 @@ class LoopGenerator {
 
   /** How many vectors the 16 registers hold together; a reduction's totals take theirs. */
   private get unrollFactor(): number {
-    const { expressions } = this.kernel;
+    const { kind, expressions } = this.kernel;
     if (expressions.length > UNROLLED_EXPRESSIONS) return 1;
-    const isLong = expressions.some((e) => e.kind === "map" && ELEMENTARY.has(e.operation));
-    if (!isLong) return UNROLLED;
-    return this.kernel.kind === "loop" && this.kernel.reduce !== null ? 1 : 2;
+    const reduces = kind === "loop" && this.kernel.reduce !== null;
+    return reduces && expressions.some(isElementary) ? 1 : UNROLLED;
   }
 
   // Reductions
