@@ -66,11 +66,8 @@ export async function readParameters(
   });
   const ahead = new ReadAhead(parts.flat());
   let first = 0;
-  let bytes = 0;
-  const read = (count: number) => {
-    bytes += count;
-    onProgress?.({ bytes, of: total });
-  };
+  let before = 0;
+  const read = (own: number) => onProgress?.({ bytes: before + own, of: total });
   try {
     for (const [i, { name, path, transposed }] of wanted.entries()) {
       const tensor = found.get(name)!;
@@ -79,6 +76,7 @@ export async function readParameters(
       const options = { transposed, storage, ahead, ranges, room, read };
       tensors.set(path, await readTensor(tensor, options));
       first += ranges.length;
+      before += bytesOf(tensor);
     }
   } catch (error) {
     for (const tensor of tensors.values()) tensor.dispose();
@@ -308,7 +306,7 @@ interface ReadOptions {
   readonly ahead: ReadAhead;
   /** For pieces the other way round. */
   readonly room: Room;
-  /** Called with the bytes of each piece. */
+  /** Called after each piece with the tensor's bytes so far. */
   readonly read: (bytes: number) => void;
 }
 
@@ -338,7 +336,7 @@ async function readTensor(at: FoundTensor, options: ReadOptions): Promise<Tensor
         }
       }
       from += length;
-      read(bytes.length);
+      read(from * each);
     }
   });
 }
