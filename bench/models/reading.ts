@@ -2,8 +2,6 @@
  * What the machine gives a read of weights: a WebAssembly sum over memory, four streams of 16 bytes, one thread.
  */
 
-import wabt from "wabt";
-
 const LANES = [0, 1, 2, 3];
 
 const SOURCE = `(module (memory (export "memory") 1 65536)
@@ -22,7 +20,8 @@ const PAGE = 65_536;
 
 /** A function that reads so many bytes once, and gives the milliseconds it took. */
 export async function reading(bytes: number): Promise<() => number> {
-  const text = await wabt().then((own) => own.parseWat("sum.wat", SOURCE, { simd: true }));
+  const { default: wabt } = await import("wabt");
+  const text = (await wabt()).parseWat("sum.wat", SOURCE, { simd: true });
   const { instance } = await WebAssembly.instantiate(
     text.toBinary({}).buffer as Uint8Array<ArrayBuffer>,
   );
