@@ -3,14 +3,14 @@
  */
 
 import { existsSync, readFileSync } from "node:fs";
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import {
   type PreferenceRow,
   readPreferences,
   readTexts,
   readUnpaired,
 } from "../../src/data/index.js";
-import { loadTokenizer } from "../../src/models/index.js";
+import { loadTokenizer, type Tokenizer } from "../../src/models/index.js";
 
 const GOLDEN = new URL("../../../shared/golden/models/", import.meta.url).pathname;
 const golden = (name: string) => JSON.parse(readFileSync(`${GOLDEN}trainer/${name}`, "utf8"));
@@ -22,11 +22,14 @@ const plain = ({ row, promptIds, chosenIds, rejectedIds }: PreferenceRow) => ({
 });
 
 describe.skipIf(!existsSync(GOLDEN))("rows of TRL", () => {
-  const tokenizer = loadTokenizer(`${GOLDEN}gsm-llama`);
+  let tokenizer: Tokenizer;
+  beforeAll(async () => {
+    tokenizer = await loadTokenizer(`${GOLDEN}gsm-llama`);
+  });
 
   it("are met for pairs of texts, their truncation and the rows it drops", async () => {
     const { raw_rows: raw, examples, config } = golden("dpo-full-sigmoid/golden.json");
-    const { rows, summary } = await readPreferences(raw, await tokenizer, {
+    const { rows, summary } = await readPreferences(raw, tokenizer, {
       tokenization: "trl",
       maxLength: config.max_length,
     });
@@ -54,7 +57,7 @@ describe.skipIf(!existsSync(GOLDEN))("rows of TRL", () => {
       rejected: [...row.prompt!, ...row.rejected!],
     }));
     for (const given of [raw, implicit]) {
-      const { rows } = await readPreferences(given, await tokenizer, { tokenization: "trl" });
+      const { rows } = await readPreferences(given, tokenizer, { tokenization: "trl" });
       const found = await rows.read(examples.map((_: unknown, i: number) => i));
       expect(found.map(plain)).toEqual(
         examples.map((one: Record<string, number[]>, row: number) => ({
@@ -69,7 +72,7 @@ describe.skipIf(!existsSync(GOLDEN))("rows of TRL", () => {
 
   it("are met for completions with labels, and the completions that neighbours exchange", async () => {
     const { raw_rows: raw, examples, config } = golden("kto-full/golden.json");
-    const { rows, summary } = await readUnpaired(raw, await tokenizer, {
+    const { rows, summary } = await readUnpaired(raw, tokenizer, {
       tokenization: "trl",
       maxLength: config.max_length,
       batchSize: config.per_device_train_batch_size,
@@ -97,7 +100,7 @@ describe.skipIf(!existsSync(GOLDEN))("rows of TRL", () => {
 
   it("are met for texts to learn, and which of their tokens are learned", async () => {
     const { raw_rows: raw, examples, config } = golden("sft-full/golden.json");
-    const { rows } = await readTexts(raw, await tokenizer, {
+    const { rows } = await readTexts(raw, tokenizer, {
       tokenization: "trl",
       maxLength: config.max_length,
     });

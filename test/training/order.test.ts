@@ -13,7 +13,7 @@ import {
   windowsOf,
 } from "../../src/training/order.js";
 
-const GOLDEN = "/work/shared/golden/models/trainer";
+const GOLDEN = new URL("../../../shared/golden/models/trainer", import.meta.url).pathname;
 
 interface GoldenRun {
   readonly config: {
