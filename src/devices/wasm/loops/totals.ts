@@ -104,7 +104,7 @@ export function createPartial(f: FunctionBuilder, reduction: LaneReduction): Par
     value: v128.or(value.get, isNan.get),
     clear: () => [start, isNan.set(splatConstant(0, dtype))],
     add: (...xs) => [
-      // The instruction gives its first argument where the other is NaN: what a NaN hides is in its own lane.
+      // A NaN may hide numbers of its own lane, whose result is NaN whatever they are.
       value.set(
         extreme(
           value.get,
