@@ -32,6 +32,10 @@ const POSITIVE = [0.4, 0.9, 1.6, 2.5];
 const FUNCTIONS: [string, (x: Tensor) => Tensor, number[], ((x: number) => number)?][] = [
   ["exp", pg.exp, POINT, Math.exp],
   ["log", pg.log, POSITIVE, (x) => -1 / x ** 2],
+  ["log1p", pg.log1p, POSITIVE, (x) => -1 / (1 + x) ** 2],
+  ["expm1", pg.expm1, POINT, Math.exp],
+  ["sin", pg.sin, POINT, (x) => -Math.sin(x)],
+  ["cos", pg.cos, POINT, (x) => -Math.cos(x)],
   ["tanh", pg.tanh, POINT, (x) => -2 * Math.tanh(x) * (1 - Math.tanh(x) ** 2)],
   ["sigmoid", pg.sigmoid, POINT, (x) => ((s) => s * (1 - s) * (1 - 2 * s))(1 / (1 + Math.exp(-x)))],
   ["softplus", pg.softplus, POINT, (x) => ((s) => s * (1 - s))(1 / (1 + Math.exp(-x)))],

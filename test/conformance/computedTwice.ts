@@ -41,6 +41,7 @@ const KEEPING_TIES: Readonly<Record<string, (x: Tensor) => Tensor>> = {
   tanh: (x) => x.tanh(),
   erf: (x) => x.erf(),
   "sin x": (x) => pg.sin(x),
+  "cos x": (x) => pg.cos(x),
   sigmoid: (x) => x.sigmoid(),
   logSigmoid: (x) => x.logSigmoid(),
   softplus: (x) => x.softplus(),

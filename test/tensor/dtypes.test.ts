@@ -147,6 +147,8 @@ describe("one tensor", () => {
       "sqrt",
       "tanh",
       "erf",
+      "sin",
+      "cos",
       "sigmoid",
       "logSigmoid",
       "softplus",
