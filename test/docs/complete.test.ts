@@ -126,7 +126,7 @@ describe("the lists of functions", () => {
   const rounded = all.filter((name) => !exact.includes(name));
 
   it.each([
-    ["test/conformance/accuracy.test.ts", ["cos"]], // as sin, but for a quarter of a turn
+    ["test/conformance/accuracy.test.ts", ["cos"]], // Those of an angle are held to guarantees.ts.
     ["test/conformance/computedTwice.ts", []],
     ["test/conformance/guarantees.ts", []],
     ["test/tensor/dtypes.test.ts", []],

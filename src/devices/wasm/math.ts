@@ -366,6 +366,11 @@ export function withLocals(f: FunctionBuilder, body: (keep: Keep) => Code): Code
   return [...assignments, result];
 }
 
+/** Whether {@link emitUnary} knows an operation. */
+export function isMathOperation(operation: string): operation is MathOperation {
+  return operation in FUNCTIONS;
+}
+
 /**
  * Code that leaves `operation` of every lane of the vector `x`. Special values are those of
  * JavaScript's Math.

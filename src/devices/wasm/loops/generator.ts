@@ -10,7 +10,7 @@ import { bytesPerElement, type DType } from "../../../kernels/dtype.js";
 import type { Expression, LoopKernel, ScatterKernel } from "../../../kernels/kernel.js";
 import { range } from "../../../kernels/layout.js";
 import { type Code, control, FunctionBuilder, i32, type Local, v128 } from "../assembler.js";
-import type { MathOperation } from "../math.js";
+import { isMathOperation } from "../math.js";
 import { emitOperation } from "../scalars.js";
 import { Nest } from "./nest.js";
 import { combine, createPartial, createTotal } from "./totals.js";
@@ -23,21 +23,11 @@ const SHORT_SUM = 128;
 const UNROLLED = 4;
 /** Kernels of more expressions compute one vector at a time. */
 const UNROLLED_EXPRESSIONS = 16;
-/** Functions of some 20 instructions each. */
-const ELEMENTARY: Readonly<Record<MathOperation | "sin" | "cos" | "pow", true>> = {
-  exp: true,
-  expm1: true,
-  log: true,
-  log1p: true,
-  tanh: true,
-  erf: true,
-  sin: true,
-  cos: true,
-  pow: true,
-};
-
+/** Whether an expression is a function of some 20 instructions or more. */
 function isElementary(e: Expression): boolean {
-  return e.kind === "map" && e.operation in ELEMENTARY;
+  if (e.kind !== "map") return false;
+  const { operation } = e;
+  return isMathOperation(operation) || ["sin", "cos", "pow"].includes(operation);
 }
 
 /**

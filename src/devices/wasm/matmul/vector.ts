@@ -23,7 +23,7 @@ import { loadLanes, storeLanes } from "./lanes.js";
  * ahead follows a few long streams.
  */
 const DOT_STREAMS = 4;
-/** As many for rows: the output is read and written once for all of a turn's streams. */
+/** The same where streams are parts of k: a turn reads and writes the output once for all of them. */
 const ROW_STREAMS = 8;
 /** Vectors of each stream that are read in one turn of the innermost loop. */
 const VECTORS = 2;
