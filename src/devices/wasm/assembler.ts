@@ -295,6 +295,7 @@ export const control = {
   branch: (depth: number): Code => [0x0c, ...unsigned(depth)],
   branchIf: (depth: number, condition: Code): Code => [condition, 0x0d, ...unsigned(depth)],
   return: [0x0f] as Code,
+  drop: plain(0x1a),
   /** `(whenTrue, whenFalse, condition)` for numeric values. */
   select: plain(0x1b),
   call: (index: number, ...operands: Code[]): Code => [...operands, 0x10, ...unsigned(index)],

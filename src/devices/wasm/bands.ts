@@ -7,7 +7,9 @@
 import { bytesPerElement } from "../../kernels/dtype.js";
 import { loadIn } from "../../kernels/expressions.js";
 import type { Affine, Kernel, LoopKernel, Plan, PlanBuffer, Step } from "../../kernels/kernel.js";
+import { sizeOf } from "../../kernels/layout.js";
 import { control, FunctionBuilder, i32 } from "./assembler.js";
+import type { Ahead } from "./loops/ahead.js";
 import { loopItems, type Traversal, traversalOf, VECTOR_GRAIN } from "./loops/traversal.js";
 import { atMost, scaled } from "./matmul/code.js";
 
@@ -24,7 +26,7 @@ export interface BandLimits {
 }
 
 export const BANDS: BandLimits = {
-  bytes: 256 * 1024,
+  bytes: 64 * 1024,
   leastBytes: 1024 * 1024,
   mostRowBytes: 1024 * 1024,
   leastRows: 16,
@@ -62,6 +64,7 @@ export interface Part {
   /** Where its addresses, and its constants, begin: bytes after the first step's. */
   readonly bufferOffset: number;
   readonly constantOffset: number;
+  readonly ahead: Ahead;
 }
 
 /** A buffer that a step reads, and whether each item reads its own share of it alone. */
@@ -89,7 +92,9 @@ export function callsOf({ steps, buffers }: Plan, limits: BandLimits): readonly 
     const found = chain.length > 1 ? chainOf(chain, buffers, limits) : null;
     if (found) {
       const keys = steps.slice(first, end).map(({ key }) => key);
-      calls.push({ first, key: [found.band, ...keys].join("\n"), kernel: found });
+      const near = found.parts.map(({ ahead }) => ahead.near);
+      const key = [JSON.stringify([found.band, near]), ...keys].join("\n");
+      calls.push({ first, key, kernel: found });
     } else for (let i = first; i < end; i++) calls.push({ first: i, ...steps[i]! });
     chain = [];
   };
@@ -240,6 +245,13 @@ function chainOf(
   const bytes = [...touched].reduce((sum, number) => sum + bytesOf(buffers[number]!), 0);
   if (bytes < limits.leastBytes) return null;
   if (bytes / rows > limits.mostRowBytes) return null;
+  const fitting = Math.max(1, Math.floor((rows * limits.bytes) / bytes));
+  const isAligned = members.every(
+    ({ traversal, items }) => traversal.rows.length > 0 || (items / rows) % VECTOR_GRAIN === 0,
+  );
+  const grain = isAligned ? 1 : VECTOR_GRAIN;
+  const band = grain * Math.ceil(fitting / grain);
+  const written = new Set(members.map(({ output }) => output));
   let [atBuffers, atConstants] = [0, 0];
   const parts = members.map(({ step, kernel, traversal, items }) => {
     const part = {
@@ -248,15 +260,14 @@ function chainOf(
       items: items / rows,
       bufferOffset: atBuffers,
       constantOffset: atConstants,
+      ahead: {
+        distance: (sizeOf(kernel.axes) / rows) * band,
+        near: step.buffers.flatMap((number, i) => (written.has(number) ? [i] : [])),
+      },
     };
     atBuffers += 4 * step.buffers.length;
     atConstants += 8 * step.constants.length;
     return part;
   });
-  const fitting = Math.max(1, Math.floor((rows * limits.bytes) / bytes));
-  const isAligned = parts.every(
-    (part) => part.traversal.rows.length > 0 || part.items % VECTOR_GRAIN === 0,
-  );
-  const grain = isAligned ? 1 : VECTOR_GRAIN;
-  return { kind: "chain", rows, band: grain * Math.ceil(fitting / grain), grain, parts };
+  return { kind: "chain", rows, band, grain, parts };
 }

@@ -100,7 +100,10 @@ function addKernel(
   functions: FunctionBuilder[],
 ): { readonly entry: number; readonly finish: number | null } {
   if ("parts" in decided) {
-    const parts = decided.parts.map((part) => addKernel(part, functions).entry);
+    const parts = decided.parts.map(
+      ({ kernel, traversal, ahead }) =>
+        functions.push(buildLoop(kernel, traversal, undefined, ahead)) - 1,
+    );
     return { entry: functions.push(buildChain(decided, parts)) - 1, finish: null };
   }
   if ("traversal" in decided) {

@@ -12,6 +12,7 @@ import { range } from "../../../kernels/layout.js";
 import { type Code, control, FunctionBuilder, i32, type Local, v128 } from "../assembler.js";
 import { isMathOperation } from "../math.js";
 import { emitOperation } from "../scalars.js";
+import { type Ahead, askAhead, type LoadAhead, loadsAhead } from "./ahead.js";
 import { Nest } from "./nest.js";
 import { combine, createPartial, createTotal } from "./totals.js";
 import { Analysis, type Traversal } from "./traversal.js";
@@ -23,6 +24,14 @@ const SHORT_SUM = 128;
 const UNROLLED = 4;
 /** Kernels of more expressions compute one vector at a time. */
 const UNROLLED_EXPRESSIONS = 16;
+/** Operations for each load, from which on a loop is slow enough to make its loads ahead. */
+const SLOW = 8;
+
+/** How many operations an element takes, roughly. */
+function operationsOf({ expressions }: LoopKernel | ScatterKernel): number {
+  return expressions.reduce((sum, e) => sum + (isElementary(e) ? 20 : e.kind === "map" ? 1 : 0), 0);
+}
+
 /** Whether an expression is a function of some 20 instructions or more. */
 function isElementary(e: Expression): boolean {
   if (e.kind !== "map") return false;
@@ -41,18 +50,20 @@ function sumBlock(iterations: number): number {
 /**
  * Generates the function of a kernel.
  * @param rowAxes How many leading output axes form the range. Default: the traversal's rows do.
+ * @param ahead What it asks the memory for where it is part of a chain.
  */
 export function buildLoop(
   kernel: LoopKernel | ScatterKernel,
   natural: Traversal,
   rowAxes?: number,
+  ahead: Ahead | null = null,
 ): FunctionBuilder {
   // An epilogue's rows are its range, so none of their axes can be the vector axis.
   const traversal =
     rowAxes === undefined || natural.vector >= rowAxes
       ? natural
       : { vector: -1, wide: false, rows: range(kernel.axes.length) };
-  return new LoopGenerator(kernel, traversal, rowAxes).build();
+  return new LoopGenerator(kernel, traversal, rowAxes, ahead).build();
 }
 
 class LoopGenerator {
@@ -60,15 +71,21 @@ class LoopGenerator {
   private readonly analysis: Analysis;
   private readonly nest: Nest;
   private readonly values: Values;
+  private readonly loadsAhead: readonly LoadAhead[];
 
   constructor(
     private readonly kernel: LoopKernel | ScatterKernel,
     private readonly traversal: Traversal,
     private readonly rowAxes: number | undefined,
+    ahead: Ahead | null,
   ) {
     this.analysis = new Analysis(kernel);
     this.nest = new Nest(this.f, kernel.axes, traversal, this.analysis.lanes);
     this.values = new Values(this.f, kernel, this.analysis, this.nest);
+    // An epilogue reads what its product has just written.
+    const loads =
+      kernel.kind === "loop" && rowAxes === undefined ? loadsAhead(kernel, traversal, ahead) : [];
+    this.loadsAhead = operationsOf(kernel) >= SLOW * loads.length ? loads : [];
   }
 
   build(): FunctionBuilder {
@@ -128,6 +145,7 @@ class LoopGenerator {
     const { nest, values } = this;
     const rare = values.hasShortForms ? this.f.local("v128") : null;
     nest.vectorLoop(this.unrollFactor, range, () => {
+      this.askAhead();
       if (rare) nest.append(rare.set(v128.constI32(0)));
       values.rare = rare;
       // One function of all vectors before the next function of any: a chain of two is longer than the processor looks ahead.
@@ -156,6 +174,18 @@ class LoopGenerator {
     });
     nest.isAgain = false;
     return code;
+  }
+
+  /** Asks for what later iterations load. */
+  private askAhead(): void {
+    const { f, nest, values } = this;
+    if (nest.width === 1) return;
+    for (const { buffer, index, storage, distance, last } of this.loadsAhead) {
+      const address = values.address(buffer, index, storage);
+      const step = nest.step * bytesPerElement(storage);
+      const end = i32.add(values.bufferAddress(buffer), i32.const(last));
+      nest.append(askAhead(address, step, distance, end, f.local("i32")));
+    }
   }
 
   /** How many vectors the 16 registers hold together; a reduction's totals take theirs. */
@@ -189,6 +219,7 @@ class LoopGenerator {
         nest.append(single.add(values.value(body).get));
         return;
       }
+      this.askAhead();
       nest.append(sum.add(...nest.each(() => values.value(body))));
       if (iterations > SHORT_SUM && kernel.reduce === "sum") {
         const vectors = i32.divU(nest.index(vector).get, i32.const(analysis.lanes));

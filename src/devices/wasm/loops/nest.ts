@@ -188,6 +188,11 @@ export class Nest {
     return generated;
   }
 
+  /** Elements of the vector axis in an iteration of its loop. */
+  get step(): number {
+    return this.width * this.vectorIndices.length;
+  }
+
   // What is computed where
 
   /** The outermost scope in which everything with the given dependence is known. */
