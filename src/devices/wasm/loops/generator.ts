@@ -15,7 +15,7 @@ import { emitOperation } from "../scalars.js";
 import { type Ahead, askAhead, type LoadAhead, loadsAhead } from "./ahead.js";
 import { Nest } from "./nest.js";
 import { combine, createPartial, createTotal } from "./totals.js";
-import { Analysis, type Traversal } from "./traversal.js";
+import { ACCUMULATED, Analysis, type Traversal } from "./traversal.js";
 import { conjunction, outputIndex, Values } from "./values.js";
 
 /** Sums of more iterations than this are summed in blocks. */
@@ -148,10 +148,7 @@ class LoopGenerator {
       this.askAhead();
       if (rare) nest.append(rare.set(v128.constI32(0)));
       values.rare = rare;
-      // One function of all vectors before the next function of any: a chain of two is longer than the processor looks ahead.
-      kernel.expressions.forEach((e, number) => {
-        if (isElementary(e)) nest.each(() => values.value(number));
-      });
+      this.computeFunctions();
       const results = nest.each(() => values.result(kernel, null));
       values.rare = null;
       this.storeAll(kernel, results);
@@ -176,6 +173,18 @@ class LoopGenerator {
     return code;
   }
 
+  /**
+   * Computes the elementary functions, one of all vectors before the next of any: a chain of two is longer than the
+   * processor looks ahead.
+   */
+  private computeFunctions(): void {
+    const { analysis, kernel, nest, values } = this;
+    kernel.expressions.forEach((e, number) => {
+      const isOfElements = (analysis.dependence[number]! & ACCUMULATED) === 0;
+      if (isElementary(e) && isOfElements) nest.each(() => values.value(number));
+    });
+  }
+
   /** Asks for what later iterations load. */
   private askAhead(): void {
     const { f, nest, values } = this;
@@ -188,12 +197,8 @@ class LoopGenerator {
     }
   }
 
-  /** How many vectors the 16 registers hold together; a reduction's totals take theirs. */
   private get unrollFactor(): number {
-    const { kind, expressions } = this.kernel;
-    if (expressions.length > UNROLLED_EXPRESSIONS) return 1;
-    const reduces = kind === "loop" && this.kernel.reduce !== null;
-    return reduces && expressions.some(isElementary) ? 1 : UNROLLED;
+    return this.kernel.expressions.length > UNROLLED_EXPRESSIONS ? 1 : UNROLLED;
   }
 
   // Reductions
@@ -220,6 +225,7 @@ class LoopGenerator {
         return;
       }
       this.askAhead();
+      this.computeFunctions();
       nest.append(sum.add(...nest.each(() => values.value(body))));
       if (iterations > SHORT_SUM && kernel.reduce === "sum") {
         const vectors = i32.divU(nest.index(vector).get, i32.const(analysis.lanes));
