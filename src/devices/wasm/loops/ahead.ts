@@ -1,23 +1,25 @@
 /**
  * Elements that a loop asks the memory for before it comes to them.
  *
- * A core's memory answers some ten requests at a time. The processor makes them as far ahead as it looks, a few hundred
- * instructions: where each vector takes an elementary function, these are four cache lines. Such a loop therefore asks
- * for {@link LINES} lines at once, some way ahead, by loads whose values are dropped.
+ * The memory answers more than ten requests of a core at a time. The processor makes them as far ahead as it looks: a few
+ * hundred instructions. Where each vector takes an elementary function, these are four lines of the cache. Such a
+ * loop therefore asks for several lines at once, some way ahead, by loads whose values are dropped.
  * @module
  */
 
 import { bytesPerElement, type StorageType } from "../../../kernels/dtype.js";
 import { loadIn } from "../../../kernels/expressions.js";
-import type { Affine, LoopKernel } from "../../../kernels/kernel.js";
+import type { Affine, Expression, LoopKernel } from "../../../kernels/kernel.js";
 import { sizeOf, stridesOf } from "../../../kernels/layout.js";
 import { type Code, control, i32, type Local } from "../assembler.js";
 import type { Traversal } from "./traversal.js";
 
-/** Lines asked for at once. */
-const LINES = 8;
 const LINE_BYTES = 64;
+/** Neighbouring lines asked for at once. */
+const LINES = 8;
 const BYTES = LINES * LINE_BYTES;
+/** Rows of which a line each is asked for at once. */
+const ROWS = 16;
 /** Bytes between the elements that a loop is at and those it asks for, unless a chain sets more. */
 const DISTANCE = 4096;
 /** A smaller buffer is in the cache. */
@@ -31,60 +33,115 @@ export interface Ahead {
   readonly near: readonly number[];
 }
 
-/** A load whose elements a loop reads in the order in which they lie in memory. */
-export interface LoadAhead {
+interface Asked {
   readonly buffer: number;
   readonly index: Affine;
   readonly storage: StorageType;
+}
+
+/** A load whose elements a loop reads in the order in which they lie in memory. */
+export interface LinesAhead extends Asked {
   /** Bytes between an element and what is asked for where it is loaded. */
   readonly distance: number;
   /** Bytes from the buffer's start to the last lines that can be asked for. */
   readonly last: number;
 }
 
-/** The loads of a kernel that are made ahead, if the time for each of its vectors allows for it. */
-export function loadsAhead(
+/** A load that goes from row to row, each in lines of its own, while vectors lie across the rows. */
+export interface RowsAhead extends Asked {
+  readonly rows: number;
+  /** Bytes from row to row. */
+  readonly stride: number;
+}
+
+/** A kernel's loads that ask for lines. */
+export function linesAhead(
   { axes, expressions }: LoopKernel,
   { vector, wide }: Traversal,
   ahead: Ahead | null,
-): readonly LoadAhead[] {
+): readonly LinesAhead[] {
   if (!wide || vector !== axes.length - 1) return [];
   const strides = stridesOf(axes);
   return expressions.flatMap((e) => {
-    const load = loadIn(e);
-    if (!load || load.conditions.length > 0 || ahead?.near.includes(load.buffer)) return [];
-    const { buffer, index, dtype, storage = dtype } = load;
-    const inOrder = index.strides.every((stride, d) =>
-      d < axes.length ? axes[d] === 1 || stride === strides[d] : stride === 0,
-    );
+    const asked = loadOf(e, axes.length);
+    if (!asked || ahead?.near.includes(asked.buffer)) return [];
+    const { index, storage } = asked;
+    const inOrder = strides.every((stride, d) => axes[d] === 1 || index.strides[d] === stride);
     const bytes = sizeOf(axes) * bytesPerElement(storage);
     if (!inOrder || bytes < LEAST_BYTES) return [];
     const distance = ahead ? ahead.distance * bytesPerElement(storage) : DISTANCE;
     const last = index.offset * bytesPerElement(storage) + bytes - BYTES;
-    return [{ buffer, index, storage, distance, last }];
+    return [{ ...asked, distance, last }];
   });
 }
 
+/** A kernel's loads that ask for rows: it reduces columns. */
+export function rowsAhead(
+  { axes, expressions, outputRank }: LoopKernel,
+  { vector, wide }: Traversal,
+): readonly RowsAhead[] {
+  const inner = axes.length - 1;
+  const rows = axes[inner]!;
+  if (!wide || inner < outputRank || rows < 2 * ROWS) return [];
+  return expressions.flatMap((e) => {
+    const asked = loadOf(e, axes.length);
+    if (asked?.index.strides[vector] !== 1) return [];
+    const stride = asked.index.strides[inner]! * bytesPerElement(asked.storage);
+    return stride >= BYTES && rows * stride >= LEAST_BYTES ? [{ ...asked, rows, stride }] : [];
+  });
+}
+
+/** The load in an expression, if its elements exist for all indices of the axes and depend on nothing else. */
+function loadOf(e: Expression, rank: number): Asked | null {
+  const load = loadIn(e);
+  if (!load || load.conditions.length > 0) return null;
+  const { buffer, index, dtype, storage = dtype } = load;
+  const looksUp = index.strides.slice(rank).some((stride) => stride !== 0);
+  return looksUp ? null : { buffer, index, storage };
+}
+
 /**
- * Asks for lines once in as many as are asked for at once.
+ * Asks for lines, once in as many as are asked for at once.
  * @param address Of the first element that an iteration loads.
- * @param step Bytes between the iterations' first elements.
- * @param last Address of the last lines that can be asked for.
+ * @param step Bytes that an iteration loads.
+ * @param start Where the buffer begins.
  * @param asked A local for the address of the lines.
  */
-export function askAhead(
+export function askForLines(
   address: Code,
   step: number,
-  distance: number,
-  last: Code,
+  start: Code,
+  { distance, last }: LinesAhead,
   asked: Local,
 ): Code {
-  const lines = Array.from({ length: LINES }, (_, line) =>
-    control.drop(i32.load(asked.get, line * LINE_BYTES)),
-  );
-  return control.if(i32.ltU(i32.and(address, i32.const(BYTES - 1)), i32.const(step)), [
+  const isDue = i32.ltU(i32.and(address, i32.const(BYTES - 1)), i32.const(step));
+  const end = i32.add(start, i32.const(last));
+  return control.if(isDue, [
     asked.set(i32.add(address, i32.const(distance))),
-    asked.set(control.select(asked.get, last, i32.ltU(asked.get, last))),
-    lines,
+    asked.set(control.select(asked.get, end, i32.ltU(asked.get, end))),
+    touch(asked, LINES, LINE_BYTES),
   ]);
 }
+
+/**
+ * Asks for rows, once in as many as are asked for at once.
+ * @param address Of the first element that an iteration loads.
+ * @param row The iteration's row.
+ * @param asked A local for the address in the first of the rows.
+ */
+export function askForRows(
+  address: Code,
+  row: Code,
+  { rows, stride }: RowsAhead,
+  asked: Local,
+): Code {
+  const isDue = i32.eqz(i32.and(row, i32.const(ROWS - 1)));
+  const areThere = i32.leU(row, i32.const(rows - 2 * ROWS));
+  return control.if(i32.and(isDue, areThere), [
+    asked.set(i32.add(address, i32.const(ROWS * stride))),
+    touch(asked, ROWS, stride),
+  ]);
+}
+
+const touch = (address: Local, count: number, stride: number): Code =>
+  Array.from({ length: count }, (_, i) => control.drop(i32.load(address.get, i * stride)));

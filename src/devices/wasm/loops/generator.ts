@@ -12,7 +12,14 @@ import { range } from "../../../kernels/layout.js";
 import { type Code, control, FunctionBuilder, i32, type Local, v128 } from "../assembler.js";
 import { isMathOperation } from "../math.js";
 import { emitOperation } from "../scalars.js";
-import { type Ahead, askAhead, type LoadAhead, loadsAhead } from "./ahead.js";
+import {
+  type Ahead,
+  askForLines,
+  askForRows,
+  type LinesAhead,
+  linesAhead,
+  rowsAhead,
+} from "./ahead.js";
 import { Nest } from "./nest.js";
 import { combine, createPartial, createTotal } from "./totals.js";
 import { ACCUMULATED, Analysis, type Traversal } from "./traversal.js";
@@ -20,7 +27,7 @@ import { conjunction, outputIndex, Values } from "./values.js";
 
 /** Sums of more iterations than this are summed in blocks. */
 const SHORT_SUM = 128;
-/** Vectors computed together. */
+/** Vectors computed together, for which 16 registers suffice. */
 const UNROLLED = 4;
 /** Kernels of more expressions compute one vector at a time. */
 const UNROLLED_EXPRESSIONS = 16;
@@ -71,7 +78,7 @@ class LoopGenerator {
   private readonly analysis: Analysis;
   private readonly nest: Nest;
   private readonly values: Values;
-  private readonly loadsAhead: readonly LoadAhead[];
+  private readonly linesAhead: readonly LinesAhead[];
 
   constructor(
     private readonly kernel: LoopKernel | ScatterKernel,
@@ -83,9 +90,10 @@ class LoopGenerator {
     this.nest = new Nest(this.f, kernel.axes, traversal, this.analysis.lanes);
     this.values = new Values(this.f, kernel, this.analysis, this.nest);
     // An epilogue reads what its product has just written.
-    const loads =
-      kernel.kind === "loop" && rowAxes === undefined ? loadsAhead(kernel, traversal, ahead) : [];
-    this.loadsAhead = operationsOf(kernel) >= SLOW * loads.length ? loads : [];
+    this.linesAhead =
+      kernel.kind === "loop" && rowAxes === undefined
+        ? this.whereSlow(linesAhead(kernel, traversal, ahead))
+        : [];
   }
 
   build(): FunctionBuilder {
@@ -145,7 +153,7 @@ class LoopGenerator {
     const { nest, values } = this;
     const rare = values.hasShortForms ? this.f.local("v128") : null;
     nest.vectorLoop(this.unrollFactor, range, () => {
-      this.askAhead();
+      this.askForLines();
       if (rare) nest.append(rare.set(v128.constI32(0)));
       values.rare = rare;
       this.computeFunctions();
@@ -185,18 +193,24 @@ class LoopGenerator {
     });
   }
 
-  /** Asks for what later iterations load. */
-  private askAhead(): void {
+  /** What is asked for ahead, if the kernel takes long enough for each load. */
+  private whereSlow<Load>(loads: readonly Load[]): readonly Load[] {
+    return operationsOf(this.kernel) >= SLOW * loads.length ? loads : [];
+  }
+
+  /** Asks for lines that later iterations load. */
+  private askForLines(): void {
     const { f, nest, values } = this;
     if (nest.width === 1) return;
-    for (const { buffer, index, storage, distance, last } of this.loadsAhead) {
-      const address = values.address(buffer, index, storage);
-      const step = nest.step * bytesPerElement(storage);
-      const end = i32.add(values.bufferAddress(buffer), i32.const(last));
-      nest.append(askAhead(address, step, distance, end, f.local("i32")));
+    for (const load of this.linesAhead) {
+      const address = values.address(load.buffer, load.index, load.storage);
+      const step = nest.step * bytesPerElement(load.storage);
+      const start = values.bufferAddress(load.buffer);
+      nest.append(askForLines(address, step, start, load, f.local("i32")));
     }
   }
 
+  /** How many vectors are computed together. */
   private get unrollFactor(): number {
     return this.kernel.expressions.length > UNROLLED_EXPRESSIONS ? 1 : UNROLLED;
   }
@@ -224,7 +238,7 @@ class LoopGenerator {
         nest.append(single.add(values.value(body).get));
         return;
       }
-      this.askAhead();
+      this.askForLines();
       this.computeFunctions();
       nest.append(sum.add(...nest.each(() => values.value(body))));
       if (iterations > SHORT_SUM && kernel.reduce === "sum") {
@@ -269,6 +283,7 @@ class LoopGenerator {
     const isEmpty = reduced.some((d) => axes[d] === 0);
     const innermost = reduced[reduced.length - 1];
     const isLong = innermost !== undefined && axes[innermost]! > SHORT_SUM;
+    const ahead = this.whereSlow(rowsAhead(kernel, this.traversal));
     const columns = Array.from({ length: this.unrollFactor }, () => ({
       sum: createPartial(f, reduction),
       total: createTotal(f, reduction),
@@ -280,6 +295,10 @@ class LoopGenerator {
         for (const { sum, total } of active) nest.append(total.add(sum.value), sum.clear());
       };
       const accumulate = (): void => {
+        for (const load of ahead) {
+          const address = values.address(load.buffer, load.index, load.storage);
+          nest.append(askForRows(address, nest.index(innermost!).get, load, f.local("i32")));
+        }
         nest.each((u) => nest.append(active[u]!.sum.add(values.value(body))));
         if (kernel.reduce === "sum" && isLong) {
           const mask = i32.const(sumBlock(axes[innermost]!) - 1);
