@@ -19,7 +19,13 @@ let device: WasmDevice;
 beforeAll(async () => {
   await setDevice("wasm");
   device = (await realize(ones([1]))).buffer?.home as WasmDevice;
-  device.bands = { bytes: 48, leastBytes: 0, mostRowBytes: Number.POSITIVE_INFINITY, leastRows: 2 };
+  device.bands = {
+    bytes: 48,
+    leastStepBytes: 48,
+    leastBytes: 0,
+    mostRowBytes: Number.POSITIVE_INFINITY,
+    leastRows: 2,
+  };
   device.sharesAll = true;
 });
 

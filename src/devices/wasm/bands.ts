@@ -15,8 +15,13 @@ import { atMost, scaled } from "./matmul/code.js";
 
 /** What makes steps a chain. */
 export interface BandLimits {
-  /** Bytes of all buffers that a band touches: they stay in a core's own cache. */
+  /**
+   * Bytes of all buffers that a band touches. They stay in a core's own cache, and so does what its kernels load of the next
+   * band.
+   */
   readonly bytes: number;
+  /** A step that touches less is no member of chains. */
+  readonly leastStepBytes: number;
   /** Chains that touch less stay in the cache anyway. */
   readonly leastBytes: number;
   /** What a row takes at most, in all buffers: a larger one is not in the cache when the next step comes to it. */
@@ -27,6 +32,7 @@ export interface BandLimits {
 
 export const BANDS: BandLimits = {
   bytes: 64 * 1024,
+  leastStepBytes: 256 * 1024,
   leastBytes: 1024 * 1024,
   mostRowBytes: 1024 * 1024,
   leastRows: 16,
@@ -117,11 +123,11 @@ const bytesOf = ({ size, dtype }: PlanBuffer): number => size * bytesPerElement(
 function memberOf(
   step: Step,
   buffers: readonly PlanBuffer[],
-  { bytes, leastRows }: BandLimits,
+  { leastStepBytes, leastRows }: BandLimits,
 ): Member | null {
   const { kernel, buffers: own } = step;
   if (kernel.kind !== "loop") return null;
-  if (own.reduce((sum, number) => sum + bytesOf(buffers[number]!), 0) < bytes) return null;
+  if (own.reduce((sum, number) => sum + bytesOf(buffers[number]!), 0) < leastStepBytes) return null;
   const traversal = traversalOf(kernel);
   const items = loopItems(kernel, traversal);
   if (items < leastRows) return null;
@@ -251,9 +257,9 @@ function chainOf(
   );
   const grain = isAligned ? 1 : VECTOR_GRAIN;
   const band = grain * Math.ceil(fitting / grain);
-  const written = new Set(members.map(({ output }) => output));
+  const written = new Set<number>();
   let [atBuffers, atConstants] = [0, 0];
-  const parts = members.map(({ step, kernel, traversal, items }) => {
+  const parts = members.map(({ step, kernel, traversal, items, output }) => {
     const part = {
       kernel,
       traversal,
@@ -262,9 +268,10 @@ function chainOf(
       constantOffset: atConstants,
       ahead: {
         distance: (sizeOf(kernel.axes) / rows) * band,
-        near: step.buffers.flatMap((number, i) => (written.has(number) ? [i] : [])),
+        near: step.buffers.flatMap((number, own) => (written.has(number) ? [own] : [])),
       },
     };
+    written.add(output);
     atBuffers += 4 * step.buffers.length;
     atConstants += 8 * step.constants.length;
     return part;

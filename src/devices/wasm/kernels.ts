@@ -101,8 +101,7 @@ function addKernel(
 ): { readonly entry: number; readonly finish: number | null } {
   if ("parts" in decided) {
     const parts = decided.parts.map(
-      ({ kernel, traversal, ahead }) =>
-        functions.push(buildLoop(kernel, traversal, undefined, ahead)) - 1,
+      ({ kernel, traversal, ahead }) => functions.push(buildLoop(kernel, traversal, { ahead })) - 1,
     );
     return { entry: functions.push(buildChain(decided, parts)) - 1, finish: null };
   }
@@ -115,7 +114,8 @@ function addKernel(
   const { kernel, blocking } = decided;
   const after = kernel.epilogue;
   const rows = after && !blocking.finishesElements ? rowAxes(kernel) : undefined;
-  const epilogue = after && functions.push(buildLoop(after, traversalOf(after), rows)) - 1;
+  const epilogue =
+    after && functions.push(buildLoop(after, traversalOf(after), { rowAxes: rows })) - 1;
   const product = buildMatmul(blocking, { functionBase: functions.length, epilogue });
   for (const f of product.functions) functions.push(f);
   return product;

@@ -8,15 +8,22 @@
  */
 
 import { bytesPerElement, type DType, type FloatDType, isFloating } from "../../kernels/dtype.js";
-import type { ScalarOperation } from "../../kernels/kernel.js";
+import type { Expression, ScalarOperation } from "../../kernels/kernel.js";
 import { type Code, type FunctionBuilder, f32x4, f64x2, i32x4, i64x2, v128 } from "./assembler.js";
-import { emitPow, emitUnary } from "./math.js";
+import { emitPow, emitUnary, isMathOperation } from "./math.js";
 import { emitSine } from "./sine.js";
 
 /** Lanes 0 and 2 of 32 bits, as a mask of 64-bit lanes becomes one of 32-bit lanes. */
 const LOW_HALVES = [0, 1, 2, 3, 8, 9, 10, 11, 0, 1, 2, 3, 8, 9, 10, 11];
 
 const narrow = (mask: Code): Code => v128.shuffle(LOW_HALVES, mask, v128.constI32(0));
+
+/** Whether an expression is a function of some 20 instructions or more. */
+export function isElementary(e: Expression): boolean {
+  if (e.kind !== "map") return false;
+  const { operation } = e;
+  return isMathOperation(operation) || ["sin", "cos", "pow"].includes(operation);
+}
 
 /** A mask of 32-bit lanes as wide as the dtype's lanes. */
 export function widenMask(mask: Code, dtype: DType): Code {

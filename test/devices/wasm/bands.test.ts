@@ -3,7 +3,7 @@
  */
 
 import { describe, expect, it } from "vitest";
-import { BANDS, callsOf } from "../../../src/devices/wasm/bands.js";
+import { BANDS, type Call, type Chain, callsOf } from "../../../src/devices/wasm/bands.js";
 import type { Affine, LoopKernel, Plan, PlanBuffer, Step } from "../../../src/kernels/kernel.js";
 import { sizeOf } from "../../../src/kernels/layout.js";
 
@@ -131,4 +131,34 @@ describe("steps are one call", () => {
     const steps = many.slice(1).map((_, i) => step(i + 1, [[i, IN_ORDER]]));
     expect(lengths(steps, many)).toEqual([16, 3]);
   });
+});
+
+it("ask for the next band of what no step before them has written", () => {
+  const buffers = [whole("input"), whole("output"), whole("output")];
+  const chainOf = (first: number, second: number) => {
+    const last = step(2, [
+      [first, IN_ORDER],
+      [second, IN_ORDER],
+    ]);
+    const steps = [step(1, [[0, IN_ORDER]]), last];
+    const plan: Plan = { steps, buffers, inputs: [], outputs: [], scratchBytes: 0 };
+    const [{ key, kernel }] = callsOf(plan, BANDS) as [Call];
+    return { key, chain: kernel as Chain };
+  };
+  const { key, chain } = chainOf(0, 1);
+  // Three buffers of a row, as many rows as fit.
+  expect(chain.band).toBe(Math.floor(BANDS.bytes / (3 * 4 * WIDTH)));
+  const distance = chain.band * WIDTH;
+  expect(chain.parts.map(({ ahead }) => ahead)).toEqual([
+    { distance, near: [] },
+    { distance, near: [2] },
+  ]);
+  const other = chainOf(1, 0);
+  expect(other.chain.parts[1]!.ahead.near).toEqual([1]);
+  expect(other.key).not.toBe(key);
+  // What a step overwrites comes from memory, too.
+  const steps = [step(0, [[0, IN_ORDER]]), step(1, [[0, IN_ORDER]])];
+  const plan: Plan = { steps, buffers, inputs: [], outputs: [], scratchBytes: 0 };
+  const [call] = callsOf(plan, BANDS) as [Call];
+  expect((call.kernel as Chain).parts.map(({ ahead }) => ahead.near)).toEqual([[], [1]]);
 });

@@ -9,11 +9,16 @@
 
 import { bytesPerElement, type StorageType } from "../../../kernels/dtype.js";
 import { loadIn } from "../../../kernels/expressions.js";
-import type { Affine, Expression, LoopKernel } from "../../../kernels/kernel.js";
+import type { Affine, LoopKernel } from "../../../kernels/kernel.js";
 import { sizeOf, stridesOf } from "../../../kernels/layout.js";
 import { type Code, control, i32, type Local } from "../assembler.js";
-import type { Traversal } from "./traversal.js";
+import { isElementary } from "../scalars.js";
+import { ACCUMULATED, type Analysis, type Traversal } from "./traversal.js";
 
+/** A loop asks ahead if it takes at least so many operations for each load. */
+const OPERATIONS = 8;
+/** Operations of an elementary function, roughly. */
+const ELEMENTARY = 20;
 const LINE_BYTES = 64;
 /** Neighbouring lines asked for at once. */
 const LINES = 8;
@@ -22,25 +27,26 @@ const BYTES = LINES * LINE_BYTES;
 const ROWS = 16;
 /** Bytes between the elements that a loop is at and those it asks for, unless a chain sets more. */
 const DISTANCE = 4096;
-/** A smaller buffer is in the cache. */
+/** A smaller buffer is in the cache of most cores when it is read. */
 const LEAST_BYTES = 256 * 1024;
 
 /** What a kernel in a chain asks for: the elements of the next band, which the chain's first kernel is about to read. */
 export interface Ahead {
   /** Elements of a band. */
   readonly distance: number;
-  /** Buffers of the kernel that the chain writes. They are in the cache. */
+  /** Buffers of the kernel that the kernels before it write. They are in the cache. */
   readonly near: readonly number[];
 }
 
-interface Asked {
+/** A load that asks ahead. */
+interface Asking {
   readonly buffer: number;
   readonly index: Affine;
   readonly storage: StorageType;
 }
 
 /** A load whose elements a loop reads in the order in which they lie in memory. */
-export interface LinesAhead extends Asked {
+export interface LinesAhead extends Asking {
   /** Bytes between an element and what is asked for where it is loaded. */
   readonly distance: number;
   /** Bytes from the buffer's start to the last lines that can be asked for. */
@@ -48,7 +54,7 @@ export interface LinesAhead extends Asked {
 }
 
 /** A load that goes from row to row, each in lines of its own, while vectors lie across the rows. */
-export interface RowsAhead extends Asked {
+export interface RowsAhead extends Asking {
   readonly rows: number;
   /** Bytes from row to row. */
   readonly stride: number;
@@ -56,48 +62,71 @@ export interface RowsAhead extends Asked {
 
 /** A kernel's loads that ask for lines. */
 export function linesAhead(
-  { axes, expressions }: LoopKernel,
+  kernel: LoopKernel,
   { vector, wide }: Traversal,
-  ahead: Ahead | null,
+  analysis: Analysis,
+  ahead: Ahead | undefined,
 ): readonly LinesAhead[] {
+  const { axes } = kernel;
   if (!wide || vector !== axes.length - 1) return [];
   const strides = stridesOf(axes);
-  return expressions.flatMap((e) => {
-    const asked = loadOf(e, axes.length);
-    if (!asked || ahead?.near.includes(asked.buffer)) return [];
-    const { index, storage } = asked;
-    const inOrder = strides.every((stride, d) => axes[d] === 1 || index.strides[d] === stride);
+  const lines = loadsOf(kernel, ahead).flatMap((load): LinesAhead[] => {
+    const { index, storage } = load;
+    const isContiguous = strides.every((stride, d) => axes[d] === 1 || index.strides[d] === stride);
     const bytes = sizeOf(axes) * bytesPerElement(storage);
-    if (!inOrder || bytes < LEAST_BYTES) return [];
+    if (!isContiguous || bytes < LEAST_BYTES) return [];
     const distance = ahead ? ahead.distance * bytesPerElement(storage) : DISTANCE;
     const last = index.offset * bytesPerElement(storage) + bytes - BYTES;
-    return [{ ...asked, distance, last }];
+    return [{ ...load, distance, last }];
   });
+  return whereSlow(lines, kernel, analysis, vector);
 }
 
 /** A kernel's loads that ask for rows: it reduces columns. */
 export function rowsAhead(
-  { axes, expressions, outputRank }: LoopKernel,
+  kernel: LoopKernel,
   { vector, wide }: Traversal,
+  analysis: Analysis,
+  ahead: Ahead | undefined,
 ): readonly RowsAhead[] {
+  const { axes, outputRank } = kernel;
   const inner = axes.length - 1;
   const rows = axes[inner]!;
-  if (!wide || inner < outputRank || rows < 2 * ROWS) return [];
+  if (!wide || vector >= outputRank || inner < outputRank || rows < 2 * ROWS) return [];
+  const loads = loadsOf(kernel, ahead).flatMap((load): RowsAhead[] => {
+    const stride = load.index.strides[inner]! * bytesPerElement(load.storage);
+    const isFar = stride >= BYTES && rows * stride >= LEAST_BYTES;
+    return load.index.strides[vector] === 1 && isFar ? [{ ...load, rows, stride }] : [];
+  });
+  return whereSlow(loads, kernel, analysis, inner);
+}
+
+/**
+ * The loads of what is not in the cache whose elements exist for all indices of the axes, and lie where these alone
+ * say.
+ */
+function loadsOf({ axes, expressions }: LoopKernel, ahead: Ahead | undefined): readonly Asking[] {
   return expressions.flatMap((e) => {
-    const asked = loadOf(e, axes.length);
-    if (asked?.index.strides[vector] !== 1) return [];
-    const stride = asked.index.strides[inner]! * bytesPerElement(asked.storage);
-    return stride >= BYTES && rows * stride >= LEAST_BYTES ? [{ ...asked, rows, stride }] : [];
+    const load = loadIn(e);
+    if (!load || load.conditions.length > 0 || ahead?.near.includes(load.buffer)) return [];
+    const { buffer, index, dtype, storage = dtype } = load;
+    const looksUp = index.strides.slice(axes.length).some((stride) => stride !== 0);
+    return looksUp ? [] : [{ buffer, index, storage }];
   });
 }
 
-/** The load in an expression, if its elements exist for all indices of the axes and depend on nothing else. */
-function loadOf(e: Expression, rank: number): Asked | null {
-  const load = loadIn(e);
-  if (!load || load.conditions.length > 0) return null;
-  const { buffer, index, dtype, storage = dtype } = load;
-  const looksUp = index.strides.slice(rank).some((stride) => stride !== 0);
-  return looksUp ? null : { buffer, index, storage };
+/** The loads, if the loop over an axis takes long enough for each: the processor overlaps those of a fast one. */
+function whereSlow<Load>(
+  loads: readonly Load[],
+  { expressions }: LoopKernel,
+  { dependence }: Analysis,
+  axis: number,
+): readonly Load[] {
+  const operations = expressions.reduce((sum, e, number) => {
+    const isInLoop = (dependence[number]! & ((1 << axis) | ACCUMULATED)) === 1 << axis;
+    return e.kind === "map" && isInLoop ? sum + (isElementary(e) ? ELEMENTARY : 1) : sum;
+  }, 0);
+  return operations >= OPERATIONS * loads.length ? loads : [];
 }
 
 /**

@@ -7,17 +7,17 @@
  */
 
 import { bytesPerElement, type DType } from "../../../kernels/dtype.js";
-import type { Expression, LoopKernel, ScatterKernel } from "../../../kernels/kernel.js";
+import type { LoopKernel, ScatterKernel } from "../../../kernels/kernel.js";
 import { range } from "../../../kernels/layout.js";
 import { type Code, control, FunctionBuilder, i32, type Local, v128 } from "../assembler.js";
-import { isMathOperation } from "../math.js";
-import { emitOperation } from "../scalars.js";
+import { emitOperation, isElementary } from "../scalars.js";
 import {
   type Ahead,
   askForLines,
   askForRows,
   type LinesAhead,
   linesAhead,
+  type RowsAhead,
   rowsAhead,
 } from "./ahead.js";
 import { Nest } from "./nest.js";
@@ -31,20 +31,6 @@ const SHORT_SUM = 128;
 const UNROLLED = 4;
 /** Kernels of more expressions compute one vector at a time. */
 const UNROLLED_EXPRESSIONS = 16;
-/** Operations for each load, from which on a loop is slow enough to make its loads ahead. */
-const SLOW = 8;
-
-/** How many operations an element takes, roughly. */
-function operationsOf({ expressions }: LoopKernel | ScatterKernel): number {
-  return expressions.reduce((sum, e) => sum + (isElementary(e) ? 20 : e.kind === "map" ? 1 : 0), 0);
-}
-
-/** Whether an expression is a function of some 20 instructions or more. */
-function isElementary(e: Expression): boolean {
-  if (e.kind !== "map") return false;
-  const { operation } = e;
-  return isMathOperation(operation) || ["sin", "cos", "pow"].includes(operation);
-}
 
 /**
  * How many iterations a running sum takes before it is added to a total: a power of two near the square
@@ -54,16 +40,19 @@ function sumBlock(iterations: number): number {
   return 2 ** Math.round(Math.log2(iterations) / 2);
 }
 
-/**
- * Generates the function of a kernel.
- * @param rowAxes How many leading output axes form the range. Default: the traversal's rows do.
- * @param ahead What it asks the memory for where it is part of a chain.
- */
+/** What a kernel's function is for. */
+export interface LoopOptions {
+  /** How many leading output axes form the range. Default: the traversal's rows do. */
+  readonly rowAxes?: number | undefined;
+  /** What it asks the memory for where it is part of a chain. */
+  readonly ahead?: Ahead | undefined;
+}
+
+/** Generates the function of a kernel. */
 export function buildLoop(
   kernel: LoopKernel | ScatterKernel,
   natural: Traversal,
-  rowAxes?: number,
-  ahead: Ahead | null = null,
+  { rowAxes, ahead }: LoopOptions = {},
 ): FunctionBuilder {
   // An epilogue's rows are its range, so none of their axes can be the vector axis.
   const traversal =
@@ -78,22 +67,22 @@ class LoopGenerator {
   private readonly analysis: Analysis;
   private readonly nest: Nest;
   private readonly values: Values;
-  private readonly linesAhead: readonly LinesAhead[];
+  private readonly aheadInLines: readonly LinesAhead[] = [];
+  private readonly aheadInRows: readonly RowsAhead[] = [];
 
   constructor(
     private readonly kernel: LoopKernel | ScatterKernel,
     private readonly traversal: Traversal,
     private readonly rowAxes: number | undefined,
-    ahead: Ahead | null,
+    ahead: Ahead | undefined,
   ) {
     this.analysis = new Analysis(kernel);
     this.nest = new Nest(this.f, kernel.axes, traversal, this.analysis.lanes);
     this.values = new Values(this.f, kernel, this.analysis, this.nest);
-    // An epilogue reads what its product has just written.
-    this.linesAhead =
-      kernel.kind === "loop" && rowAxes === undefined
-        ? this.whereSlow(linesAhead(kernel, traversal, ahead))
-        : [];
+    // The epilogue of a product runs for a few rows at a time, between the tiles.
+    if (kernel.kind === "scatter" || rowAxes !== undefined) return;
+    this.aheadInLines = linesAhead(kernel, traversal, this.analysis, ahead);
+    this.aheadInRows = rowsAhead(kernel, traversal, this.analysis, ahead);
   }
 
   build(): FunctionBuilder {
@@ -156,7 +145,7 @@ class LoopGenerator {
       this.askForLines();
       if (rare) nest.append(rare.set(v128.constI32(0)));
       values.rare = rare;
-      this.computeFunctions();
+      this.computeFunctions(kernel);
       const results = nest.each(() => values.result(kernel, null));
       values.rare = null;
       this.storeAll(kernel, results);
@@ -182,31 +171,37 @@ class LoopGenerator {
   }
 
   /**
-   * Computes the elementary functions, one of all vectors before the next of any: a chain of two is longer than the
-   * processor looks ahead.
+   * Computes the elementary functions of elements, one of all vectors before the next of any: a chain of two is longer
+   * than the processor looks ahead.
    */
-  private computeFunctions(): void {
-    const { analysis, kernel, nest, values } = this;
-    kernel.expressions.forEach((e, number) => {
-      const isOfElements = (analysis.dependence[number]! & ACCUMULATED) === 0;
-      if (isElementary(e) && isOfElements) nest.each(() => values.value(number));
+  private computeFunctions({ expressions, reduce }: LoopKernel): void {
+    const { analysis, nest, values } = this;
+    expressions.forEach((e, number) => {
+      const isOfSum = reduce !== null && (analysis.dependence[number]! & ACCUMULATED) !== 0;
+      if (isElementary(e) && !isOfSum) nest.each(() => values.value(number));
     });
-  }
-
-  /** What is asked for ahead, if the kernel takes long enough for each load. */
-  private whereSlow<Load>(loads: readonly Load[]): readonly Load[] {
-    return operationsOf(this.kernel) >= SLOW * loads.length ? loads : [];
   }
 
   /** Asks for lines that later iterations load. */
   private askForLines(): void {
     const { f, nest, values } = this;
     if (nest.width === 1) return;
-    for (const load of this.linesAhead) {
+    for (const load of this.aheadInLines) {
       const address = values.address(load.buffer, load.index, load.storage);
       const step = nest.step * bytesPerElement(load.storage);
       const start = values.bufferAddress(load.buffer);
       nest.append(askForLines(address, step, start, load, f.local("i32")));
+    }
+  }
+
+  /** Asks for rows that later iterations load. */
+  private askForRows(): void {
+    const { f, kernel, nest, values } = this;
+    if (nest.width === 1) return;
+    const row = nest.index(kernel.axes.length - 1);
+    for (const load of this.aheadInRows) {
+      const address = values.address(load.buffer, load.index, load.storage);
+      nest.append(askForRows(address, row.get, load, f.local("i32")));
     }
   }
 
@@ -239,7 +234,7 @@ class LoopGenerator {
         return;
       }
       this.askForLines();
-      this.computeFunctions();
+      this.computeFunctions(kernel);
       nest.append(sum.add(...nest.each(() => values.value(body))));
       if (iterations > SHORT_SUM && kernel.reduce === "sum") {
         const vectors = i32.divU(nest.index(vector).get, i32.const(analysis.lanes));
@@ -283,7 +278,6 @@ class LoopGenerator {
     const isEmpty = reduced.some((d) => axes[d] === 0);
     const innermost = reduced[reduced.length - 1];
     const isLong = innermost !== undefined && axes[innermost]! > SHORT_SUM;
-    const ahead = this.whereSlow(rowsAhead(kernel, this.traversal));
     const columns = Array.from({ length: this.unrollFactor }, () => ({
       sum: createPartial(f, reduction),
       total: createTotal(f, reduction),
@@ -295,10 +289,7 @@ class LoopGenerator {
         for (const { sum, total } of active) nest.append(total.add(sum.value), sum.clear());
       };
       const accumulate = (): void => {
-        for (const load of ahead) {
-          const address = values.address(load.buffer, load.index, load.storage);
-          nest.append(askForRows(address, nest.index(innermost!).get, load, f.local("i32")));
-        }
+        this.askForRows();
         nest.each((u) => nest.append(active[u]!.sum.add(values.value(body))));
         if (kernel.reduce === "sum" && isLong) {
           const mask = i32.const(sumBlock(axes[innermost]!) - 1);
