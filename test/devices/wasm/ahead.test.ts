@@ -89,15 +89,13 @@ describe("lines are asked for", () => {
   });
 });
 
-const OPERATIONS = { exp: "exp", neg: "neg" } as const;
-
 describe("a loop asks", () => {
   /** `f(f(… f(x)))`. */
-  const repeated = (operation: keyof typeof OPERATIONS, times: number): LoopKernel => ({
+  const repeated = (operation: "exp" | "neg", times: number): LoopKernel => ({
     ...exponential(load(at([WIDTH, 1]))),
     expressions: [
       load(at([WIDTH, 1])),
-      ...Array.from({ length: times }, (_, i) => map(OPERATIONS[operation], i)),
+      ...Array.from({ length: times }, (_, i) => map(operation, i)),
     ],
     body: times,
   });

@@ -47,9 +47,13 @@ const whole = (role: PlanBuffer["role"], offset = 0): PlanBuffer => ({
   offset,
 });
 
-function lengths(steps: readonly Step[], buffers: readonly PlanBuffer[]): number[] {
+function callsIn(steps: readonly Step[], buffers: readonly PlanBuffer[]): readonly Call[] {
   const plan: Plan = { steps, buffers, inputs: [], outputs: [], scratchBytes: 0 };
-  const calls = callsOf(plan, BANDS);
+  return callsOf(plan, BANDS);
+}
+
+function lengths(steps: readonly Step[], buffers: readonly PlanBuffer[]): number[] {
+  const calls = callsIn(steps, buffers);
   const firsts = [...calls.map(({ first }) => first), steps.length];
   return calls.map(({ first }, i) => firsts[i + 1]! - first);
 }
@@ -140,9 +144,7 @@ it("ask for the next band of what no step before them has written", () => {
       [first, IN_ORDER],
       [second, IN_ORDER],
     ]);
-    const steps = [step(1, [[0, IN_ORDER]]), last];
-    const plan: Plan = { steps, buffers, inputs: [], outputs: [], scratchBytes: 0 };
-    const [{ key, kernel }] = callsOf(plan, BANDS) as [Call];
+    const [{ key, kernel }] = callsIn([step(1, [[0, IN_ORDER]]), last], buffers) as [Call];
     return { key, chain: kernel as Chain };
   };
   const { key, chain } = chainOf(0, 1);
@@ -158,7 +160,6 @@ it("ask for the next band of what no step before them has written", () => {
   expect(other.key).not.toBe(key);
   // What a step overwrites comes from memory, too.
   const steps = [step(0, [[0, IN_ORDER]]), step(1, [[0, IN_ORDER]])];
-  const plan: Plan = { steps, buffers, inputs: [], outputs: [], scratchBytes: 0 };
-  const [call] = callsOf(plan, BANDS) as [Call];
+  const [call] = callsIn(steps, buffers) as [Call];
   expect((call.kernel as Chain).parts.map(({ ahead }) => ahead.near)).toEqual([[], [1]]);
 });

@@ -189,7 +189,7 @@ class LoopGenerator {
     for (const load of this.aheadInLines) {
       const address = values.address(load.buffer, load.index, load.storage);
       const step = nest.step * bytesPerElement(load.storage);
-      const start = values.bufferAddress(load.buffer);
+      const start = values.bufferAddress(load.buffer).get;
       nest.append(askForLines(address, step, start, load, f.local("i32")));
     }
   }
@@ -337,9 +337,9 @@ class LoopGenerator {
 
   /** Zeros in the output, or the elements some of which are replaced, unless they are there. */
   private scatterStart({ replaces }: ScatterKernel, bytes: Code): Code {
-    const output = this.values.bufferAddress(0);
+    const output = this.values.bufferAddress(0).get;
     if (!replaces) return control.memoryFill(output, i32.const(0), bytes);
-    const base = this.values.bufferAddress(1);
+    const base = this.values.bufferAddress(1).get;
     return control.if(i32.sub(output, base), control.memoryCopy(output, base, bytes));
   }
 

@@ -223,17 +223,14 @@ export class Values {
   }
 
   /** Where a buffer begins. */
-  bufferAddress(buffer: number): Code {
+  bufferAddress(buffer: number): Local {
     const [buffers] = this.f.parameters;
-    return this.nest.once(`b${buffer}`, "i32", 0, () => i32.load(buffers!.get, 4 * buffer)).get;
+    return this.nest.once(`b${buffer}`, "i32", 0, () => i32.load(buffers!.get, 4 * buffer));
   }
 
   /** Where an element of a buffer is. */
   address(buffer: number, index: Affine, storage: StorageType): Code {
-    const start = this.nest.once(`b${buffer}`, "i32", 0, () =>
-      i32.load(this.f.parameters[0]!.get, 4 * buffer),
-    );
-    return this.affine(index, bytesPerElement(storage), start).get;
+    return this.affine(index, bytesPerElement(storage), this.bufferAddress(buffer)).get;
   }
 
   /** Whether a condition holds for any of the current elements, as an i32. */
@@ -261,7 +258,7 @@ export class Values {
     if (conditions.length > 0) {
       const all = conjunction(conditions.map((condition) => this.holds(condition)));
       const safe = this.nest.once(`safe ${JSON.stringify(e)}`, "i32", dependence, () =>
-        control.select(address, this.bufferAddress(buffer), all),
+        control.select(address, this.bufferAddress(buffer).get, all),
       );
       address = safe.get;
     }
